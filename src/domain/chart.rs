@@ -1,0 +1,464 @@
+//! The org chart as values: what was asked for, after decoding, with every default filled in.
+//!
+//! Owns the shape of a chart and its defaults. Decoding from TOML with all problems at once is
+//! `decode`'s, judgement across keys is `check`'s. Paths are absolute once decoded. Must not know
+//! files, environment, or how anything here is carried out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::chat::Effort;
+
+/// A whole org chart; agents are expanded (`count = 4` has become four).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chart {
+    /// The chart format, 1.
+    pub version: u32,
+    /// The org's name, part of run ids and the tmux session's name.
+    pub name: String,
+    /// What the org is for, one or a few sentences.
+    pub mission: String,
+    /// What is being improved.
+    pub task: Task,
+    /// What it takes to believe a claim.
+    pub protocol: Protocol,
+    /// Where measured runs go.
+    pub compute: Compute,
+    /// Caps.
+    pub budget: Budget,
+    /// The grid of panes.
+    pub office: Office,
+    /// What `--mock` puts in place of things.
+    pub mock: MockSpec,
+    /// Model servers, the two built-in ones included, by name.
+    pub providers: BTreeMap<String, ProviderSpec>,
+    /// Models that the built-in table lacks, by name.
+    pub models: BTreeMap<String, ModelSpec>,
+    /// Roles by name, built-in `researcher` and `chief` included where the chart has none.
+    pub roles: BTreeMap<String, Role>,
+    /// Agents in chart order.
+    pub agents: Vec<Agent>,
+    /// Stand-ups, reviews and the like.
+    pub processes: Vec<Process>,
+}
+
+/// What is being improved, and how that is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Absolute path or URL of the repository, or of a directory without `.git`.
+    pub repo: String,
+    /// The branch the programme starts from; none means the branch the repository is on.
+    pub base: Option<String>,
+    /// Prepares an environment, with network; empty means none.
+    pub setup: String,
+    /// Files whose hash names an environment.
+    pub env_key: Vec<String>,
+    /// Environment of measured runs; values may use `$ORG_OUT` and `$ORG_OVERLAY`.
+    pub env: BTreeMap<String, String>,
+    /// Harness files, protected, found by runs at `$ORG_OVERLAY`.
+    pub overlay: Option<PathBuf>,
+    /// Read-only data every run may see.
+    pub share: Vec<PathBuf>,
+    /// The command of one measured run.
+    pub run: String,
+    /// GPUs per run, leased together.
+    pub gpus: u32,
+    /// Longest time one run may take.
+    pub timeout: Timeout,
+    /// The variable that hands the seed to the command.
+    pub seed: String,
+    /// Whether measured runs may use the network.
+    pub network: bool,
+    /// What is measured.
+    pub metric: Metric,
+    /// Regex with two groups, done and total, for progress.
+    pub progress: Option<String>,
+    /// Text that a run must print to be valid.
+    pub must_print: Vec<String>,
+    /// Paths that no claim may change; restored before every run.
+    pub protect: Vec<String>,
+    /// Paths a claim's diff may touch; empty means all that is not protected.
+    pub editable: Vec<String>,
+    /// Globs of outputs kept after a verdict.
+    pub keep: Vec<String>,
+    /// The harness's own evaluation, where there is one.
+    pub evaluate: Option<String>,
+    /// Host paths laid into the evaluation's checkout only.
+    pub hidden: Vec<PathBuf>,
+    /// Regexes that read measures from the output.
+    pub measure: Measures,
+}
+
+/// How long a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Timeout {
+    /// Twice the slowest baseline run; one hour before there is one.
+    Auto,
+    /// Seconds.
+    Seconds(f64),
+}
+
+/// The task's metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its name, for people.
+    pub name: String,
+    /// Which way is better.
+    pub goal: Goal,
+    /// Regex whose first group is the value.
+    pub pattern: String,
+    /// Which of several values counts.
+    pub take: Take,
+}
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// Smaller is better.
+    Min,
+    /// Larger is better.
+    Max,
+}
+
+/// Which of several printed values counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// There must be exactly one; two make the run invalid.
+    Only,
+    /// The first.
+    First,
+    /// The last.
+    Last,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+}
+
+/// Regexes, each with one group, that read a run's own account of its cost.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measures {
+    /// Floating-point operations of the whole run.
+    pub flops: Option<String>,
+    /// Parameters of the model.
+    pub params: Option<String>,
+    /// Training tokens seen.
+    pub tokens: Option<String>,
+}
+
+/// The axis on which candidate and baseline must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Axis {
+    /// Wall seconds.
+    Wall,
+    /// GPU seconds.
+    Gpu,
+    /// Floating-point operations.
+    Flops,
+    /// Training tokens.
+    Tokens,
+    /// Parameters.
+    Params,
+    /// Nothing, for metrics that are themselves a cost.
+    None,
+}
+
+impl Axis {
+    /// All words, in order.
+    pub const NAMES: [&'static str; 6] = ["wall", "gpu", "flops", "tokens", "params", "none"];
+    const ALL: [Self; 6] =
+        [Self::Wall, Self::Gpu, Self::Flops, Self::Tokens, Self::Params, Self::None];
+
+    /// The chart's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The axis that a word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::NAMES.iter().position(|name| *name == word).map(|at| Self::ALL[at])
+    }
+}
+
+/// What it takes to believe a claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// The matched axis.
+    pub matched: Axis,
+    /// Relative difference allowed on it.
+    pub tolerance: f64,
+    /// At most these ratios to the baseline, by measure (`wall`, `gpu`, `peak_mem`, `flops`,
+    /// `params`, `tokens`).
+    pub guards: BTreeMap<String, f64>,
+    /// Baseline seeds before any claim is judged, at least 2.
+    pub baseline: u32,
+    /// Fresh seeds after the screen.
+    pub confirm: Confirm,
+    /// Level of the one-sided test.
+    pub alpha: f64,
+    /// Widest margin of a `no_worse` claim, in the metric's unit; none means half the baseline's sd.
+    pub margin: Option<f64>,
+    /// Seconds a person sees a claim before its first run.
+    pub notice: f64,
+}
+
+/// How many fresh seeds confirm a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Confirm {
+    /// From margin or predicted size, sigma and rho.
+    Auto,
+    /// This many.
+    Seeds(u32),
+}
+
+/// Where measured runs go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compute {
+    /// `local` or `slurm`.
+    pub launcher: String,
+    /// Which GPUs.
+    pub gpus: GpuRequest,
+    /// Measured runs at a time; none means as many as devices and cores bear.
+    pub parallel: Option<u32>,
+}
+
+/// Which GPUs a chart wants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum GpuRequest {
+    /// All that are visible.
+    Auto,
+    /// These indices.
+    Indices(Vec<u32>),
+    /// These UUIDs.
+    Uuids(Vec<String>),
+    /// This many pretended ones.
+    Simulate(u32),
+}
+
+/// Caps; none means no cap.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// US dollars of model calls.
+    pub usd: Option<f64>,
+    /// US dollars within any hour.
+    pub usd_per_hour: Option<f64>,
+    /// GPU hours of measured runs.
+    pub gpu_hours: Option<f64>,
+    /// Wall seconds from `up`.
+    pub wall: Option<f64>,
+    /// Bytes of the run directory.
+    pub disk: Option<u64>,
+}
+
+/// The grid of panes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Office {
+    /// Columns and rows of a page; none means tiled.
+    pub grid: Option<(u16, u16)>,
+    /// What is parked until a person approves.
+    pub ask: Vec<String>,
+    /// Command run with the reason when something needs a person.
+    pub notify: Option<String>,
+}
+
+/// What `--mock` puts in place of things; none keeps the chart's own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MockSpec {
+    /// What the pretended models say.
+    pub scenario: Option<PathBuf>,
+    /// Replaces `task.repo`.
+    pub repo: Option<String>,
+    /// Replaces `every` of timed processes, in seconds.
+    pub every: Option<f64>,
+    /// Replaces `task.setup`.
+    pub setup: Option<String>,
+    /// Replaces `task.run`.
+    pub run: Option<String>,
+    /// Replaces `task.env`.
+    pub env: Option<BTreeMap<String, String>>,
+    /// Replaces `task.share`.
+    pub share: Option<Vec<PathBuf>>,
+}
+
+/// Which protocol a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wire {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Responses.
+    Openai,
+}
+
+/// A model server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderSpec {
+    /// Its protocol.
+    pub wire: Wire,
+    /// As the vendors' SDKs take it: openai with `/v1`, anthropic without.
+    pub base_url: String,
+    /// Where its key comes from.
+    pub key: KeySource,
+}
+
+/// Where a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeySource {
+    /// No key.
+    None,
+    /// An environment variable.
+    Env(String),
+    /// A file.
+    File(PathBuf),
+    /// The output of a command.
+    Cmd(String),
+}
+
+/// A model the built-in table lacks, or whose price a chart overrides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// Whose it is.
+    pub provider: String,
+    /// Context window in tokens.
+    pub context: Option<u64>,
+    /// What it costs.
+    pub price: Option<Price>,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    /// Prompt tokens.
+    pub input: f64,
+    /// Reply tokens.
+    pub output: f64,
+    /// Prompt tokens read from a cache; defaults to `input`.
+    pub cache_read: f64,
+    /// Prompt tokens written to a cache; defaults to `input`.
+    pub cache_write: f64,
+}
+
+/// What an agent is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Role {
+    /// Its system prompt, a template; none means the built-in one of that name.
+    pub prompt: Option<PathBuf>,
+    /// Grants: `shell files files:read mail ledger experiment notebook assign review`.
+    pub tools: Vec<String>,
+    /// Depth of thinking.
+    pub effort: Option<Effort>,
+    /// Tokens of conversation at which it is compacted.
+    pub compact_at: u64,
+    /// The model used while its own is out.
+    pub fallback: Option<String>,
+    /// What happens when a turn ends and no mail waits.
+    pub on_idle: OnIdle,
+    /// Cap in US dollars for all agents of the role.
+    pub usd: Option<f64>,
+}
+
+/// What happens when a turn ends and no mail waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnIdle {
+    /// Nothing, until mail comes.
+    Wait,
+    /// A capped nudge with a brief.
+    Continue,
+}
+
+/// One member of the org.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Unique; names its branch, worktree, mailbox and pane.
+    pub name: String,
+    /// Its role's name.
+    pub role: String,
+    /// Its model's name.
+    pub model: String,
+    /// The GPU it is at home on.
+    pub gpu: GpuHome,
+    /// Whom it reports to.
+    pub reports_to: Option<String>,
+    /// Cap in US dollars.
+    pub usd: Option<f64>,
+}
+
+/// The GPU an agent is at home on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GpuHome {
+    /// None: it plans, and may not train.
+    None,
+    /// One of its own, whichever is free.
+    Auto,
+    /// This index.
+    Index(u32),
+    /// This UUID.
+    Uuid(String),
+}
+
+/// A stand-up, review or the like, as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its name.
+    pub name: String,
+    /// Seconds between two, for timed ones.
+    pub every: Option<f64>,
+    /// The event that starts it, for the others.
+    pub on: Option<String>,
+    /// Its prompt.
+    pub prompt: Option<PathBuf>,
+}
+
+/// A chart's built-in default of `compact_at`, in tokens.
+pub const COMPACT_AT: u64 = 120_000;
+/// Names that no agent may have, since mail and log use them.
+pub const RESERVED_NAMES: [&str; 6] = ["human", "lab", "supervisor", "all", "org", "mock"];
+
+impl Chart {
+    /// The agent of that name.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Option<&Agent> {
+        self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// The role of an agent; charts are checked, so it exists.
+    #[must_use]
+    pub fn role_of(&self, agent: &Agent) -> &Role {
+        &self.roles[&agent.role]
+    }
+
+    /// The chart with `[mock]` put in place of what it replaces.
+    #[must_use]
+    pub fn mocked(mut self) -> Self {
+        let mock = self.mock.clone();
+        if let Some(repo) = mock.repo {
+            self.task.repo = repo;
+        }
+        if let Some(setup) = mock.setup {
+            self.task.setup = setup;
+        }
+        if let Some(run) = mock.run {
+            self.task.run = run;
+        }
+        if let Some(env) = mock.env {
+            self.task.env = env;
+        }
+        if let Some(share) = mock.share {
+            self.task.share = share;
+        }
+        if let Some(every) = mock.every {
+            for process in &mut self.processes {
+                process.every = process.every.map(|_| every);
+            }
+        }
+        self
+    }
+}

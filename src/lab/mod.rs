@@ -1,0 +1,1 @@
+//! Runs experiments: devices, launching, metric extraction. Knows jobs, not agents.

@@ -1,0 +1,1 @@
+//! One agent on a terminal: a view with an input line.

@@ -1,0 +1,1 @@
+//! Talks to models over HTTP. Knows chat and the vendors' wires; not agents, mail or runs.

@@ -1,0 +1,1 @@
+//! Git: values in, values out. Knows no events.

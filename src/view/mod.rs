@@ -1,0 +1,1 @@
+//! Read-only views over the log. Each can be deleted without loss.
