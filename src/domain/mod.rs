@@ -3,3 +3,8 @@
 
 pub mod chart;
 pub mod chat;
+pub mod event;
+pub mod protocol;
+pub mod restart;
+pub mod state;
+pub mod stats;

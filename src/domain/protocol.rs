@@ -1,0 +1,749 @@
+//! What it takes to believe a claim: the way from `registered` to `promoted` and its exits.
+//!
+//! Owns the protocol. [`steps`] compares the claims with the runs there are and says what the lab does
+//! next; asked again after every event, it needs no queue and no memory of its own, and recovery after
+//! a crash is the same question. Screening seeds are never reused for confirmation (selection bias);
+//! control runs are shared by commit and seed. Must not know how anything is run or merged.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::chart::{Axis, Chart, Confirm, Goal};
+use super::event::{Arm, Measured, RunStatus, Stage, Status};
+use super::state::{Experiment, Hypothesis, State};
+use super::stats::{self, Sample, Tested};
+
+/// Share of the baseline's sd that a single seed must gain to be worth confirming.
+const SCREEN_SIGMAS: f64 = 0.5;
+/// Same-seed spread, as a share of sigma, up to which seeds are taken to pair.
+const PAIRS_BELOW: f64 = 0.1;
+/// Correlation of same-seed runs assumed in planning where seeds pair; measured values for most
+/// changes are 0.7 to 1, for changes of shape 0.2 to 0.4.
+const PLANNED_RHO: f64 = 0.5;
+/// Fewest and most confirmation seeds that `auto` chooses: fewer than four give a t test of two
+/// degrees of freedom, more than 32 cost more than most claims are worth.
+const AUTO_SEEDS: (u32, u32) = (4, 32);
+/// Launches of a run that the world disturbed before the claim is given up.
+const MAX_CONTENDED: usize = 3;
+/// Spreads of a cost among baseline runs within which a difference cannot be told from noise.
+const NOISE_SIGMAS: f64 = 4.0;
+/// Wall seconds below which two runs cannot be told apart.
+const WALL_RESOLUTION_S: f64 = 0.25;
+/// Where the pool's seeds of each use begin, so that no two uses share one.
+const CONFIRM_SEEDS: u64 = 1_000;
+const CONFIRM_STRIDE: u64 = 100;
+const VAULT_SEEDS: u64 = 1_000_000;
+const EXPLORE_SEEDS: u64 = 2_000_000;
+
+/// What is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    /// The metric gets better.
+    Improve,
+    /// It gets worse by less than a margin.
+    NoWorse,
+    /// An effect is there; nothing is merged.
+    Explain,
+}
+
+impl Claim {
+    /// The words that tools and scripts use.
+    pub const NAMES: [&'static str; 3] = ["improve", "no_worse", "explain"];
+
+    /// The claim that a word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "improve" => Some(Self::Improve),
+            "no_worse" => Some(Self::NoWorse),
+            "explain" => Some(Self::Explain),
+            _ => None,
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Improve => "improve",
+            Self::NoWorse => "no_worse",
+            Self::Explain => "explain",
+        }
+    }
+}
+
+/// How a claim is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Test {
+    /// Same seeds in both arms, differences.
+    Paired,
+    /// Pooled variance, Welch where spreads differ.
+    Pooled,
+}
+
+impl Test {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Paired => "paired",
+            Self::Pooled => "pooled",
+        }
+    }
+}
+
+/// Candidate over baseline; none where not measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ratios {
+    /// Wall seconds.
+    pub wall: Option<f64>,
+    /// GPU seconds.
+    pub gpu: Option<f64>,
+    /// Peak memory.
+    pub peak_mem: Option<f64>,
+    /// Floating-point operations.
+    pub flops: Option<f64>,
+    /// Parameters.
+    pub params: Option<f64>,
+    /// Tokens.
+    pub tokens: Option<f64>,
+}
+
+impl Ratios {
+    /// By the names that charts use.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name {
+            "wall" => self.wall,
+            "gpu" => self.gpu,
+            "peak_mem" => self.peak_mem,
+            "flops" => self.flops,
+            "params" => self.params,
+            "tokens" => self.tokens,
+            _ => None,
+        }
+    }
+}
+
+/// The numbers that a decision rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The test, once there was one.
+    pub test: Option<Test>,
+    /// Mean difference, positive is better.
+    pub effect: Option<f64>,
+    /// 95 % interval of it.
+    pub ci: Option<[f64; 2]>,
+    /// One-sided p.
+    pub p: Option<f64>,
+    /// The metric in the baseline arm.
+    pub baseline: Sample,
+    /// The metric in the candidate arm.
+    pub candidate: Sample,
+    /// Costs, candidate over baseline.
+    pub ratios: Ratios,
+    /// Further seeds that would decide, where it is undecided.
+    pub more_seeds: Option<u32>,
+    /// All runs it rests on.
+    pub runs: Vec<u64>,
+}
+
+/// A run that is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// For which claim; none for shared controls.
+    pub hypothesis: Option<u64>,
+    /// Which arm.
+    pub arm: Arm,
+    /// What for.
+    pub stage: Stage,
+    /// The seed.
+    pub seed: u64,
+    /// What is run.
+    pub commit: String,
+}
+
+/// What the lab does next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Queue a run.
+    Queue(Wanted),
+    /// Fix the test.
+    Plan(u64, Test, u32),
+    /// Change a claim's status.
+    Move(u64, Status, String, Option<Box<Verdict>>),
+    /// Merge a confirmed claim and promote it.
+    Promote(u64),
+    /// Compare a confirmed claim anew on top of the current champion.
+    Rebase(u64),
+}
+
+/// The seed of a use, from the pool: SplitMix64 (Steele, Lea and Flood 2014), cut to 31 bits since
+/// many harnesses take a signed 32-bit seed.
+#[must_use]
+pub fn seed(pool: u64, index: u64) -> u64 {
+    let mut z = pool.wrapping_add((index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)) & 0x7FFF_FFFF
+}
+
+/// The seed of an agent's own run: one of the admission's, so that it has a baseline beside it.
+#[must_use]
+pub fn explore_seed(pool: u64, experiment: u64) -> u64 {
+    seed(pool, EXPLORE_SEEDS + experiment)
+}
+
+/// Everything the lab could do now. Steps that were already taken are not named again, since what they
+/// led to stands in the state.
+#[must_use]
+pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
+    let Some(pool) = state.pool else { return Vec::new() };
+    let view = View { chart, state, pool };
+    let mut steps = view.admission(&state.start, true);
+    for claim in state.hypotheses.values().filter(|claim| !claim.is_final()) {
+        steps.extend(view.claim(claim));
+    }
+    steps.dedup();
+    let mut seen: Vec<Wanted> = Vec::new();
+    steps.retain(|step| match step {
+        Step::Queue(wanted) if wanted.hypothesis.is_none() => {
+            let twice = wanted.stage == Stage::Admission;
+            if !twice && seen.contains(wanted) {
+                return false;
+            }
+            seen.push(wanted.clone());
+            true
+        }
+        _ => true,
+    });
+    steps
+}
+
+/// The closing runs that are still wanted: start and champion on vault seeds. Empty where nothing
+/// was promoted.
+#[must_use]
+pub fn closing(chart: &Chart, state: &State) -> Vec<Wanted> {
+    let Some(pool) = state.pool else { return Vec::new() };
+    if state.promotions.is_empty() || state.headline.is_some() {
+        return Vec::new();
+    }
+    let mut wanted = Vec::new();
+    for index in 0..u64::from(chart.protocol.baseline) {
+        let seed = seed(pool, VAULT_SEEDS + index);
+        for (arm, commit) in [(Arm::Baseline, &state.start), (Arm::Candidate, &state.champion)] {
+            let there = state
+                .experiments
+                .values()
+                .any(|run| run.stage == Stage::Closing && run.commit == *commit && run.seed == seed);
+            if !there {
+                wanted.push(Wanted {
+                    hypothesis: None,
+                    arm,
+                    stage: Stage::Closing,
+                    seed,
+                    commit: commit.clone(),
+                });
+            }
+        }
+    }
+    wanted
+}
+
+/// The headline, once all closing runs have ended.
+#[must_use]
+pub fn headline(chart: &Chart, state: &State) -> Option<Verdict> {
+    if state.headline.is_some() || state.promotions.is_empty() {
+        return None;
+    }
+    let closing: Vec<&Experiment> =
+        state.experiments.values().filter(|run| run.stage == Stage::Closing).collect();
+    if closing.len() < 2 * chart.protocol.baseline as usize
+        || closing.iter().any(|run| run.finished_at.is_none())
+    {
+        return None;
+    }
+    let pool = state.pool?;
+    let view = View { chart, state, pool };
+    let arm = |arm: Arm| closing.iter().copied().filter(|run| run.arm == arm).collect::<Vec<_>>();
+    let (base, cand) = (arm(Arm::Baseline), arm(Arm::Candidate));
+    Some(view.compare(Test::Paired, &base, &cand, 0.0))
+}
+
+struct View<'a> {
+    chart: &'a Chart,
+    state: &'a State,
+    pool: u64,
+}
+
+impl View<'_> {
+    /// Runs of a commit on a seed, in order.
+    fn runs(&self, commit: &str, seed: u64) -> Vec<&Experiment> {
+        let of = |run: &&Experiment| {
+            run.commit == commit && run.seed == seed && run.agent.is_none() && run.env.is_empty()
+        };
+        self.state.experiments.values().filter(of).collect()
+    }
+
+    fn admission_seeds(&self) -> Vec<u64> {
+        (0..u64::from(self.chart.protocol.baseline)).map(|index| seed(self.pool, index)).collect()
+    }
+
+    /// Baseline runs that a champion still lacks. The first is run twice on the run's start, to
+    /// learn whether a seed means the same twice.
+    fn admission(&self, commit: &str, start: bool) -> Vec<Step> {
+        let stage = if start { Stage::Admission } else { Stage::Rebaseline };
+        let mut steps = Vec::new();
+        for (index, seed) in self.admission_seeds().into_iter().enumerate() {
+            let wanted = if start && index == 0 { 2 } else { 1 };
+            let there = self.runs(commit, seed).into_iter().filter(|run| usable(run)).count();
+            for _ in there..wanted {
+                steps.push(Step::Queue(Wanted {
+                    hypothesis: None,
+                    arm: Arm::Baseline,
+                    stage,
+                    seed,
+                    commit: commit.to_owned(),
+                }));
+            }
+        }
+        steps
+    }
+
+    /// Finished baseline runs of a commit, or why there cannot be any.
+    fn baseline(&self, commit: &str) -> Result<Option<Vec<&Experiment>>, String> {
+        let mut runs = Vec::new();
+        for seed in self.admission_seeds() {
+            let on_seed = self.runs(commit, seed);
+            if let Some(broken) = on_seed.iter().find(|run| failed(run)) {
+                return Err(format!(
+                    "the baseline itself ended {} (e{}): {}",
+                    broken.status.word(),
+                    broken.id,
+                    broken.reason
+                ));
+            }
+            let Some(first) = on_seed.into_iter().find(|run| run.status == RunStatus::Ok) else {
+                return Ok(None);
+            };
+            runs.push(first);
+        }
+        Ok(Some(runs))
+    }
+
+    fn claim(&self, claim: &Hypothesis) -> Vec<Step> {
+        let Some(commit) = claim.commit.as_deref() else { return Vec::new() };
+        if claim.base != self.state.start {
+            let wanted = self.admission(&claim.base, false);
+            if !wanted.is_empty() {
+                return wanted;
+            }
+        }
+        let baseline = match self.baseline(&claim.base) {
+            Ok(Some(runs)) => runs,
+            Ok(None) => return Vec::new(),
+            Err(why) => return vec![Step::Move(claim.id, Status::Invalid, why, None)],
+        };
+        match claim.status {
+            Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
+            Status::Screened => self.confirm(claim, commit, &baseline),
+            Status::Confirmed | Status::Reviewed if claim.base == self.state.champion => {
+                vec![Step::Promote(claim.id)]
+            }
+            Status::Confirmed | Status::Reviewed => vec![Step::Rebase(claim.id)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// One candidate run on a seed that the baseline has run, judged first on cost, then on gain.
+    fn screen(&self, claim: &Hypothesis, commit: &str, baseline: &[&Experiment]) -> Vec<Step> {
+        let base = baseline[0];
+        let run = match self.one_run(claim, commit, base.seed, Stage::Screen) {
+            Ok(run) => run,
+            Err(steps) => return steps,
+        };
+        let verdict = self.look(base, run, baseline);
+        if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
+            return vec![Step::Move(claim.id, Status::Mismatched, why, Some(Box::new(verdict)))];
+        }
+        let sigma = self.sigma(baseline);
+        let gain = self.gain(base, run);
+        let smoke = Step::Move(claim.id, Status::Smoke, self.axis_word(claim.axis), None);
+        let (passes, needed) = match claim.claim {
+            Claim::Improve => {
+                (gain > 0.0 && gain >= SCREEN_SIGMAS * sigma, SCREEN_SIGMAS * sigma)
+            }
+            Claim::NoWorse => {
+                let floor = -(self.margin(claim, sigma) + 2.0 * sigma);
+                (gain >= floor, floor)
+            }
+            Claim::Explain => (true, 0.0),
+        };
+        let name = &self.chart.task.metric.name;
+        if passes {
+            let why = format!("one seed: {name} better by {gain:.4} (sigma {sigma:.4})");
+            return vec![smoke, Step::Move(claim.id, Status::Screened, why, Some(Box::new(verdict)))];
+        }
+        let why = format!(
+            "no gain at the screen: {name} better by {gain:.4}, at least {needed:.4} was needed \
+             (sigma {sigma:.4})"
+        );
+        vec![smoke, Step::Move(claim.id, Status::Parked, why, Some(Box::new(verdict)))]
+    }
+
+    /// Fresh seeds in both arms, then the test that was fixed before the first of them ran.
+    fn confirm(&self, claim: &Hypothesis, commit: &str, baseline: &[&Experiment]) -> Vec<Step> {
+        let Some((test, n)) = claim.plan else {
+            let (test, n) = self.plan(claim, baseline);
+            return vec![Step::Plan(claim.id, test, n)];
+        };
+        let first = CONFIRM_SEEDS + CONFIRM_STRIDE * u64::from(claim.rebases);
+        let mut steps = Vec::new();
+        let (mut base_runs, mut cand_runs) = (Vec::new(), Vec::new());
+        for index in 0..u64::from(n) {
+            let seed = seed(self.pool, first + index);
+            match self.control(&claim.base, seed) {
+                Ok(Some(run)) => base_runs.push(run),
+                Ok(None) => {}
+                Err(step) => steps.push(step),
+            }
+            match self.one_run(claim, commit, seed, Stage::Confirm) {
+                Ok(run) => cand_runs.push(run),
+                Err(more) => {
+                    if more.iter().any(|step| matches!(step, Step::Move(..))) {
+                        return more;
+                    }
+                    steps.extend(more);
+                }
+            }
+        }
+        if !steps.is_empty() || base_runs.len() < n as usize || cand_runs.len() < n as usize {
+            return steps;
+        }
+        vec![self.judge(claim, test, &base_runs, &cand_runs, baseline)]
+    }
+
+    fn judge(
+        &self,
+        claim: &Hypothesis,
+        test: Test,
+        base: &[&Experiment],
+        cand: &[&Experiment],
+        baseline: &[&Experiment],
+    ) -> Step {
+        let sigma = self.sigma(baseline);
+        let margin =
+            if claim.claim == Claim::NoWorse { self.margin(claim, sigma) } else { 0.0 };
+        let mut verdict = self.compare(test, base, cand, margin);
+        verdict.runs.extend(baseline.iter().map(|run| run.id));
+        verdict.runs.sort_unstable();
+        verdict.runs.dedup();
+        if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
+            return Step::Move(claim.id, Status::Mismatched, why, Some(Box::new(verdict)));
+        }
+        let (effect, p) = (verdict.effect.unwrap_or(0.0), verdict.p.unwrap_or(1.0));
+        let [lo, hi] = verdict.ci.unwrap_or([f64::MIN, f64::MAX]);
+        let name = &self.chart.task.metric.name;
+        let numbers = format!(
+            "{name} better by {effect:.4}, 95 % interval [{lo:.4}, {hi:.4}], p = {p:.2e}, {} \
+             seeds, {}",
+            cand.len(),
+            test.word()
+        );
+        let holds = p < self.chart.protocol.alpha;
+        let excluded = match claim.claim {
+            Claim::Improve | Claim::Explain => hi <= 0.0 || hi < claim.predicts,
+            Claim::NoWorse => hi < -margin,
+        };
+        let (status, why) = if holds {
+            (Status::Confirmed, numbers)
+        } else if excluded {
+            (Status::Refuted, format!("the interval excludes what was claimed: {numbers}"))
+        } else {
+            let delta = if claim.claim == Claim::NoWorse { margin } else { effect };
+            let more = self.more_seeds(test, base, cand, delta);
+            verdict.more_seeds = Some(more);
+            (Status::Undecided, format!("{numbers}; about {more} more seeds would decide"))
+        };
+        Step::Move(claim.id, status, why, Some(Box::new(verdict)))
+    }
+
+    fn more_seeds(&self, test: Test, base: &[&Experiment], cand: &[&Experiment], delta: f64) -> u32 {
+        let alpha = self.chart.protocol.alpha;
+        let needed = match test {
+            Test::Paired => {
+                let spread = Sample::of(&self.differences(base, cand)).sd;
+                // The paired formula with rho = 0.5 has exactly the differences' spread.
+                stats::seeds_needed(alpha, spread, 0.5, delta)
+            }
+            Test::Pooled => stats::seeds_needed(alpha, Sample::of(&values(cand)).sd, 0.0, delta),
+        };
+        needed.saturating_sub(u32::try_from(cand.len()).unwrap_or(u32::MAX)).max(1)
+    }
+
+    fn plan(&self, claim: &Hypothesis, baseline: &[&Experiment]) -> (Test, u32) {
+        let sigma = self.sigma(baseline);
+        let test = if self.seeds_pair(sigma) { Test::Paired } else { Test::Pooled };
+        let n = match self.chart.protocol.confirm {
+            Confirm::Seeds(n) => n,
+            Confirm::Auto => {
+                let rho = if test == Test::Paired { PLANNED_RHO } else { 0.0 };
+                let delta = match claim.claim {
+                    Claim::NoWorse => self.margin(claim, sigma),
+                    _ => claim.predicts,
+                };
+                stats::seeds_needed(self.chart.protocol.alpha, sigma, rho, delta)
+                    .clamp(AUTO_SEEDS.0, AUTO_SEEDS.1)
+            }
+        };
+        (test, n.max(2))
+    }
+
+    /// Whether the same seed gives (nearly) the same result twice.
+    fn seeds_pair(&self, sigma: f64) -> bool {
+        let twice = self.runs(&self.state.start, seed(self.pool, 0));
+        let values = values(&twice);
+        values.len() >= 2 && (values[0] - values[1]).abs() <= PAIRS_BELOW * sigma
+    }
+
+    /// A control run on a seed: shared, made when first needed.
+    fn control(&self, commit: &str, seed: u64) -> Result<Option<&Experiment>, Step> {
+        let runs = self.runs(commit, seed);
+        if let Some(run) = runs.iter().find(|run| run.status == RunStatus::Ok) {
+            return Ok(Some(run));
+        }
+        if runs.iter().any(|run| run.finished_at.is_none()) || runs.len() > MAX_CONTENDED {
+            return Ok(None);
+        }
+        Err(Step::Queue(Wanted {
+            hypothesis: None,
+            arm: Arm::Baseline,
+            stage: Stage::Confirm,
+            seed,
+            commit: commit.to_owned(),
+        }))
+    }
+
+    /// A claim's run on a seed; else what to do about its absence or failure.
+    fn one_run(
+        &self,
+        claim: &Hypothesis,
+        commit: &str,
+        seed: u64,
+        stage: Stage,
+    ) -> Result<&Experiment, Vec<Step>> {
+        let runs: Vec<&Experiment> = self
+            .runs(commit, seed)
+            .into_iter()
+            .filter(|run| run.hypothesis == Some(claim.id))
+            .collect();
+        let Some(last) = runs.last() else {
+            return Err(vec![Step::Queue(Wanted {
+                hypothesis: Some(claim.id),
+                arm: Arm::Candidate,
+                stage,
+                seed,
+                commit: commit.to_owned(),
+            })]);
+        };
+        let exit = |status| {
+            let why = format!("e{} ended {}: {}", last.id, last.status.word(), last.reason);
+            Err(vec![Step::Move(claim.id, status, why, None)])
+        };
+        match last.status {
+            RunStatus::Ok => Ok(last),
+            RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom => exit(Status::Crashed),
+            RunStatus::Invalid => exit(Status::Invalid),
+            RunStatus::Cancelled => exit(Status::Withdrawn),
+            RunStatus::Contended if runs.len() >= MAX_CONTENDED => exit(Status::Contended),
+            RunStatus::Contended => Err(vec![Step::Queue(Wanted {
+                hypothesis: Some(claim.id),
+                arm: Arm::Candidate,
+                stage,
+                seed,
+                commit: commit.to_owned(),
+            })]),
+            RunStatus::Queued | RunStatus::Running | RunStatus::Interrupted => Err(Vec::new()),
+        }
+    }
+
+    fn sign(&self) -> f64 {
+        match self.chart.task.metric.goal {
+            Goal::Min => -1.0,
+            Goal::Max => 1.0,
+        }
+    }
+
+    fn gain(&self, base: &Experiment, cand: &Experiment) -> f64 {
+        let value = |run: &Experiment| run.measured.value.unwrap_or(f64::NAN);
+        self.sign() * (value(cand) - value(base))
+    }
+
+    fn sigma(&self, baseline: &[&Experiment]) -> f64 {
+        Sample::of(&values(baseline)).sd
+    }
+
+    fn margin(&self, claim: &Hypothesis, sigma: f64) -> f64 {
+        claim.margin.or(self.chart.protocol.margin).unwrap_or(sigma / 2.0)
+    }
+
+    fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
+        let on = |seed: u64| base.iter().find(|run| run.seed == seed);
+        cand.iter().filter_map(|run| Some(self.gain(on(run.seed)?, run))).collect()
+    }
+
+    fn compare(
+        &self,
+        test: Test,
+        base: &[&Experiment],
+        cand: &[&Experiment],
+        margin: f64,
+    ) -> Verdict {
+        let tested: Tested = match test {
+            Test::Paired => stats::paired(&self.differences(base, cand), margin),
+            Test::Pooled => {
+                let signed = |runs: &[&Experiment]| {
+                    values(runs).into_iter().map(|value| self.sign() * value).collect::<Vec<_>>()
+                };
+                stats::unpaired(&signed(base), &signed(cand), margin)
+            }
+        };
+        Verdict {
+            test: Some(test),
+            effect: Some(tested.effect),
+            ci: Some(tested.ci),
+            p: Some(tested.p),
+            baseline: Sample::of(&values(base)),
+            candidate: Sample::of(&values(cand)),
+            ratios: ratios(base, cand),
+            more_seeds: None,
+            runs: base.iter().chain(cand).map(|run| run.id).collect(),
+        }
+    }
+
+    /// A single look: no test, but all costs.
+    fn look(&self, base: &Experiment, run: &Experiment, baseline: &[&Experiment]) -> Verdict {
+        let mut ids: Vec<u64> = baseline.iter().map(|run| run.id).collect();
+        ids.push(run.id);
+        Verdict {
+            test: None,
+            effect: Some(self.gain(base, run)),
+            ci: None,
+            p: None,
+            baseline: Sample::of(&values(baseline)),
+            candidate: Sample::of(&values(&[run])),
+            ratios: ratios(baseline, &[run]),
+            more_seeds: None,
+            runs: ids,
+        }
+    }
+
+    /// Why the costs do not agree, if they do not. An axis is never enforced more finely than the
+    /// baseline's own runs agree on it.
+    fn mismatch(&self, axis: Axis, ratios: &Ratios, baseline: &[&Experiment]) -> Option<String> {
+        if axis != Axis::None {
+            let name = axis.as_str();
+            let noise = self.noise(name, baseline);
+            let tolerance = self.chart.protocol.tolerance.max(noise);
+            match ratios.get(name) {
+                None => {
+                    return Some(format!("{name} is the matched axis, and the run did not report it"));
+                }
+                Some(ratio) if (ratio - 1.0).abs() > tolerance => {
+                    return Some(format!(
+                        "{name} is the matched axis, and the candidate used {ratio:.2} times the \
+                         baseline's (at most {:.0} % apart is allowed)",
+                        tolerance * 100.0
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        self.chart.protocol.guards.iter().find_map(|(name, limit)| {
+            let ratio = ratios.get(name)?;
+            let bound = limit + self.noise(name, baseline);
+            (ratio > bound).then(|| {
+                format!("guard {name}: {ratio:.2} times the baseline's, at most {bound:.2} is allowed")
+            })
+        })
+    }
+
+    fn noise(&self, name: &str, baseline: &[&Experiment]) -> f64 {
+        let sample = Sample::of(
+            &baseline.iter().filter_map(|run| cost(&run.measured, name)).collect::<Vec<_>>(),
+        );
+        let floor = if matches!(name, "wall" | "gpu") && sample.mean > 0.0 {
+            WALL_RESOLUTION_S / sample.mean
+        } else {
+            0.0
+        };
+        (NOISE_SIGMAS * sample.cv()).max(floor)
+    }
+
+    fn axis_word(&self, axis: Axis) -> String {
+        match axis {
+            Axis::None => "the guards hold".to_owned(),
+            axis => format!("{} agrees with the baseline's", axis.as_str()),
+        }
+    }
+}
+
+fn usable(run: &Experiment) -> bool {
+    !matches!(run.status, RunStatus::Contended | RunStatus::Cancelled)
+}
+
+fn failed(run: &Experiment) -> bool {
+    matches!(
+        run.status,
+        RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
+    )
+}
+
+fn values(runs: &[&Experiment]) -> Vec<f64> {
+    runs.iter().filter_map(|run| run.measured.value).collect()
+}
+
+fn cost(measured: &Measured, name: &str) -> Option<f64> {
+    match name {
+        "wall" => Some(measured.wall_s),
+        "gpu" => (measured.gpu_s > 0.0).then_some(measured.gpu_s),
+        "peak_mem" => Some(measured.peak_mem_mb),
+        "flops" => measured.flops,
+        "params" => measured.params,
+        "tokens" => measured.tokens,
+        _ => None,
+    }
+}
+
+fn ratios(base: &[&Experiment], cand: &[&Experiment]) -> Ratios {
+    let of = |name: &str| {
+        let mean = |runs: &[&Experiment]| {
+            let values: Vec<f64> =
+                runs.iter().filter_map(|run| cost(&run.measured, name)).collect();
+            (!values.is_empty()).then(|| Sample::of(&values).mean)
+        };
+        let (b, c) = (mean(base)?, mean(cand)?);
+        (b > 0.0).then(|| c / b)
+    };
+    Ratios {
+        wall: of("wall"),
+        gpu: of("gpu"),
+        peak_mem: of("peak_mem"),
+        flops: of("flops"),
+        params: of("params"),
+        tokens: of("tokens"),
+    }
+}
+
+/// Counts of claims by status word, for views.
+#[must_use]
+pub fn tally(state: &State) -> BTreeMap<&'static str, u32> {
+    let mut counts = BTreeMap::new();
+    for claim in state.hypotheses.values() {
+        *counts.entry(claim.status.word()).or_insert(0) += 1;
+    }
+    counts
+}
