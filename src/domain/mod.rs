@@ -4,7 +4,12 @@
 pub mod chart;
 pub mod chat;
 pub mod event;
+pub mod lease;
+pub mod mail;
 pub mod protocol;
 pub mod restart;
+pub mod session;
+pub mod standing;
 pub mod state;
 pub mod stats;
+pub mod supervisor;

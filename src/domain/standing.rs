@@ -1,0 +1,154 @@
+//! How a run and its agents stand, in the words that scripts read.
+//!
+//! Owns the definitions of *done*, of a run's state and of an agent's. Folded, never commanded. What
+//! has to be observed (who lives) is an argument. Must not know how it was observed.
+
+use super::chart::Chart;
+use super::event::RunStatus;
+use super::state::{AgentState, State};
+use super::{lease, protocol};
+
+/// A state and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The word.
+    pub word: &'static str,
+    /// Why, for people; may be empty.
+    pub reason: String,
+}
+
+impl Standing {
+    fn new(word: &'static str, reason: impl Into<String>) -> Self {
+        Self { word, reason: reason.into() }
+    }
+}
+
+/// How an agent stands. `alive` is whether its lock is held now; none where that could not be asked.
+#[must_use]
+pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
+    let Some(agent) = state.agents.get(name) else { return Standing::new("starting", "not seated") };
+    if let Some(why) = &agent.held {
+        return Standing::new("held", why);
+    }
+    match alive {
+        None => return Standing::new("unknown", "whether it lives could not be asked"),
+        Some(false) => return absent(state, agent),
+        Some(true) => {}
+    }
+    if agent.paused || state.paused {
+        return Standing::new("paused", "by a person");
+    }
+    if let Some((error, at)) = &agent.retry {
+        let when = at.map_or_else(|| "not again by itself".to_owned(), |at| format!("until {at}"));
+        return Standing::new("thinking", format!("{error}; waiting {when}"));
+    }
+    if agent.request.is_some() {
+        return Standing::new("thinking", "a request is in flight");
+    }
+    if let Some(open) = agent.calls.iter().find(|open| open.intent && open.result.is_none()) {
+        return Standing::new("tool", open.call.name.clone());
+    }
+    if agent.turn.is_some() {
+        return Standing::new("thinking", "between two requests");
+    }
+    if agent.turns == 0 {
+        return Standing::new("starting", "no turn yet");
+    }
+    Standing::new("waiting", if agent.done { "done until mail comes" } else { "for mail" })
+}
+
+fn absent(state: &State, agent: &AgentState) -> Standing {
+    if state.stopped || state.down.is_some() || agent.ended.is_some() {
+        return Standing::new("stopped", agent.ended.clone().unwrap_or_default());
+    }
+    if agent.starts == 0 {
+        return Standing::new("starting", "its process has not started yet");
+    }
+    Standing::new("unknown", "its process is gone; the supervisor starts it again")
+}
+
+/// Whether nothing happens any more but, perhaps, the closing runs.
+#[must_use]
+pub fn quiet(chart: &Chart, state: &State) -> bool {
+    let starved = lease::starved(chart, state);
+    let idle = |run: &super::state::Experiment| match run.status {
+        RunStatus::Queued => starved,
+        RunStatus::Running => false,
+        _ => true,
+    };
+    let at_rest = |agent: &AgentState| {
+        agent.held.is_some()
+            || (agent.turns > 0
+                && agent.turn.is_none()
+                && agent.request.is_none()
+                && agent.unread.is_empty())
+    };
+    let seated = chart.agents.iter().all(|agent| state.agents.contains_key(&agent.name));
+    let settled = starved
+        || (state.hypotheses.values().all(super::state::Hypothesis::is_final)
+            && protocol::steps(chart, state).is_empty());
+    seated
+        && state.pool.is_some()
+        && state.experiments.values().all(idle)
+        && state.agents.values().all(at_rest)
+        && settled
+}
+
+/// Whether the run is done: quiet, and its gain re-measured.
+#[must_use]
+pub fn done(chart: &Chart, state: &State) -> bool {
+    quiet(chart, state)
+        && (lease::starved(chart, state)
+            || state.promotions.is_empty()
+            || state.headline.is_some())
+}
+
+/// A run's state. `supervised` is whether the supervisor's lock is held now.
+#[must_use]
+pub fn run(chart: &Chart, state: &State, supervised: bool) -> Standing {
+    if state.stopped {
+        return Standing::new("stopped", state.down.clone().unwrap_or_default());
+    }
+    if !supervised {
+        let why = "no supervisor lives, and nobody said down";
+        return Standing::new("lost", why);
+    }
+    if state.agents.len() < chart.agents.len()
+        || state.agents.values().any(|agent| agent.starts == 0 && agent.held.is_none())
+    {
+        return Standing::new("starting", "not every agent has started");
+    }
+    if state.paused {
+        return Standing::new("paused", "by a person");
+    }
+    if done(chart, state) {
+        return Standing::new("done", "nothing is left to do");
+    }
+    Standing::new("running", state.down.clone().unwrap_or_default())
+}
+
+/// What waits for a person: since when, whom it concerns, why. Oldest first.
+#[must_use]
+pub fn needs_you(state: &State) -> Vec<(jiff::Timestamp, String, String)> {
+    let mut needs: Vec<_> = state
+        .agents
+        .iter()
+        .filter_map(|(name, agent)| {
+            let why = agent.held.clone()?;
+            Some((agent.since.or(state.created)?, name.clone(), why))
+        })
+        .collect();
+    needs.extend(state.experiments.values().filter_map(|run| {
+        let broken = matches!(
+            run.status,
+            RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
+        );
+        let baseline = run.commit == state.start && run.agent.is_none();
+        (broken && baseline).then(|| {
+            let why = format!("baseline run e{} ended {}: {}", run.id, run.status.word(), run.reason);
+            (run.finished_at.unwrap_or(run.queued_at), "lab".to_owned(), why)
+        })
+    }));
+    needs.sort();
+    needs
+}

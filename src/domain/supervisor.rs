@@ -1,0 +1,138 @@
+//! What the supervisor does next: a pure comparison of what is asked for with what is so.
+//!
+//! Will: keep every agent alive that should be, hold those that die in vain, start runs whose devices
+//! are free, carry every claim one step along the protocol, end everything when a person says down.
+//! Must never: call a model, wait for an agent, read a pane, or remember anything: asked again after
+//! every event, it says the same until the state has changed.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::chart::Chart;
+use super::event::RunStatus;
+use super::lease::{self, Grant};
+use super::protocol::{self, Step, Wanted};
+use super::standing;
+use super::state::State;
+
+/// What has to be observed, not folded.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Agents whose lock is held.
+    pub agents: BTreeSet<String>,
+    /// Whether the mock server lives.
+    pub mock: bool,
+}
+
+/// Something to carry out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Start the mock server.
+    StartMock,
+    /// Start an agent's process.
+    Start(String),
+    /// End an agent's process.
+    Stop(String),
+    /// Hold an agent.
+    Hold(String, String),
+    /// Launch a run.
+    Launch(Grant),
+    /// Call a running run off; it counts as interrupted.
+    Interrupt(u64),
+    /// Carry a claim on.
+    Lab(Step),
+    /// Queue a closing run.
+    Close(Wanted),
+    /// Write the headline down.
+    Headline,
+    /// Everything has ended, as asked.
+    Stopped,
+}
+
+/// Everything that should be done now, most urgent first. The caller leaves out what it is already
+/// doing.
+#[must_use]
+pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> Vec<Effect> {
+    if state.stopped {
+        return Vec::new();
+    }
+    if state.down.is_some() {
+        return wind_down(chart, state, seen);
+    }
+    let mut effects = Vec::new();
+    if state.mock && !seen.mock {
+        effects.push(Effect::StartMock);
+    }
+    for agent in &chart.agents {
+        effects.extend(tend(state, &agent.name, seen, now));
+    }
+    // Baselines wait until everybody has a seat: a start should not compete with training.
+    let seated = chart.agents.iter().all(|agent| {
+        state.agents.get(&agent.name).is_some_and(|a| a.starts > 0 || a.held.is_some())
+    });
+    if !seated {
+        return effects;
+    }
+    effects.extend(lease::grants(chart, state).into_iter().map(Effect::Launch));
+    effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
+    if standing::quiet(chart, state) {
+        effects.extend(protocol::closing(chart, state).into_iter().map(Effect::Close));
+        if protocol::headline(chart, state).is_some() {
+            effects.push(Effect::Headline);
+        }
+    }
+    effects
+}
+
+fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Effect> {
+    let agent = state.agents.get(name)?;
+    let alive = seen.agents.contains(name);
+    if alive {
+        return agent.restart.then(|| Effect::Stop(name.to_owned()));
+    }
+    if agent.held.is_some() {
+        return None;
+    }
+    if agent.deaths.exhausted() {
+        let why = format!(
+            "its process died {} times in a row in the middle of a turn without getting anywhere",
+            agent.deaths.fruitless
+        );
+        return Some(Effect::Hold(name.to_owned(), why));
+    }
+    let early = agent.deaths.not_before().is_some_and(|at| now < at);
+    (!early).then(|| Effect::Start(name.to_owned()))
+}
+
+fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
+    let mut effects: Vec<Effect> = chart
+        .agents
+        .iter()
+        .filter(|agent| seen.agents.contains(&agent.name))
+        .map(|agent| Effect::Stop(agent.name.clone()))
+        .collect();
+    effects.extend(
+        state
+            .experiments
+            .values()
+            .filter(|run| run.status == RunStatus::Running)
+            .map(|run| Effect::Interrupt(run.id)),
+    );
+    if effects.is_empty() {
+        effects.push(Effect::Stopped);
+    }
+    effects
+}
+
+/// When something falls due without an event: the end of a back-off.
+#[must_use]
+pub fn next_due(state: &State, now: Timestamp) -> Option<Timestamp> {
+    state
+        .agents
+        .values()
+        .filter(|agent| agent.pid.is_none() && agent.held.is_none())
+        .filter_map(|agent| agent.deaths.not_before())
+        .filter(|at| *at > now)
+        .min()
+}

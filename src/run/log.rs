@@ -1,0 +1,418 @@
+//! The log: append-only, one JSON object a line, in one dense total order under many writers.
+//!
+//! Owns order, atomicity and repair. Writers take a file lock, catch up, decide on what they then
+//! know, append, unlock, and sync where it matters; so whoever appends has seen everything before it,
+//! and a cap checked inside is a cap. Readers take no lock and see whole lines only. A torn tail,
+//! which a killed writer may leave, is cut by the next writer. Must not know what an event means.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::Duration;
+
+use crate::domain::event::{Actor, Event, Kind};
+use crate::domain::state::{FoldError, State};
+use crate::os::{clock, lock};
+
+use super::blobs::Blobs;
+use super::paths::RunDir;
+
+/// How long a writer waits for the lock before it names the holder. Appends take microseconds, so
+/// whoever waits this long waits for a stopped process.
+const LOCK_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Why the log cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file system refused.
+    #[error("cannot {doing} the log {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Somebody holds the lock and does not let go.
+    #[error("the log's lock is held by {holder} for more than 20 s")]
+    Held {
+        /// The process, as far as it is known.
+        holder: String,
+    },
+    /// A line in the middle is no event.
+    #[error("line {line} of the log is damaged: {why}")]
+    Damaged {
+        /// Which.
+        line: u64,
+        /// What the parser says.
+        why: String,
+    },
+    /// The line cannot be folded.
+    #[error("cannot fold the log")]
+    Fold(#[from] FoldError),
+    /// The writer may not write this.
+    #[error("{actor} may not write {kind}")]
+    Authority {
+        /// Who.
+        actor: Actor,
+        /// What.
+        kind: String,
+    },
+}
+
+/// The log of one run with its fold.
+#[derive(Debug)]
+pub struct Log {
+    dir: RunDir,
+    file: File,
+    lock: File,
+    offset: u64,
+    state: State,
+    fresh: Vec<Event>,
+    keep_fresh: bool,
+}
+
+/// What an appending decision may do: say what to write and what to return, or refuse.
+pub type Decision<R, E> = Result<(Vec<Kind>, R), E>;
+
+impl Log {
+    /// Begins a log with its first event.
+    ///
+    /// # Errors
+    /// Where the file exists or cannot be written.
+    pub fn create(dir: &RunDir, first: Kind) -> Result<Self, LogError> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(dir.events())
+            .map_err(|source| io_error("create", dir, source))?;
+        let mut log = Self::open(dir)?;
+        log.append(&Actor::Human, vec![first])?;
+        Ok(log)
+    }
+
+    /// Opens a log and folds all of it.
+    ///
+    /// # Errors
+    /// [`LogError`] where it is missing, damaged, or newer than this program.
+    pub fn open(dir: &RunDir) -> Result<Self, LogError> {
+        Self::open_with(dir, |_| {})
+    }
+
+    /// Opens a log, shows every event, and folds all of it.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_with(dir: &RunDir, mut show: impl FnMut(&Event)) -> Result<Self, LogError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(dir.events())
+            .or_else(|_| File::open(dir.events()))
+            .map_err(|source| io_error("open", dir, source))?;
+        let lock_path = dir.lock("log");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .or_else(|_| File::open(&lock_path))
+            .or_else(|_| file.try_clone())
+            .map_err(|source| io_error("lock", dir, source))?;
+        let mut log = Self {
+            dir: dir.clone(),
+            file,
+            lock,
+            offset: 0,
+            state: State::default(),
+            fresh: Vec::new(),
+            keep_fresh: false,
+        };
+        log.read_on(&mut show)?;
+        log.keep_fresh = true;
+        Ok(log)
+    }
+
+    /// What is so, as of the last line read.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The run's directory.
+    #[must_use]
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// The run's blobs.
+    #[must_use]
+    pub fn blobs(&self) -> Blobs {
+        Blobs::at(self.dir.blobs())
+    }
+
+    /// Folds what others have appended.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn catch_up(&mut self) -> Result<(), LogError> {
+        self.read_on(&mut |_| {}).map(|_| ())
+    }
+
+    /// The events folded since this was last asked, own ones included.
+    pub fn drain(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Appends events.
+    ///
+    /// # Errors
+    /// As for [`Self::transact`].
+    pub fn append(&mut self, actor: &Actor, kinds: Vec<Kind>) -> Result<(), LogError> {
+        let decided: Result<(), std::convert::Infallible> =
+            self.transact(actor, |_| Ok((kinds, ())))?;
+        decided.expect("an infallible decision");
+        Ok(())
+    }
+
+    /// Decides on what is so under the lock, and appends what was decided. Whole or not at all.
+    ///
+    /// # Errors
+    /// [`LogError`] where the lock or the file fails, or the actor may not write this; the inner
+    /// error is the decision's own refusal, after which nothing was written.
+    pub fn transact<R, E>(
+        &mut self,
+        actor: &Actor,
+        decide: impl FnOnce(&State) -> Decision<R, E>,
+    ) -> Result<Result<R, E>, LogError> {
+        self.take_lock()?;
+        let outcome = self.under_lock(actor, decide);
+        let unlocked = self.lock.unlock();
+        let (result, durable) = outcome?;
+        unlocked.map_err(|source| io_error("unlock", &self.dir, source))?;
+        if durable {
+            // After unlocking: one sync covers all earlier bytes, and nobody waits for the disk.
+            self.file.sync_data().map_err(|source| io_error("sync", &self.dir, source))?;
+        }
+        Ok(result)
+    }
+
+    fn under_lock<R, E>(
+        &mut self,
+        actor: &Actor,
+        decide: impl FnOnce(&State) -> Decision<R, E>,
+    ) -> Result<(Result<R, E>, bool), LogError> {
+        let torn = self.read_on(&mut |_| {})?;
+        let mut kinds = Vec::new();
+        if torn > 0 {
+            self.file
+                .set_len(self.offset)
+                .map_err(|source| io_error("repair", &self.dir, source))?;
+            kinds.push(Kind::LogRepaired { bytes: torn });
+        }
+        let result = match decide(&self.state) {
+            Ok((decided, result)) => {
+                kinds.extend(decided);
+                Ok(result)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let durable = kinds.iter().any(Kind::must_be_durable);
+        self.write(actor, kinds)?;
+        Ok((result, durable))
+    }
+
+    fn write(&mut self, actor: &Actor, kinds: Vec<Kind>) -> Result<(), LogError> {
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let mut events = Vec::new();
+        for kind in kinds {
+            let seq = self.state.seq + 1 + events.len() as u64;
+            let event =
+                Event { seq, at: clock::now(), actor: actor.clone(), cause: None, body: kind };
+            if !event.body.may_be_written_by(actor) {
+                let line = serde_json::to_value(&event).unwrap_or_default();
+                let kind = line.get("kind").and_then(|kind| kind.as_str()).unwrap_or("this");
+                return Err(LogError::Authority { actor: actor.clone(), kind: kind.to_owned() });
+            }
+            serde_json::to_writer(&mut bytes, &event).expect("events are plain data");
+            bytes.push(b'\n');
+            events.push(event);
+        }
+        if let Err(source) = self.file.write_all(&bytes) {
+            // A full disk may have taken half: back to where it was, so that no line is torn.
+            let _ = self.file.set_len(self.offset);
+            return Err(io_error("append to", &self.dir, source));
+        }
+        self.offset += bytes.len() as u64;
+        for event in events {
+            self.state.apply(&event)?;
+            if self.keep_fresh {
+                self.fresh.push(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_lock(&self) -> Result<(), LogError> {
+        let begun = clock::monotonic();
+        let mut pause = Duration::from_micros(50);
+        loop {
+            match self.lock.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(source)) => {
+                    return Err(io_error("lock", &self.dir, source));
+                }
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if begun.elapsed() > LOCK_DEADLINE {
+                let holder = lock::holder(&self.dir.lock("log")).map_or_else(
+                    || "an unknown process".to_owned(),
+                    |holder| format!("process {}", holder.pid),
+                );
+                return Err(LogError::Held { holder });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
+        }
+    }
+
+    /// Reads whole lines from where it left off; returns the bytes of an unfinished last one.
+    fn read_on(&mut self, show: &mut dyn FnMut(&Event)) -> Result<u64, LogError> {
+        let mut tail = Vec::new();
+        let size = self.file.metadata().map_err(|e| io_error("read", &self.dir, e))?.len();
+        if size == self.offset {
+            return Ok(0);
+        }
+        (&self.file)
+            .seek(SeekFrom::Start(self.offset))
+            .and_then(|_| (&self.file).read_to_end(&mut tail))
+            .map_err(|source| io_error("read", &self.dir, source))?;
+        let mut rest = tail.as_slice();
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end + 1);
+            let event: Event = match serde_json::from_slice(line) {
+                Ok(event) => event,
+                // A crash of the machine may leave a last line of garbage: it is part of the tail.
+                Err(_) if after.is_empty() => break,
+                Err(why) => return Err(self.damaged(line, &why)),
+            };
+            self.state.apply(&event)?;
+            show(&event);
+            if self.keep_fresh {
+                self.fresh.push(event);
+            }
+            self.offset += line.len() as u64;
+            rest = after;
+        }
+        Ok(rest.len() as u64)
+    }
+
+    /// A line that is no event: from a newer program, perhaps, else damage.
+    fn damaged(&self, line: &[u8], why: &serde_json::Error) -> LogError {
+        let format = serde_json::from_slice::<serde_json::Value>(line)
+            .ok()
+            .and_then(|value| value.get("format").and_then(serde_json::Value::as_u64));
+        match format.and_then(|format| u32::try_from(format).ok()) {
+            Some(format) if format > crate::domain::event::FORMAT => FoldError::Newer(format).into(),
+            _ => LogError::Damaged { line: self.state.seq + 1, why: why.to_string() },
+        }
+    }
+}
+
+fn io_error(doing: &'static str, dir: &RunDir, source: io::Error) -> LogError {
+    LogError::Io { doing, path: dir.events().display().to_string(), source }
+}
+
+/// Every event of a run, oldest first, without folding anything: for views that filter.
+///
+/// # Errors
+/// As for [`Log::open`].
+pub fn each(dir: &RunDir, mut show: impl FnMut(&Event, &str)) -> Result<(), LogError> {
+    let text = fs::read(dir.events()).map_err(|source| io_error("read", dir, source))?;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if let Ok(event) = serde_json::from_slice::<Event>(line) {
+            show(&event, String::from_utf8_lossy(line).trim_end());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn created(run: &str) -> Kind {
+        Kind::RunCreated {
+            format: 1,
+            run: run.to_owned(),
+            org: "t".to_owned(),
+            mock: true,
+            headless: true,
+            version: "0".to_owned(),
+            base: "c0".to_owned(),
+        }
+    }
+
+    fn run() -> (tempfile::TempDir, RunDir) {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = RunDir::at(temp.path().join("t-1"));
+        for path in dir.skeleton() {
+            fs::create_dir_all(path).expect("made");
+        }
+        (temp, dir)
+    }
+
+    #[test]
+    fn keeps_a_dense_order_under_many_writers() {
+        let (_temp, dir) = run();
+        Log::create(&dir, created("t-1")).expect("created");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut log = Log::open(&dir).expect("opened");
+                    for _ in 0..50 {
+                        log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }])
+                            .expect("appended");
+                    }
+                });
+            }
+        });
+        assert_eq!(Log::open(&dir).expect("folds without a hole").state().seq, 401);
+    }
+
+    #[test]
+    fn cuts_a_torn_tail_at_every_byte_and_goes_on() {
+        let (_temp, dir) = run();
+        Log::create(&dir, created("t-1")).expect("created");
+        let first = fs::read(dir.events()).expect("read");
+        let mut log = Log::open(&dir).expect("opened");
+        log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }]).expect("appended");
+        let both = fs::read(dir.events()).expect("read");
+        for cut in first.len() + 1..both.len() {
+            let file = File::create(dir.events()).expect("rewritten");
+            (&file).write_all(&both[..cut]).expect("written");
+            let mut log = Log::open(&dir).expect("a torn tail is no damage");
+            assert_eq!(log.state().seq, 1);
+            log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }]).expect("appended");
+            let after = Log::open(&dir).expect("whole again");
+            assert_eq!(after.state().seq, 3, "repair and event, cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_an_actor_may_not_write_and_newer_formats() {
+        let (_temp, dir) = run();
+        let mut log = Log::create(&dir, created("t-1")).expect("created");
+        let merged = Kind::ProgrammeAdvanced { hypothesis: 1, commit: "x".to_owned() };
+        let agent = Actor::Agent("a".to_owned());
+        assert!(matches!(log.append(&agent, vec![merged]), Err(LogError::Authority { .. })));
+        assert_eq!(Log::open(&dir).expect("unharmed").state().seq, 1);
+        let line = fs::read_to_string(dir.events()).expect("read").replace(":1,\"run\"", ":2,\"run\"");
+        let file = File::create(dir.events()).expect("rewritten");
+        (&file).write_all(line.as_bytes()).expect("written");
+        assert!(matches!(Log::open(&dir), Err(LogError::Fold(FoldError::Newer(2)))));
+    }
+}

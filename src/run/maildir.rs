@@ -1,0 +1,139 @@
+//! Mailboxes: Maildir under `mail/<who>`, one message a file, `tmp` → sync → `new`, taken into `cur`.
+//!
+//! A view of the log that other programs can read, and the slot into which a person may drop a file:
+//! whatever appears in `new` under a name that is not ours is mail from `human`. A repeated delivery
+//! finds its file and does nothing. Must not know who may write to whom.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use crate::domain::state::Mail;
+
+/// Most bytes that are taken from a dropped file: a message, not a data set.
+const DROP_LIMIT: u64 = 64 * 1024;
+
+/// One mailbox.
+#[derive(Debug, Clone)]
+pub struct Maildir(PathBuf);
+
+/// A file that a person dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its name in `new`.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl Maildir {
+    /// The mailbox in this directory; nothing is touched.
+    #[must_use]
+    pub fn at(dir: PathBuf) -> Self {
+        Self(dir)
+    }
+
+    /// Where mail appears.
+    #[must_use]
+    pub fn new_dir(&self) -> PathBuf {
+        self.0.join("new")
+    }
+
+    /// Makes the three directories.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn create(&self) -> io::Result<()> {
+        ["tmp", "new", "cur"].into_iter().try_for_each(|dir| fs::create_dir_all(self.0.join(dir)))
+    }
+
+    /// Delivers a message, once however often it is called.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn deliver(&self, mail: &Mail, body: &str) -> io::Result<()> {
+        let name = format!("m{}", mail.id);
+        if self.0.join("new").join(&name).exists() || self.0.join("cur").join(&name).exists() {
+            return Ok(());
+        }
+        let draft = self.0.join("tmp").join(format!("{name}.{}", std::process::id()));
+        let mut file = File::create(&draft)?;
+        write!(
+            file,
+            "From: {}\nTo: {}\nSubject: {}\nDate: {}\nMessage-Id: {name}\n\n{body}\n",
+            mail.from,
+            mail.to.join(", "),
+            mail.subject,
+            mail.at
+        )?;
+        file.sync_data()?;
+        fs::rename(&draft, self.0.join("new").join(&name))
+    }
+
+    /// Moves a message that was taken in from `new` to `cur`.
+    pub fn take(&self, id: u64) {
+        let name = format!("m{id}");
+        // A view: where the file is gone already, nothing is lost.
+        let _ = fs::rename(self.0.join("new").join(&name), self.0.join("cur").join(&name));
+    }
+
+    /// Files in `new` that are not ours: regular files only, symlinks never followed.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn dropped(&self) -> io::Result<Vec<Dropped>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.new_dir())? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = name.strip_prefix('m').is_some_and(|rest| rest.parse::<u64>().is_ok());
+            if ours || name.starts_with('.') || !entry.file_type()?.is_file() {
+                continue;
+            }
+            let mut bytes = Vec::new();
+            File::open(entry.path())?.take(DROP_LIMIT).read_to_end(&mut bytes)?;
+            found.push(Dropped { name, text: String::from_utf8_lossy(&bytes).into_owned() });
+        }
+        Ok(found)
+    }
+
+    /// Removes a dropped file from `new` once it is in the log.
+    pub fn swallow(&self, name: &str) {
+        let _ = fs::rename(self.new_dir().join(name), self.0.join("cur").join(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Text;
+
+    #[test]
+    fn delivers_once_and_tells_dropped_files_apart() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = Maildir::at(temp.path().join("ana"));
+        dir.create().expect("made");
+        let mail = Mail {
+            id: 7,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            from: "ben".to_owned(),
+            to: vec!["ana".to_owned()],
+            subject: "s".to_owned(),
+            body: Text::from("b"),
+            now: false,
+            assignment: false,
+            read_by: std::collections::BTreeSet::new(),
+            call: None,
+        };
+        dir.deliver(&mail, "b").expect("delivered");
+        dir.take(7);
+        dir.deliver(&mail, "b").expect("known");
+        assert!(!dir.new_dir().join("m7").exists(), "a mail that was taken in does not come back");
+        let mut file = File::create(dir.new_dir().join("hello.txt")).expect("dropped");
+        file.write_all(b"look at this").expect("written");
+        std::os::unix::fs::symlink("/etc/passwd", dir.new_dir().join("trap")).expect("linked");
+        let dropped = dir.dropped().expect("listed");
+        assert_eq!(dropped.len(), 1);
+        assert_eq!(dropped[0].text, "look at this");
+    }
+}

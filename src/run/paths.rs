@@ -1,0 +1,171 @@
+//! The layout of a run directory: every file name in it, once.
+//!
+//! What stands above `mail` is the truth; everything from `mail` on may be deleted and is rebuilt.
+
+use std::path::{Path, PathBuf};
+
+/// A run's directory, absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir(PathBuf);
+
+impl RunDir {
+    /// The run in this directory; nothing is touched.
+    #[must_use]
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self(dir.into())
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The run's id: the directory's name.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The frozen chart.
+    #[must_use]
+    pub fn chart(&self) -> PathBuf {
+        self.0.join("chart.toml")
+    }
+
+    /// The frozen prompts.
+    #[must_use]
+    pub fn prompts(&self) -> PathBuf {
+        self.0.join("prompts")
+    }
+
+    /// An agent's system prompt, rendered and frozen.
+    #[must_use]
+    pub fn system_prompt(&self, agent: &str) -> PathBuf {
+        self.prompts().join(format!("{agent}.md"))
+    }
+
+    /// The frozen scenario of a mocked run.
+    #[must_use]
+    pub fn scenario(&self) -> PathBuf {
+        self.0.join("scenario.toml")
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events.jsonl")
+    }
+
+    /// Bytes named by hash.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
+    /// The run's own repository.
+    #[must_use]
+    pub fn repo_git(&self) -> PathBuf {
+        self.0.join("repo.git")
+    }
+
+    /// An agent's bare repository.
+    #[must_use]
+    pub fn agent_git(&self, agent: &str) -> PathBuf {
+        self.0.join("git").join(format!("{agent}.git"))
+    }
+
+    /// An agent's worktree.
+    #[must_use]
+    pub fn work(&self, agent: &str) -> PathBuf {
+        self.0.join("work").join(agent)
+    }
+
+    /// What an agent's tools may scribble in: private tmp, HOME and caches.
+    #[must_use]
+    pub fn scratch(&self, agent: &str) -> PathBuf {
+        self.0.join("scratch").join(agent)
+    }
+
+    /// Where tool jobs of an agent leave their outcome.
+    #[must_use]
+    pub fn jobs(&self, agent: &str) -> PathBuf {
+        self.0.join("jobs").join(agent)
+    }
+
+    /// A measured run.
+    #[must_use]
+    pub fn experiment(&self, id: u64) -> PathBuf {
+        self.0.join("exp").join(format!("e{id}"))
+    }
+
+    /// Lock files; held means alive.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.0.join("locks")
+    }
+
+    /// The lock of `supervisor`, `mock`, `log`, or of an agent by name.
+    #[must_use]
+    pub fn lock(&self, of: &str) -> PathBuf {
+        self.locks().join(of)
+    }
+
+    /// The lock that an agent's process holds while it lives.
+    #[must_use]
+    pub fn agent_lock(&self, agent: &str) -> PathBuf {
+        self.locks().join(format!("agent-{agent}"))
+    }
+
+    /// The mock's position per agent.
+    #[must_use]
+    pub fn mock(&self) -> PathBuf {
+        self.0.join("mock")
+    }
+
+    /// An agent's, or the human's, mailbox.
+    #[must_use]
+    pub fn mailbox(&self, name: &str) -> PathBuf {
+        self.0.join("mail").join(name)
+    }
+
+    /// The stream of an agent's turn in flight.
+    #[must_use]
+    pub fn live(&self, agent: &str) -> PathBuf {
+        self.0.join("live").join(agent)
+    }
+
+    /// Autoresearch's five columns.
+    #[must_use]
+    pub fn results(&self) -> PathBuf {
+        self.0.join("results.tsv")
+    }
+
+    /// Derived reports.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.0.join("report")
+    }
+
+    /// Tracing, for people.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// Where the office's socket is wanted.
+    #[must_use]
+    pub fn tmux_socket(&self) -> PathBuf {
+        self.0.join("tmux.sock")
+    }
+
+    /// Every directory that must exist, in order.
+    #[must_use]
+    pub fn skeleton(&self) -> Vec<PathBuf> {
+        ["", "prompts", "blobs", "git", "work", "scratch", "jobs", "exp", "locks", "mock", "mail"]
+            .into_iter()
+            .chain(["live", "logs"])
+            .map(|name| self.0.join(name))
+            .collect()
+    }
+}
