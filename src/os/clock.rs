@@ -1,0 +1,49 @@
+//! The only clock. Everybody else is handed the time, so that decisions can be replayed.
+//!
+//! Must not know what the time is for.
+
+use std::time::Instant;
+
+use jiff::{Timestamp, Unit};
+
+/// The wall clock, cut to milliseconds: what stands in the log is what was decided with.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the only door to the wall clock")]
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    let cut = jiff::TimestampRound::new()
+        .smallest(Unit::Millisecond)
+        .mode(jiff::RoundMode::Trunc);
+    now.round(cut).unwrap_or(now)
+}
+
+/// The monotonic clock, for durations and deadlines inside one process.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only door to the monotonic clock"
+)]
+pub fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// What names this boot of the machine; empty where the kernel does not say. Pids and start times
+/// are only comparable within one.
+#[must_use]
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn now_has_milliseconds_and_nothing_finer() {
+        assert_eq!(now().as_nanosecond() % 1_000_000, 0);
+        assert!(monotonic() <= monotonic());
+        assert!(boot_id().len() >= 32, "a boot id is a uuid");
+    }
+}
