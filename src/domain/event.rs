@@ -595,6 +595,9 @@ pub enum Kind {
         class: Class,
         /// One line for people.
         brief: String,
+        /// SHA-256 of the file that is about to change, by which a repeat knows whether it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pre: Option<String>,
     },
     /// A call has run, or its outcome is unknown.
     #[serde(rename = "tool.result")]
@@ -940,7 +943,9 @@ impl Kind {
             | Self::HypothesisRejected { agent, .. } => vec![agent],
             Self::PauseSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
-            | Self::ExperimentQueued { agent: Some(agent), .. } => vec![agent],
+            | Self::ExperimentQueued {
+                agent: Some(agent), ..
+            } => vec![agent],
             Self::MailSent { from, to, .. } => {
                 let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
                 all.push(from);

@@ -33,7 +33,11 @@ pub fn timeout(chart: &Chart, state: &State) -> f64 {
                 .filter(|run| run.status == RunStatus::Ok && run.commit == state.start)
                 .map(|run| run.measured.wall_s)
                 .fold(0.0, f64::max);
-            if slowest > 0.0 { (2.0 * slowest).max(TIMEOUT_FLOOR_S) } else { TIMEOUT_UNKNOWN_S }
+            if slowest > 0.0 {
+                (2.0 * slowest).max(TIMEOUT_FLOOR_S)
+            } else {
+                TIMEOUT_UNKNOWN_S
+            }
         }
     }
 }
@@ -41,9 +45,18 @@ pub fn timeout(chart: &Chart, state: &State) -> f64 {
 /// GPU seconds used, and the most that running ones can still use.
 #[must_use]
 pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
-    let spent = state.experiments.values().map(|run| run.measured.gpu_s).sum();
-    let running = state.experiments.values().filter(|run| run.status == RunStatus::Running);
-    let reserved = running.map(|run| timeout(chart, state) * run.gpus.len() as f64).sum();
+    let spent = state
+        .experiments
+        .values()
+        .map(|run| run.measured.gpu_s)
+        .sum();
+    let running = state
+        .experiments
+        .values()
+        .filter(|run| run.status == RunStatus::Running);
+    let reserved = running
+        .map(|run| timeout(chart, state) * run.gpus.len() as f64)
+        .sum();
     (spent, reserved)
 }
 
@@ -51,10 +64,22 @@ pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
 /// longest time still fits.
 #[must_use]
 pub fn grants(chart: &Chart, state: &State) -> Vec<Grant> {
-    let running: Vec<&Experiment> =
-        state.experiments.values().filter(|run| run.status == RunStatus::Running).collect();
-    let busy = |gpu: &Gpu| running.iter().any(|run| run.gpus.iter().any(|g| g.uuid == gpu.uuid));
-    let mut free: Vec<Gpu> = state.gpus.iter().filter(|gpu| !busy(gpu)).cloned().collect();
+    let running: Vec<&Experiment> = state
+        .experiments
+        .values()
+        .filter(|run| run.status == RunStatus::Running)
+        .collect();
+    let busy = |gpu: &Gpu| {
+        running
+            .iter()
+            .any(|run| run.gpus.iter().any(|g| g.uuid == gpu.uuid))
+    };
+    let mut free: Vec<Gpu> = state
+        .gpus
+        .iter()
+        .filter(|gpu| !busy(gpu))
+        .cloned()
+        .collect();
     let mut slots = (state.parallel as usize).saturating_sub(running.len());
     let want = chart.task.gpus as usize;
     let each = timeout(chart, state) * want as f64;
@@ -62,15 +87,25 @@ pub fn grants(chart: &Chart, state: &State) -> Vec<Grant> {
     let cap = gpu_cap(chart, state);
     let mut claimed = spent + reserved;
     let mut grants = Vec::new();
-    for run in state.experiments.values().filter(|run| run.status == RunStatus::Queued) {
+    for run in state
+        .experiments
+        .values()
+        .filter(|run| run.status == RunStatus::Queued)
+    {
         if slots == 0 || free.len() < want || cap.is_some_and(|cap| claimed + each > cap) {
             break;
         }
-        let home = run.agent.as_ref().and_then(|name| state.agents.get(name)?.gpu.as_ref());
+        let home = run
+            .agent
+            .as_ref()
+            .and_then(|name| state.agents.get(name)?.gpu.as_ref());
         if let Some(at) = free.iter().position(|gpu| Some(gpu) == home) {
             free.swap(0, at);
         }
-        grants.push(Grant { experiment: run.id, gpus: free.drain(..want).collect() });
+        grants.push(Grant {
+            experiment: run.id,
+            gpus: free.drain(..want).collect(),
+        });
         claimed += each;
         slots -= 1;
     }
@@ -80,7 +115,12 @@ pub fn grants(chart: &Chart, state: &State) -> Vec<Grant> {
 /// The cap on GPU seconds, a person's last word over the chart's.
 #[must_use]
 pub fn gpu_cap(chart: &Chart, state: &State) -> Option<f64> {
-    state.caps.get("gpu_hours").copied().or(chart.budget.gpu_hours).map(|hours| hours * 3600.0)
+    state
+        .caps
+        .get("gpu_hours")
+        .copied()
+        .or(chart.budget.gpu_hours)
+        .map(|hours| hours * 3600.0)
 }
 
 /// Whether queued runs wait for a cap, and nothing else will free it.

@@ -201,7 +201,9 @@ pub fn explore_seed(pool: u64, experiment: u64) -> u64 {
 /// led to stands in the state.
 #[must_use]
 pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
-    let Some(pool) = state.pool else { return Vec::new() };
+    let Some(pool) = state.pool else {
+        return Vec::new();
+    };
     let view = View { chart, state, pool };
     let mut steps = view.admission(&state.start, true);
     for claim in state.hypotheses.values().filter(|claim| !claim.is_final()) {
@@ -227,18 +229,22 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
 /// was promoted.
 #[must_use]
 pub fn closing(chart: &Chart, state: &State) -> Vec<Wanted> {
-    let Some(pool) = state.pool else { return Vec::new() };
+    let Some(pool) = state.pool else {
+        return Vec::new();
+    };
     if state.promotions.is_empty() || state.headline.is_some() {
         return Vec::new();
     }
     let mut wanted = Vec::new();
     for index in 0..u64::from(chart.protocol.baseline) {
         let seed = seed(pool, VAULT_SEEDS + index);
-        for (arm, commit) in [(Arm::Baseline, &state.start), (Arm::Candidate, &state.champion)] {
-            let there = state
-                .experiments
-                .values()
-                .any(|run| run.stage == Stage::Closing && run.commit == *commit && run.seed == seed);
+        for (arm, commit) in [
+            (Arm::Baseline, &state.start),
+            (Arm::Candidate, &state.champion),
+        ] {
+            let there = state.experiments.values().any(|run| {
+                run.stage == Stage::Closing && run.commit == *commit && run.seed == seed
+            });
             if !there {
                 wanted.push(Wanted {
                     hypothesis: None,
@@ -259,8 +265,11 @@ pub fn headline(chart: &Chart, state: &State) -> Option<Verdict> {
     if state.headline.is_some() || state.promotions.is_empty() {
         return None;
     }
-    let closing: Vec<&Experiment> =
-        state.experiments.values().filter(|run| run.stage == Stage::Closing).collect();
+    let closing: Vec<&Experiment> = state
+        .experiments
+        .values()
+        .filter(|run| run.stage == Stage::Closing)
+        .collect();
     if closing.len() < 2 * chart.protocol.baseline as usize
         || closing.iter().any(|run| run.finished_at.is_none())
     {
@@ -268,7 +277,13 @@ pub fn headline(chart: &Chart, state: &State) -> Option<Verdict> {
     }
     let pool = state.pool?;
     let view = View { chart, state, pool };
-    let arm = |arm: Arm| closing.iter().copied().filter(|run| run.arm == arm).collect::<Vec<_>>();
+    let arm = |arm: Arm| {
+        closing
+            .iter()
+            .copied()
+            .filter(|run| run.arm == arm)
+            .collect::<Vec<_>>()
+    };
     let (base, cand) = (arm(Arm::Baseline), arm(Arm::Candidate));
     Some(view.compare(Test::Paired, &base, &cand, 0.0))
 }
@@ -289,17 +304,27 @@ impl View<'_> {
     }
 
     fn admission_seeds(&self) -> Vec<u64> {
-        (0..u64::from(self.chart.protocol.baseline)).map(|index| seed(self.pool, index)).collect()
+        (0..u64::from(self.chart.protocol.baseline))
+            .map(|index| seed(self.pool, index))
+            .collect()
     }
 
     /// Baseline runs that a champion still lacks. The first is run twice on the run's start, to
     /// learn whether a seed means the same twice.
     fn admission(&self, commit: &str, start: bool) -> Vec<Step> {
-        let stage = if start { Stage::Admission } else { Stage::Rebaseline };
+        let stage = if start {
+            Stage::Admission
+        } else {
+            Stage::Rebaseline
+        };
         let mut steps = Vec::new();
         for (index, seed) in self.admission_seeds().into_iter().enumerate() {
             let wanted = if start && index == 0 { 2 } else { 1 };
-            let there = self.runs(commit, seed).into_iter().filter(|run| usable(run)).count();
+            let there = self
+                .runs(commit, seed)
+                .into_iter()
+                .filter(|run| usable(run))
+                .count();
             for _ in there..wanted {
                 steps.push(Step::Queue(Wanted {
                     hypothesis: None,
@@ -335,7 +360,9 @@ impl View<'_> {
     }
 
     fn claim(&self, claim: &Hypothesis) -> Vec<Step> {
-        let Some(commit) = claim.commit.as_deref() else { return Vec::new() };
+        let Some(commit) = claim.commit.as_deref() else {
+            return Vec::new();
+        };
         if claim.base != self.state.start {
             let wanted = self.admission(&claim.base, false);
             if !wanted.is_empty() {
@@ -367,15 +394,21 @@ impl View<'_> {
         };
         let verdict = self.look(base, run, baseline);
         if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
-            return vec![Step::Move(claim.id, Status::Mismatched, why, Some(Box::new(verdict)))];
+            return vec![Step::Move(
+                claim.id,
+                Status::Mismatched,
+                why,
+                Some(Box::new(verdict)),
+            )];
         }
         let sigma = self.sigma(baseline);
         let gain = self.gain(base, run);
         let smoke = Step::Move(claim.id, Status::Smoke, self.axis_word(claim.axis), None);
         let (passes, needed) = match claim.claim {
-            Claim::Improve => {
-                (gain > 0.0 && gain >= SCREEN_SIGMAS * sigma, SCREEN_SIGMAS * sigma)
-            }
+            Claim::Improve => (
+                gain > 0.0 && gain >= SCREEN_SIGMAS * sigma,
+                SCREEN_SIGMAS * sigma,
+            ),
             Claim::NoWorse => {
                 let floor = -(self.margin(claim, sigma) + 2.0 * sigma);
                 (gain >= floor, floor)
@@ -385,13 +418,19 @@ impl View<'_> {
         let name = &self.chart.task.metric.name;
         if passes {
             let why = format!("one seed: {name} better by {gain:.4} (sigma {sigma:.4})");
-            return vec![smoke, Step::Move(claim.id, Status::Screened, why, Some(Box::new(verdict)))];
+            return vec![
+                smoke,
+                Step::Move(claim.id, Status::Screened, why, Some(Box::new(verdict))),
+            ];
         }
         let why = format!(
             "no gain at the screen: {name} better by {gain:.4}, at least {needed:.4} was needed \
              (sigma {sigma:.4})"
         );
-        vec![smoke, Step::Move(claim.id, Status::Parked, why, Some(Box::new(verdict)))]
+        vec![
+            smoke,
+            Step::Move(claim.id, Status::Parked, why, Some(Box::new(verdict))),
+        ]
     }
 
     /// Fresh seeds in both arms, then the test that was fixed before the first of them ran.
@@ -435,8 +474,11 @@ impl View<'_> {
         baseline: &[&Experiment],
     ) -> Step {
         let sigma = self.sigma(baseline);
-        let margin =
-            if claim.claim == Claim::NoWorse { self.margin(claim, sigma) } else { 0.0 };
+        let margin = if claim.claim == Claim::NoWorse {
+            self.margin(claim, sigma)
+        } else {
+            0.0
+        };
         let mut verdict = self.compare(test, base, cand, margin);
         verdict.runs.extend(baseline.iter().map(|run| run.id));
         verdict.runs.sort_unstable();
@@ -461,17 +503,33 @@ impl View<'_> {
         let (status, why) = if holds {
             (Status::Confirmed, numbers)
         } else if excluded {
-            (Status::Refuted, format!("the interval excludes what was claimed: {numbers}"))
+            (
+                Status::Refuted,
+                format!("the interval excludes what was claimed: {numbers}"),
+            )
         } else {
-            let delta = if claim.claim == Claim::NoWorse { margin } else { effect };
+            let delta = if claim.claim == Claim::NoWorse {
+                margin
+            } else {
+                effect
+            };
             let more = self.more_seeds(test, base, cand, delta);
             verdict.more_seeds = Some(more);
-            (Status::Undecided, format!("{numbers}; about {more} more seeds would decide"))
+            (
+                Status::Undecided,
+                format!("{numbers}; about {more} more seeds would decide"),
+            )
         };
         Step::Move(claim.id, status, why, Some(Box::new(verdict)))
     }
 
-    fn more_seeds(&self, test: Test, base: &[&Experiment], cand: &[&Experiment], delta: f64) -> u32 {
+    fn more_seeds(
+        &self,
+        test: Test,
+        base: &[&Experiment],
+        cand: &[&Experiment],
+        delta: f64,
+    ) -> u32 {
         let alpha = self.chart.protocol.alpha;
         let needed = match test {
             Test::Paired => {
@@ -481,16 +539,26 @@ impl View<'_> {
             }
             Test::Pooled => stats::seeds_needed(alpha, Sample::of(&values(cand)).sd, 0.0, delta),
         };
-        needed.saturating_sub(u32::try_from(cand.len()).unwrap_or(u32::MAX)).max(1)
+        needed
+            .saturating_sub(u32::try_from(cand.len()).unwrap_or(u32::MAX))
+            .max(1)
     }
 
     fn plan(&self, claim: &Hypothesis, baseline: &[&Experiment]) -> (Test, u32) {
         let sigma = self.sigma(baseline);
-        let test = if self.seeds_pair(sigma) { Test::Paired } else { Test::Pooled };
+        let test = if self.seeds_pair(sigma) {
+            Test::Paired
+        } else {
+            Test::Pooled
+        };
         let n = match self.chart.protocol.confirm {
             Confirm::Seeds(n) => n,
             Confirm::Auto => {
-                let rho = if test == Test::Paired { PLANNED_RHO } else { 0.0 };
+                let rho = if test == Test::Paired {
+                    PLANNED_RHO
+                } else {
+                    0.0
+                };
                 let delta = match claim.claim {
                     Claim::NoWorse => self.margin(claim, sigma),
                     _ => claim.predicts,
@@ -587,12 +655,17 @@ impl View<'_> {
     }
 
     fn margin(&self, claim: &Hypothesis, sigma: f64) -> f64 {
-        claim.margin.or(self.chart.protocol.margin).unwrap_or(sigma / 2.0)
+        claim
+            .margin
+            .or(self.chart.protocol.margin)
+            .unwrap_or(sigma / 2.0)
     }
 
     fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
         let on = |seed: u64| base.iter().find(|run| run.seed == seed);
-        cand.iter().filter_map(|run| Some(self.gain(on(run.seed)?, run))).collect()
+        cand.iter()
+            .filter_map(|run| Some(self.gain(on(run.seed)?, run)))
+            .collect()
     }
 
     fn compare(
@@ -606,7 +679,10 @@ impl View<'_> {
             Test::Paired => stats::paired(&self.differences(base, cand), margin),
             Test::Pooled => {
                 let signed = |runs: &[&Experiment]| {
-                    values(runs).into_iter().map(|value| self.sign() * value).collect::<Vec<_>>()
+                    values(runs)
+                        .into_iter()
+                        .map(|value| self.sign() * value)
+                        .collect::<Vec<_>>()
                 };
                 stats::unpaired(&signed(base), &signed(cand), margin)
             }
@@ -650,7 +726,9 @@ impl View<'_> {
             let tolerance = self.chart.protocol.tolerance.max(noise);
             match ratios.get(name) {
                 None => {
-                    return Some(format!("{name} is the matched axis, and the run did not report it"));
+                    return Some(format!(
+                        "{name} is the matched axis, and the run did not report it"
+                    ));
                 }
                 Some(ratio) if (ratio - 1.0).abs() > tolerance => {
                     return Some(format!(
@@ -666,14 +744,19 @@ impl View<'_> {
             let ratio = ratios.get(name)?;
             let bound = limit + self.noise(name, baseline);
             (ratio > bound).then(|| {
-                format!("guard {name}: {ratio:.2} times the baseline's, at most {bound:.2} is allowed")
+                format!(
+                    "guard {name}: {ratio:.2} times the baseline's, at most {bound:.2} is allowed"
+                )
             })
         })
     }
 
     fn noise(&self, name: &str, baseline: &[&Experiment]) -> f64 {
         let sample = Sample::of(
-            &baseline.iter().filter_map(|run| cost(&run.measured, name)).collect::<Vec<_>>(),
+            &baseline
+                .iter()
+                .filter_map(|run| cost(&run.measured, name))
+                .collect::<Vec<_>>(),
         );
         let floor = if matches!(name, "wall" | "gpu") && sample.mean > 0.0 {
             WALL_RESOLUTION_S / sample.mean
@@ -721,8 +804,10 @@ fn cost(measured: &Measured, name: &str) -> Option<f64> {
 fn ratios(base: &[&Experiment], cand: &[&Experiment]) -> Ratios {
     let of = |name: &str| {
         let mean = |runs: &[&Experiment]| {
-            let values: Vec<f64> =
-                runs.iter().filter_map(|run| cost(&run.measured, name)).collect();
+            let values: Vec<f64> = runs
+                .iter()
+                .filter_map(|run| cost(&run.measured, name))
+                .collect();
             (!values.is_empty()).then(|| Sample::of(&values).mean)
         };
         let (b, c) = (mean(base)?, mean(cand)?);

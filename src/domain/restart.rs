@@ -89,6 +89,9 @@ mod tests {
             tally.death(true, at);
         }
         assert!(tally.exhausted());
-        assert_eq!(tally.not_before(), Some(Timestamp::from_second(16).expect("in range")));
+        assert_eq!(
+            tally.not_before(),
+            Some(Timestamp::from_second(16).expect("in range"))
+        );
     }
 }

@@ -6,7 +6,7 @@
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::state::{AgentState, State};
-use super::{lease, protocol};
+use super::{lease, protocol, session};
 
 /// A state and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,14 +19,19 @@ pub struct Standing {
 
 impl Standing {
     fn new(word: &'static str, reason: impl Into<String>) -> Self {
-        Self { word, reason: reason.into() }
+        Self {
+            word,
+            reason: reason.into(),
+        }
     }
 }
 
 /// How an agent stands. `alive` is whether its lock is held now; none where that could not be asked.
 #[must_use]
 pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
-    let Some(agent) = state.agents.get(name) else { return Standing::new("starting", "not seated") };
+    let Some(agent) = state.agents.get(name) else {
+        return Standing::new("starting", "not seated");
+    };
     if let Some(why) = &agent.held {
         return Standing::new("held", why);
     }
@@ -39,13 +44,20 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
         return Standing::new("paused", "by a person");
     }
     if let Some((error, at)) = &agent.retry {
-        let when = at.map_or_else(|| "not again by itself".to_owned(), |at| format!("until {at}"));
+        let when = at.map_or_else(
+            || "not again by itself".to_owned(),
+            |at| format!("until {at}"),
+        );
         return Standing::new("thinking", format!("{error}; waiting {when}"));
     }
     if agent.request.is_some() {
         return Standing::new("thinking", "a request is in flight");
     }
-    if let Some(open) = agent.calls.iter().find(|open| open.intent && open.result.is_none()) {
+    if let Some(open) = agent
+        .calls
+        .iter()
+        .find(|open| open.intent && open.result.is_none())
+    {
         return Standing::new("tool", open.call.name.clone());
     }
     if agent.turn.is_some() {
@@ -54,7 +66,14 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
     if agent.turns == 0 {
         return Standing::new("starting", "no turn yet");
     }
-    Standing::new("waiting", if agent.done { "done until mail comes" } else { "for mail" })
+    Standing::new(
+        "waiting",
+        if agent.done {
+            "done until mail comes"
+        } else {
+            "for mail"
+        },
+    )
 }
 
 fn absent(state: &State, agent: &AgentState) -> Standing {
@@ -64,7 +83,10 @@ fn absent(state: &State, agent: &AgentState) -> Standing {
     if agent.starts == 0 {
         return Standing::new("starting", "its process has not started yet");
     }
-    Standing::new("unknown", "its process is gone; the supervisor starts it again")
+    Standing::new(
+        "unknown",
+        "its process is gone; the supervisor starts it again",
+    )
 }
 
 /// Whether nothing happens any more but, perhaps, the closing runs.
@@ -83,14 +105,28 @@ pub fn quiet(chart: &Chart, state: &State) -> bool {
                 && agent.request.is_none()
                 && agent.unread.is_empty())
     };
-    let seated = chart.agents.iter().all(|agent| state.agents.contains_key(&agent.name));
+    let wants = |name: &String| {
+        state
+            .agents
+            .get(name)
+            .is_some_and(|agent| agent.held.is_none())
+            && session::wants_turn(chart, state, name).is_some()
+    };
+    let seated = chart
+        .agents
+        .iter()
+        .all(|agent| state.agents.contains_key(&agent.name));
     let settled = starved
-        || (state.hypotheses.values().all(super::state::Hypothesis::is_final)
+        || (state
+            .hypotheses
+            .values()
+            .all(super::state::Hypothesis::is_final)
             && protocol::steps(chart, state).is_empty());
     seated
         && state.pool.is_some()
         && state.experiments.values().all(idle)
         && state.agents.values().all(at_rest)
+        && !state.agents.keys().any(wants)
         && settled
 }
 
@@ -98,9 +134,7 @@ pub fn quiet(chart: &Chart, state: &State) -> bool {
 #[must_use]
 pub fn done(chart: &Chart, state: &State) -> bool {
     quiet(chart, state)
-        && (lease::starved(chart, state)
-            || state.promotions.is_empty()
-            || state.headline.is_some())
+        && (lease::starved(chart, state) || state.promotions.is_empty() || state.headline.is_some())
 }
 
 /// A run's state. `supervised` is whether the supervisor's lock is held now.
@@ -114,7 +148,10 @@ pub fn run(chart: &Chart, state: &State, supervised: bool) -> Standing {
         return Standing::new("lost", why);
     }
     if state.agents.len() < chart.agents.len()
-        || state.agents.values().any(|agent| agent.starts == 0 && agent.held.is_none())
+        || state
+            .agents
+            .values()
+            .any(|agent| agent.starts == 0 && agent.held.is_none())
     {
         return Standing::new("starting", "not every agent has started");
     }
@@ -145,8 +182,17 @@ pub fn needs_you(state: &State) -> Vec<(jiff::Timestamp, String, String)> {
         );
         let baseline = run.commit == state.start && run.agent.is_none();
         (broken && baseline).then(|| {
-            let why = format!("baseline run e{} ended {}: {}", run.id, run.status.word(), run.reason);
-            (run.finished_at.unwrap_or(run.queued_at), "lab".to_owned(), why)
+            let why = format!(
+                "baseline run e{} ended {}: {}",
+                run.id,
+                run.status.word(),
+                run.reason
+            );
+            (
+                run.finished_at.unwrap_or(run.queued_at),
+                "lab".to_owned(),
+                why,
+            )
         })
     }));
     needs.sort();

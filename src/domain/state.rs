@@ -167,6 +167,8 @@ pub struct OpenCall {
     pub call: LoggedCall,
     /// Whether it was begun.
     pub intent: bool,
+    /// Hash of the file that it was about to change.
+    pub pre: Option<String>,
     /// What it gave.
     pub result: Option<(bool, Text)>,
 }
@@ -219,8 +221,14 @@ pub struct AgentState {
     pub items: Vec<String>,
     /// Calls of the last reply, until their results are part of a request.
     pub calls: Vec<OpenCall>,
-    /// Why the last reply ended, where it must go on without new text.
+    /// The last reply paused on the server's side and goes on without new text.
     pub pause_turn: bool,
+    /// Names of the last reply's calls that were cut short.
+    pub truncated: Vec<String>,
+    /// Replies in a row that were cut inside a call.
+    pub truncations: u32,
+    /// Idle turns in a row.
+    pub idle_turns: u32,
     /// Tokens so far.
     pub usage: Usage,
     /// US dollars settled.
@@ -318,10 +326,16 @@ impl State {
     /// [`FoldError`] where the order has a hole, the writer had no right, or the format is newer.
     pub fn apply(&mut self, event: &Event) -> Result<(), FoldError> {
         if event.seq != self.seq + 1 {
-            return Err(FoldError::Hole { last: self.seq, found: event.seq });
+            return Err(FoldError::Hole {
+                last: self.seq,
+                found: event.seq,
+            });
         }
         if !event.body.may_be_written_by(&event.actor) {
-            return Err(FoldError::Authority { seq: event.seq, actor: event.actor.clone() });
+            return Err(FoldError::Authority {
+                seq: event.seq,
+                actor: event.actor.clone(),
+            });
         }
         if let Kind::RunCreated { format, .. } = &event.body
             && *format > FORMAT
@@ -339,7 +353,14 @@ impl State {
 
     fn run_event(&mut self, event: &Event) {
         match &event.body {
-            Kind::RunCreated { run, org, mock, headless, base, .. } => {
+            Kind::RunCreated {
+                run,
+                org,
+                mock,
+                headless,
+                base,
+                ..
+            } => {
                 self.created = Some(event.at);
                 self.run.clone_from(run);
                 self.org.clone_from(org);
@@ -349,13 +370,21 @@ impl State {
                 self.champion.clone_from(base);
             }
             Kind::SupervisorStarted { sandbox, .. } => self.sandbox.clone_from(sandbox),
-            Kind::LabOpened { pool, gpus, parallel } => {
+            Kind::LabOpened {
+                pool,
+                gpus,
+                parallel,
+            } => {
                 self.pool = Some(*pool);
                 self.gpus.clone_from(gpus);
                 self.parallel = *parallel;
             }
             Kind::MockBound { port } => self.mock_port = Some(*port),
-            Kind::OfficeOpened { socket, session, panes } => {
+            Kind::OfficeOpened {
+                socket,
+                session,
+                panes,
+            } => {
                 self.office = Some(OfficeInfo {
                     socket: socket.clone(),
                     session: session.clone(),
@@ -388,18 +417,28 @@ impl State {
             _ => {}
         }
         if event.actor == Actor::Human
-            && !matches!(event.body, Kind::RunCreated { .. } | Kind::OfficeOpened { .. })
+            && !matches!(
+                event.body,
+                Kind::RunCreated { .. } | Kind::OfficeOpened { .. }
+            )
         {
             self.interventions += 1;
         }
     }
 
     fn agent_event(&mut self, event: &Event) {
-        let Some(name) = own_agent(&event.body) else { return };
+        let Some(name) = own_agent(&event.body) else {
+            return;
+        };
         let agent = self.agents.entry(name.to_owned()).or_default();
         agent.since = Some(event.at);
         match &event.body {
-            Kind::AgentSeated { gpu, branch, worktree, .. } => {
+            Kind::AgentSeated {
+                gpu,
+                branch,
+                worktree,
+                ..
+            } => {
                 agent.gpu.clone_from(gpu);
                 agent.branch.clone_from(branch);
                 agent.worktree.clone_from(worktree);
@@ -451,7 +490,16 @@ impl State {
 
     fn mail_event(&mut self, event: &Event) {
         match &event.body {
-            Kind::MailSent { id, from, to, subject, body, now, assignment, call } => {
+            Kind::MailSent {
+                id,
+                from,
+                to,
+                subject,
+                body,
+                now,
+                assignment,
+                call,
+            } => {
                 for name in to {
                     if let Some(agent) = self.agents.get_mut(name) {
                         agent.unread.insert(*id);
@@ -496,7 +544,14 @@ impl State {
                     run.started_at = Some(event.at);
                 }
             }
-            Kind::ExperimentFinished { id, status, reason, measured, tail, .. } => {
+            Kind::ExperimentFinished {
+                id,
+                status,
+                reason,
+                measured,
+                tail,
+                ..
+            } => {
                 if let Some(run) = self.experiments.get_mut(id) {
                     let again = *status == RunStatus::Interrupted;
                     run.status = if again { RunStatus::Queued } else { *status };
@@ -515,7 +570,12 @@ impl State {
                     claim.plan = Some((*test, *seeds));
                 }
             }
-            Kind::HypothesisMoved { id, status, reason, verdict } => {
+            Kind::HypothesisMoved {
+                id,
+                status,
+                reason,
+                verdict,
+            } => {
                 if let Some(claim) = self.hypotheses.get_mut(id) {
                     claim.status = *status;
                     claim.reason.clone_from(reason);
@@ -631,15 +691,21 @@ impl State {
                 call: call.clone(),
                 ..blank(*id, agent, title, *claim)
             },
-            Kind::HypothesisRejected { id, agent, title, claim, reason, commit, call } => {
-                Hypothesis {
-                    status: Status::Rejected,
-                    reason: reason.clone(),
-                    commit: commit.clone(),
-                    call: call.clone(),
-                    ..blank(*id, agent, title, *claim)
-                }
-            }
+            Kind::HypothesisRejected {
+                id,
+                agent,
+                title,
+                claim,
+                reason,
+                commit,
+                call,
+            } => Hypothesis {
+                status: Status::Rejected,
+                reason: reason.clone(),
+                commit: commit.clone(),
+                call: call.clone(),
+                ..blank(*id, agent, title, *claim)
+            },
             _ => return,
         };
         self.hypotheses.insert(claim.id, claim);
@@ -668,7 +734,10 @@ impl State {
     pub fn may_think(&self, name: &str) -> bool {
         self.down.is_none()
             && !self.paused
-            && self.agents.get(name).is_some_and(|agent| !agent.paused && agent.held.is_none())
+            && self
+                .agents
+                .get(name)
+                .is_some_and(|agent| !agent.paused && agent.held.is_none())
     }
 
     /// US dollars settled, and set aside for requests in flight.
@@ -687,16 +756,33 @@ impl State {
 impl AgentState {
     fn turn_event(&mut self, event: &Event) {
         match &event.body {
-            Kind::TurnStarted { turn, why, mails, .. } => {
+            Kind::TurnStarted {
+                turn, why, mails, ..
+            } => {
                 self.turns = *turn;
                 self.done = false;
+                self.idle_turns = if *why == Why::Idle {
+                    self.idle_turns + 1
+                } else {
+                    0
+                };
                 for id in mails {
                     self.unread.remove(id);
                 }
-                self.turn =
-                    Some(OpenTurn { turn: *turn, why: *why, mails: mails.clone(), asked: false });
+                self.turn = Some(OpenTurn {
+                    turn: *turn,
+                    why: *why,
+                    mails: mails.clone(),
+                    asked: false,
+                });
             }
-            Kind::RequestReserved { request, conversation, items, usd, .. } => {
+            Kind::RequestReserved {
+                request,
+                conversation,
+                items,
+                usd,
+                ..
+            } => {
                 if let Some((_, lost)) = self.request.take() {
                     self.usd_lost += lost;
                 }
@@ -709,25 +795,51 @@ impl AgentState {
                 self.request = Some((*request, *usd));
                 self.retry = None;
                 self.calls.clear();
+                self.truncated.clear();
                 self.pause_turn = false;
                 if let Some(turn) = &mut self.turn {
                     turn.asked = true;
                 }
             }
-            Kind::RequestFailed { request, error, retry_at, usd, .. } => {
+            Kind::RequestFailed {
+                request,
+                error,
+                retry_at,
+                usd,
+                ..
+            } => {
                 if self.request.is_some_and(|(open, _)| open == *request) {
                     self.request = None;
                 }
                 self.usd += usd;
                 self.retry = Some((error.clone(), *retry_at));
             }
-            Kind::ReplyReceived { items, calls, stop, usage, usd, .. } => {
+            Kind::ReplyReceived {
+                items,
+                calls,
+                truncated,
+                stop,
+                usage,
+                usd,
+                ..
+            } => {
+                self.truncations = if truncated.is_empty() {
+                    0
+                } else {
+                    self.truncations + 1
+                };
+                self.truncated.clone_from(truncated);
                 self.request = None;
                 self.retry = None;
                 self.items.extend(items.iter().cloned());
                 self.calls = calls
                     .iter()
-                    .map(|call| OpenCall { call: call.clone(), intent: false, result: None })
+                    .map(|call| OpenCall {
+                        call: call.clone(),
+                        intent: false,
+                        pre: None,
+                        result: None,
+                    })
                     .collect();
                 self.pause_turn = *stop == super::chat::Stop::Pause;
                 self.usage.input += usage.input;
@@ -736,12 +848,15 @@ impl AgentState {
                 self.usage.cache_write += usage.cache_write + usage.cache_write_1h;
                 self.usd += usd;
             }
-            Kind::ToolIntent { call, .. } => {
+            Kind::ToolIntent { call, pre, .. } => {
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.intent = true;
+                    open.pre.clone_from(pre);
                 }
             }
-            Kind::ToolResult { call, ok, output, .. } => {
+            Kind::ToolResult {
+                call, ok, output, ..
+            } => {
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.result = Some((*ok, output.clone()));
                 }

@@ -34,14 +34,26 @@ impl Sample {
         }
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let sd = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
-        Self { n: u32::try_from(n).unwrap_or(u32::MAX), mean, sd }
+        let sd = if n > 1 {
+            (squares / (n - 1) as f64).sqrt()
+        } else {
+            0.0
+        };
+        Self {
+            n: u32::try_from(n).unwrap_or(u32::MAX),
+            mean,
+            sd,
+        }
     }
 
     /// Standard deviation as a share of the mean; 0 where the mean is.
     #[must_use]
     pub fn cv(&self) -> f64 {
-        if self.mean == 0.0 { 0.0 } else { (self.sd / self.mean).abs() }
+        if self.mean == 0.0 {
+            0.0
+        } else {
+            (self.sd / self.mean).abs()
+        }
     }
 }
 
@@ -90,18 +102,30 @@ pub fn unpaired(baseline: &[f64], candidate: &[f64], margin: f64) -> Tested {
 }
 
 fn nothing(effect: f64) -> Tested {
-    Tested { effect, ci: [f64::MIN, f64::MAX], p: 1.0 }
+    Tested {
+        effect,
+        ci: [f64::MIN, f64::MAX],
+        p: 1.0,
+    }
 }
 
 fn from_t(effect: f64, error: f64, df: f64, margin: f64) -> Tested {
     if error <= 0.0 {
         // No spread at all: a deterministic task. The difference is what it is.
         let p = if effect + margin > 0.0 { 0.0 } else { 1.0 };
-        return Tested { effect, ci: [effect, effect], p };
+        return Tested {
+            effect,
+            ci: [effect, effect],
+            p,
+        };
     }
     let half = StudentsT::ppf(0.975, df) * error;
     let p = 1.0 - StudentsT::cdf((effect + margin) / error, df);
-    Tested { effect, ci: [effect - half, effect + half], p: p.clamp(0.0, 1.0) }
+    Tested {
+        effect,
+        ci: [effect - half, effect + half],
+        p: p.clamp(0.0, 1.0),
+    }
 }
 
 /// Seeds an arm needs so that an effect of `delta` is found with probability 0.9 at one-sided
@@ -113,8 +137,15 @@ pub fn seeds_needed(alpha: f64, sigma: f64, rho: f64, delta: f64) -> u32 {
         return u32::MAX;
     }
     let z = Normal::ppf(1.0 - alpha, 0.0, 1.0) + Normal::ppf(POWER, 0.0, 1.0);
-    let n = (z * sigma * (2.0 * (1.0 - rho)).sqrt() / delta).powi(2).ceil() + 1.0;
-    if n >= f64::from(u32::MAX) { u32::MAX } else { (n as u32).max(2) }
+    let n = (z * sigma * (2.0 * (1.0 - rho)).sqrt() / delta)
+        .powi(2)
+        .ceil()
+        + 1.0;
+    if n >= f64::from(u32::MAX) {
+        u32::MAX
+    } else {
+        (n as u32).max(2)
+    }
 }
 
 #[cfg(test)]
@@ -139,8 +170,14 @@ mod tests {
     #[test]
     fn says_nothing_of_one_pair_and_everything_of_no_spread() {
         assert!(paired(&[1.0], 0.0).p >= 1.0);
-        assert!(paired(&[0.0, 0.0, 0.0], 0.0).p >= 1.0, "exactly nothing is no improvement");
-        assert!(paired(&[0.0, 0.0, 0.0], 0.1).p <= 0.0, "and it is no regression");
+        assert!(
+            paired(&[0.0, 0.0, 0.0], 0.0).p >= 1.0,
+            "exactly nothing is no improvement"
+        );
+        assert!(
+            paired(&[0.0, 0.0, 0.0], 0.1).p <= 0.0,
+            "and it is no regression"
+        );
     }
 
     #[test]

@@ -69,7 +69,10 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     }
     // Baselines wait until everybody has a seat: a start should not compete with training.
     let seated = chart.agents.iter().all(|agent| {
-        state.agents.get(&agent.name).is_some_and(|a| a.starts > 0 || a.held.is_some())
+        state
+            .agents
+            .get(&agent.name)
+            .is_some_and(|a| a.starts > 0 || a.held.is_some())
     });
     if !seated {
         return effects;
@@ -77,7 +80,11 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     effects.extend(lease::grants(chart, state).into_iter().map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
     if standing::quiet(chart, state) {
-        effects.extend(protocol::closing(chart, state).into_iter().map(Effect::Close));
+        effects.extend(
+            protocol::closing(chart, state)
+                .into_iter()
+                .map(Effect::Close),
+        );
         if protocol::headline(chart, state).is_some() {
             effects.push(Effect::Headline);
         }

@@ -35,7 +35,10 @@ impl Bell {
                 let _ = ring.try_send(());
             }
         });
-        let mut bell = Self { rung, watcher: watcher.ok() };
+        let mut bell = Self {
+            rung,
+            watcher: watcher.ok(),
+        };
         let all = paths.iter().all(|path| bell.watch(path));
         if !all {
             bell.watcher = None;
@@ -44,7 +47,9 @@ impl Bell {
     }
 
     fn watch(&mut self, path: &Path) -> bool {
-        let Some(watcher) = &mut self.watcher else { return false };
+        let Some(watcher) = &mut self.watcher else {
+            return false;
+        };
         watcher.watch(path, RecursiveMode::NonRecursive).is_ok()
     }
 

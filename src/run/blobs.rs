@@ -57,7 +57,10 @@ impl Blobs {
         if name_of(&bytes) == hash {
             return Ok(bytes);
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, format!("blob {hash} is damaged")))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("blob {hash} is damaged"),
+        ))
     }
 
     /// The text of that name.
@@ -65,8 +68,12 @@ impl Blobs {
     /// # Errors
     /// As for [`Self::get`], and where it is not UTF-8.
     pub fn get_text(&self, hash: &str) -> io::Result<String> {
-        String::from_utf8(self.get(hash)?)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("blob {hash} is no text")))
+        String::from_utf8(self.get(hash)?).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("blob {hash} is no text"),
+            )
+        })
     }
 
     /// Text as an event carries it: whole where it is short.

@@ -25,7 +25,9 @@ impl Index {
     /// # Errors
     /// Whatever the file system says.
     pub fn remember(&self, dir: &RunDir) -> io::Result<()> {
-        let Some(path) = &self.file else { return Ok(()) };
+        let Some(path) = &self.file else {
+            return Ok(());
+        };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -36,13 +38,22 @@ impl Index {
     /// All runs that exist, in no order.
     #[must_use]
     pub fn runs(&self) -> Vec<RunDir> {
-        let listed = self.file.as_deref().and_then(|path| fs::read_to_string(path).ok());
-        let mut dirs: BTreeSet<PathBuf> =
-            listed.iter().flat_map(|text| text.lines()).map(PathBuf::from).collect();
+        let listed = self
+            .file
+            .as_deref()
+            .and_then(|path| fs::read_to_string(path).ok());
+        let mut dirs: BTreeSet<PathBuf> = listed
+            .iter()
+            .flat_map(|text| text.lines())
+            .map(PathBuf::from)
+            .collect();
         if let Ok(entries) = fs::read_dir(&self.here) {
             dirs.extend(entries.flatten().map(|entry| entry.path()));
         }
-        dirs.into_iter().filter(|dir| dir.join("events.jsonl").is_file()).map(RunDir::at).collect()
+        dirs.into_iter()
+            .filter(|dir| dir.join("events.jsonl").is_file())
+            .map(RunDir::at)
+            .collect()
     }
 }
 

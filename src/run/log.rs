@@ -5,13 +5,14 @@
 //! and a cap checked inside is a cap. Readers take no lock and see whole lines only. A torn tail,
 //! which a killed writer may leave, is cut by the next writer. Must not know what an event means.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
 use crate::domain::event::{Actor, Event, Kind};
 use crate::domain::state::{FoldError, State};
-use crate::os::{clock, lock};
+use crate::os::clock;
+use crate::os::lock::{self, Lock};
 
 use super::blobs::Blobs;
 use super::paths::RunDir;
@@ -34,11 +35,8 @@ pub enum LogError {
         source: io::Error,
     },
     /// Somebody holds the lock and does not let go.
-    #[error("the log's lock is held by {holder} for more than 20 s")]
-    Held {
-        /// The process, as far as it is known.
-        holder: String,
-    },
+    #[error("the log could not be locked within 20 s")]
+    Held(#[from] lock::Busy),
     /// A line in the middle is no event.
     #[error("line {line} of the log is damaged: {why}")]
     Damaged {
@@ -65,7 +63,6 @@ pub enum LogError {
 pub struct Log {
     dir: RunDir,
     file: File,
-    lock: File,
     offset: u64,
     state: State,
     fresh: Vec<Event>,
@@ -110,19 +107,9 @@ impl Log {
             .open(dir.events())
             .or_else(|_| File::open(dir.events()))
             .map_err(|source| io_error("open", dir, source))?;
-        let lock_path = dir.lock("log");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .or_else(|_| File::open(&lock_path))
-            .or_else(|_| file.try_clone())
-            .map_err(|source| io_error("lock", dir, source))?;
         let mut log = Self {
             dir: dir.clone(),
             file,
-            lock,
             offset: 0,
             state: State::default(),
             fresh: Vec::new(),
@@ -185,14 +172,15 @@ impl Log {
         actor: &Actor,
         decide: impl FnOnce(&State) -> Decision<R, E>,
     ) -> Result<Result<R, E>, LogError> {
-        self.take_lock()?;
+        let lock = Lock::wait(&self.dir.lock("log"), clock::monotonic() + LOCK_DEADLINE)?;
         let outcome = self.under_lock(actor, decide);
-        let unlocked = self.lock.unlock();
+        drop(lock);
         let (result, durable) = outcome?;
-        unlocked.map_err(|source| io_error("unlock", &self.dir, source))?;
         if durable {
             // After unlocking: one sync covers all earlier bytes, and nobody waits for the disk.
-            self.file.sync_data().map_err(|source| io_error("sync", &self.dir, source))?;
+            self.file
+                .sync_data()
+                .map_err(|source| io_error("sync", &self.dir, source))?;
         }
         Ok(result)
     }
@@ -230,12 +218,23 @@ impl Log {
         let mut events = Vec::new();
         for kind in kinds {
             let seq = self.state.seq + 1 + events.len() as u64;
-            let event =
-                Event { seq, at: clock::now(), actor: actor.clone(), cause: None, body: kind };
+            let event = Event {
+                seq,
+                at: clock::now(),
+                actor: actor.clone(),
+                cause: None,
+                body: kind,
+            };
             if !event.body.may_be_written_by(actor) {
                 let line = serde_json::to_value(&event).unwrap_or_default();
-                let kind = line.get("kind").and_then(|kind| kind.as_str()).unwrap_or("this");
-                return Err(LogError::Authority { actor: actor.clone(), kind: kind.to_owned() });
+                let kind = line
+                    .get("kind")
+                    .and_then(|kind| kind.as_str())
+                    .unwrap_or("this");
+                return Err(LogError::Authority {
+                    actor: actor.clone(),
+                    kind: kind.to_owned(),
+                });
             }
             serde_json::to_writer(&mut bytes, &event).expect("events are plain data");
             bytes.push(b'\n');
@@ -243,7 +242,7 @@ impl Log {
         }
         if let Err(source) = self.file.write_all(&bytes) {
             // A full disk may have taken half: back to where it was, so that no line is torn.
-            let _ = self.file.set_len(self.offset);
+            self.file.set_len(self.offset).ok();
             return Err(io_error("append to", &self.dir, source));
         }
         self.offset += bytes.len() as u64;
@@ -256,33 +255,14 @@ impl Log {
         Ok(())
     }
 
-    fn take_lock(&self) -> Result<(), LogError> {
-        let begun = clock::monotonic();
-        let mut pause = Duration::from_micros(50);
-        loop {
-            match self.lock.try_lock() {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::Error(source)) => {
-                    return Err(io_error("lock", &self.dir, source));
-                }
-                Err(TryLockError::WouldBlock) => {}
-            }
-            if begun.elapsed() > LOCK_DEADLINE {
-                let holder = lock::holder(&self.dir.lock("log")).map_or_else(
-                    || "an unknown process".to_owned(),
-                    |holder| format!("process {}", holder.pid),
-                );
-                return Err(LogError::Held { holder });
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(5));
-        }
-    }
-
     /// Reads whole lines from where it left off; returns the bytes of an unfinished last one.
     fn read_on(&mut self, show: &mut dyn FnMut(&Event)) -> Result<u64, LogError> {
         let mut tail = Vec::new();
-        let size = self.file.metadata().map_err(|e| io_error("read", &self.dir, e))?.len();
+        let size = self
+            .file
+            .metadata()
+            .map_err(|e| io_error("read", &self.dir, e))?
+            .len();
         if size == self.offset {
             return Ok(0);
         }
@@ -316,14 +296,23 @@ impl Log {
             .ok()
             .and_then(|value| value.get("format").and_then(serde_json::Value::as_u64));
         match format.and_then(|format| u32::try_from(format).ok()) {
-            Some(format) if format > crate::domain::event::FORMAT => FoldError::Newer(format).into(),
-            _ => LogError::Damaged { line: self.state.seq + 1, why: why.to_string() },
+            Some(format) if format > crate::domain::event::FORMAT => {
+                FoldError::Newer(format).into()
+            }
+            _ => LogError::Damaged {
+                line: self.state.seq + 1,
+                why: why.to_string(),
+            },
         }
     }
 }
 
 fn io_error(doing: &'static str, dir: &RunDir, source: io::Error) -> LogError {
-    LogError::Io { doing, path: dir.events().display().to_string(), source }
+    LogError::Io {
+        doing,
+        path: dir.events().display().to_string(),
+        source,
+    }
 }
 
 /// Every event of a run, oldest first, without folding anything: for views that filter.
@@ -380,7 +369,10 @@ mod tests {
                 });
             }
         });
-        assert_eq!(Log::open(&dir).expect("folds without a hole").state().seq, 401);
+        assert_eq!(
+            Log::open(&dir).expect("folds without a hole").state().seq,
+            401
+        );
     }
 
     #[test]
@@ -389,14 +381,16 @@ mod tests {
         Log::create(&dir, created("t-1")).expect("created");
         let first = fs::read(dir.events()).expect("read");
         let mut log = Log::open(&dir).expect("opened");
-        log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }]).expect("appended");
+        log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }])
+            .expect("appended");
         let both = fs::read(dir.events()).expect("read");
         for cut in first.len() + 1..both.len() {
             let file = File::create(dir.events()).expect("rewritten");
             (&file).write_all(&both[..cut]).expect("written");
             let mut log = Log::open(&dir).expect("a torn tail is no damage");
             assert_eq!(log.state().seq, 1);
-            log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }]).expect("appended");
+            log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }])
+                .expect("appended");
             let after = Log::open(&dir).expect("whole again");
             assert_eq!(after.state().seq, 3, "repair and event, cut at {cut}");
         }
@@ -406,13 +400,24 @@ mod tests {
     fn refuses_what_an_actor_may_not_write_and_newer_formats() {
         let (_temp, dir) = run();
         let mut log = Log::create(&dir, created("t-1")).expect("created");
-        let merged = Kind::ProgrammeAdvanced { hypothesis: 1, commit: "x".to_owned() };
+        let merged = Kind::ProgrammeAdvanced {
+            hypothesis: 1,
+            commit: "x".to_owned(),
+        };
         let agent = Actor::Agent("a".to_owned());
-        assert!(matches!(log.append(&agent, vec![merged]), Err(LogError::Authority { .. })));
+        assert!(matches!(
+            log.append(&agent, vec![merged]),
+            Err(LogError::Authority { .. })
+        ));
         assert_eq!(Log::open(&dir).expect("unharmed").state().seq, 1);
-        let line = fs::read_to_string(dir.events()).expect("read").replace(":1,\"run\"", ":2,\"run\"");
+        let line = fs::read_to_string(dir.events())
+            .expect("read")
+            .replace(":1,\"run\"", ":2,\"run\"");
         let file = File::create(dir.events()).expect("rewritten");
         (&file).write_all(line.as_bytes()).expect("written");
-        assert!(matches!(Log::open(&dir), Err(LogError::Fold(FoldError::Newer(2)))));
+        assert!(matches!(
+            Log::open(&dir),
+            Err(LogError::Fold(FoldError::Newer(2)))
+        ));
     }
 }

@@ -44,7 +44,9 @@ impl Maildir {
     /// # Errors
     /// Whatever the file system says.
     pub fn create(&self) -> io::Result<()> {
-        ["tmp", "new", "cur"].into_iter().try_for_each(|dir| fs::create_dir_all(self.0.join(dir)))
+        ["tmp", "new", "cur"]
+            .into_iter()
+            .try_for_each(|dir| fs::create_dir_all(self.0.join(dir)))
     }
 
     /// Delivers a message, once however often it is called.
@@ -56,7 +58,10 @@ impl Maildir {
         if self.0.join("new").join(&name).exists() || self.0.join("cur").join(&name).exists() {
             return Ok(());
         }
-        let draft = self.0.join("tmp").join(format!("{name}.{}", std::process::id()));
+        let draft = self
+            .0
+            .join("tmp")
+            .join(format!("{name}.{}", std::process::id()));
         let mut file = File::create(&draft)?;
         write!(
             file,
@@ -74,7 +79,11 @@ impl Maildir {
     pub fn take(&self, id: u64) {
         let name = format!("m{id}");
         // A view: where the file is gone already, nothing is lost.
-        let _ = fs::rename(self.0.join("new").join(&name), self.0.join("cur").join(&name));
+        fs::rename(
+            self.0.join("new").join(&name),
+            self.0.join("cur").join(&name),
+        )
+        .ok();
     }
 
     /// Files in `new` that are not ours: regular files only, symlinks never followed.
@@ -86,20 +95,27 @@ impl Maildir {
         for entry in fs::read_dir(self.new_dir())? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let ours = name.strip_prefix('m').is_some_and(|rest| rest.parse::<u64>().is_ok());
+            let ours = name
+                .strip_prefix('m')
+                .is_some_and(|rest| rest.parse::<u64>().is_ok());
             if ours || name.starts_with('.') || !entry.file_type()?.is_file() {
                 continue;
             }
             let mut bytes = Vec::new();
-            File::open(entry.path())?.take(DROP_LIMIT).read_to_end(&mut bytes)?;
-            found.push(Dropped { name, text: String::from_utf8_lossy(&bytes).into_owned() });
+            File::open(entry.path())?
+                .take(DROP_LIMIT)
+                .read_to_end(&mut bytes)?;
+            found.push(Dropped {
+                name,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            });
         }
         Ok(found)
     }
 
     /// Removes a dropped file from `new` once it is in the log.
     pub fn swallow(&self, name: &str) {
-        let _ = fs::rename(self.new_dir().join(name), self.0.join("cur").join(name));
+        fs::rename(self.new_dir().join(name), self.0.join("cur").join(name)).ok();
     }
 }
 
@@ -128,7 +144,10 @@ mod tests {
         dir.deliver(&mail, "b").expect("delivered");
         dir.take(7);
         dir.deliver(&mail, "b").expect("known");
-        assert!(!dir.new_dir().join("m7").exists(), "a mail that was taken in does not come back");
+        assert!(
+            !dir.new_dir().join("m7").exists(),
+            "a mail that was taken in does not come back"
+        );
         let mut file = File::create(dir.new_dir().join("hello.txt")).expect("dropped");
         file.write_all(b"look at this").expect("written");
         std::os::unix::fs::symlink("/etc/passwd", dir.new_dir().join("trap")).expect("linked");

@@ -24,7 +24,10 @@ impl RunDir {
     /// The run's id: the directory's name.
     #[must_use]
     pub fn id(&self) -> String {
-        self.0.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        self.0
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// The frozen chart.
@@ -162,10 +165,13 @@ impl RunDir {
     /// Every directory that must exist, in order.
     #[must_use]
     pub fn skeleton(&self) -> Vec<PathBuf> {
-        ["", "prompts", "blobs", "git", "work", "scratch", "jobs", "exp", "locks", "mock", "mail"]
-            .into_iter()
-            .chain(["live", "logs"])
-            .map(|name| self.0.join(name))
-            .collect()
+        [
+            "", "prompts", "blobs", "git", "work", "scratch", "jobs", "exp", "locks", "mock",
+            "mail",
+        ]
+        .into_iter()
+        .chain(["live", "logs"])
+        .map(|name| self.0.join(name))
+        .collect()
     }
 }
