@@ -311,3 +311,283 @@ fn root(error: &reqwest::Error) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::domain::chart::Wire;
+    use crate::provider::provider;
+
+    const SAY: &[u8] = include_bytes!("../../tests/fixtures/sse/orgmock_anthropic_say.http");
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+        transfer-encoding: chunked\r\n\r\n";
+
+    /// A server on our own machine, and its base URL.
+    async fn listen() -> (TcpListener, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (listener, url)
+    }
+
+    /// The next request on a connection; empty where the client has left.
+    async fn request(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        loop {
+            let mut piece = [0; 1_024];
+            let count = stream.read(&mut piece).await.unwrap_or(0);
+            bytes.extend_from_slice(&piece[..count]);
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "));
+                body.len() == length.unwrap().parse::<usize>().unwrap()
+            });
+            if whole || count == 0 {
+                return text;
+            }
+        }
+    }
+
+    async fn chunk(stream: &mut TcpStream, bytes: &[u8]) {
+        stream
+            .write_all(format!("{:x}\r\n", bytes.len()).as_bytes())
+            .await
+            .unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream.write_all(b"\r\n").await.unwrap();
+    }
+
+    fn said() -> &'static [u8] {
+        let at = SAY.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        &SAY[at + 4..]
+    }
+
+    async fn ask(client: &Client, url: &str) -> Result<Reply, ProviderError> {
+        let anthropic = provider(Wire::Anthropic);
+        client
+            .exchange(
+                &*anthropic,
+                url,
+                Some("k"),
+                b"{\"a\":1}".to_vec(),
+                &mut |_| (),
+            )
+            .await
+    }
+
+    /// What a client makes of a server that does this on its first connection.
+    async fn against<F: Future<Output = ()>>(
+        client: Client,
+        serve: impl FnOnce(TcpStream) -> F,
+    ) -> Result<Reply, ProviderError> {
+        let (listener, url) = listen().await;
+        let (reply, ()) = tokio::join!(ask(&client, &url), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            request(&mut stream).await;
+            serve(stream).await;
+        });
+        reply
+    }
+
+    fn impatient() -> Client {
+        let silence = Duration::from_millis(40);
+        Client::limited(Limits {
+            connect: CONNECT,
+            silence,
+            reply: 600,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_reply_in_small_pieces_is_read_and_its_connection_used_again() {
+        let (listener, url) = listen().await;
+        let client = Client::new();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for size in [3, 1] {
+                let asked = request(&mut stream).await;
+                assert!(
+                    asked.starts_with("POST /v1/messages HTTP/1.1\r\n"),
+                    "{asked}"
+                );
+                assert!(asked.contains("\r\nx-api-key: k\r\n"), "{asked}");
+                assert!(asked.ends_with("\r\n\r\n{\"a\":1}"), "{asked}");
+                stream.write_all(HEAD.as_bytes()).await.unwrap();
+                for piece in said().chunks(size) {
+                    chunk(&mut stream, piece).await;
+                }
+                stream.write_all(b"0\r\n\r\n").await.unwrap();
+            }
+        };
+        let asking = async { [ask(&client, &url).await, ask(&client, &url).await] };
+        let (replies, ()) = tokio::join!(asking, serve);
+        for reply in replies {
+            assert_eq!(reply.unwrap().text, "héllo 🧪");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_keeps_the_body_open_after_the_end_is_not_waited_for() {
+        let reply = against(Client::new(), async |mut stream| {
+            stream.write_all(HEAD.as_bytes()).await.unwrap();
+            chunk(&mut stream, said()).await;
+            assert_eq!(request(&mut stream).await, "", "the client leaves");
+        });
+        assert_eq!(reply.await.unwrap().text, "héllo 🧪");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_is_a_cut() {
+        let reply = against(Client::new(), async |mut stream| {
+            stream.write_all(HEAD.as_bytes()).await.unwrap();
+            chunk(&mut stream, &said()[..700]).await;
+        });
+        assert_eq!(reply.await.unwrap_err().kind(), "cut");
+        let reply = against(Client::new(), async |stream| drop(stream));
+        assert_eq!(reply.await.unwrap_err().kind(), "cut");
+        let reply = against(Client::new(), async |mut stream| {
+            stream.write_all(HEAD.as_bytes()).await.unwrap();
+            chunk(&mut stream, &said()[..700]).await;
+            stream.write_all(b"0\r\n\r\n").await.unwrap();
+        });
+        assert_eq!(
+            reply.await.unwrap_err().kind(),
+            "cut",
+            "an end without message_stop"
+        );
+    }
+
+    #[tokio::test]
+    async fn silence_before_and_within_a_reply_is_a_timeout() {
+        for begun in [false, true] {
+            let reply = against(impatient(), async |mut stream| {
+                if begun {
+                    stream.write_all(HEAD.as_bytes()).await.unwrap();
+                    chunk(&mut stream, &said()[..300]).await;
+                }
+                assert_eq!(request(&mut stream).await, "", "the client leaves");
+            });
+            assert_eq!(reply.await.unwrap_err().kind(), "timeout", "begun: {begun}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_reply_is_left() {
+        let reply = against(impatient(), async |mut stream| {
+            stream.write_all(HEAD.as_bytes()).await.unwrap();
+            chunk(&mut stream, said()).await;
+        });
+        assert_eq!(reply.await.unwrap_err().kind(), "malformed");
+    }
+
+    #[tokio::test]
+    async fn refusals_and_strangers_are_told_apart() {
+        for (answer, want, wait) in [
+            (
+                "429 Slow\r\nRetry-After: 2\r\ncontent-length: 0\r\n\r\n",
+                "rate_limited",
+                Some(2.0),
+            ),
+            (
+                "529 Busy\r\ncontent-length: 99\r\n\r\nbroken off",
+                "overloaded",
+                None,
+            ),
+            (
+                "302 Found\r\nlocation: http://x/\r\ncontent-length: 0\r\n\r\n",
+                "bad_request",
+                None,
+            ),
+            (
+                "200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
+                "malformed",
+                None,
+            ),
+        ] {
+            let reply = against(Client::new(), async |mut stream| {
+                stream
+                    .write_all(format!("HTTP/1.1 {answer}").as_bytes())
+                    .await
+                    .unwrap();
+            });
+            let error = reply.await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.retry_after()),
+                (want, wait),
+                "{answer}: {error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_exchange_closes_its_connection() {
+        let (listener, url) = listen().await;
+        let begun = Notify::new();
+        let client = Client::new();
+        let anthropic = provider(Wire::Anthropic);
+        let mut on_delta = |_| begun.notify_one();
+        let asking = async {
+            let exchange = client.exchange(&*anthropic, &url, None, vec![b' '], &mut on_delta);
+            tokio::select! {
+                reply = exchange => panic!("it ended by itself: {reply:?}"),
+                () = begun.notified() => {}
+            }
+        };
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            request(&mut stream).await;
+            stream.write_all(HEAD.as_bytes()).await.unwrap();
+            chunk(&mut stream, &said()[..900]).await;
+            assert_eq!(request(&mut stream).await, "", "the client leaves");
+        };
+        tokio::join!(asking, serve);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_or_sent_says_so() {
+        let (listener, url) = listen().await;
+        drop(listener);
+        let refused = ask(&Client::new(), &url).await.unwrap_err();
+        assert_eq!(refused.kind(), "connect");
+        assert!(refused.to_string().contains(&url), "{refused}");
+        let secure = ask(&Client::new(), &url.replace("http:", "https:"))
+            .await
+            .unwrap_err();
+        assert_eq!(secure.kind(), "connect", "{secure}");
+        for bad in ["ftp://x", "localhost:80", ""] {
+            assert_eq!(
+                ask(&Client::new(), bad).await.unwrap_err().kind(),
+                "bad_request",
+                "{bad}"
+            );
+        }
+        let openai = provider(Wire::Openai);
+        let broken = Client::new();
+        let broken = broken
+            .exchange(&*openai, &url, Some("a\nb"), vec![], &mut |_| ())
+            .await;
+        assert_eq!(broken.unwrap_err().kind(), "key_refused");
+    }
+
+    #[test]
+    fn only_our_own_machine_goes_without_proxies_and_only_https_with_certificates() {
+        for (url, want) in [
+            ("http://127.0.0.1:8000/v1/", Route::Near),
+            ("http://localhost", Route::Near),
+            ("http://[::1]:80", Route::Near),
+            ("http://gpu7:8000/v1", Route::Plain),
+            ("https://api.openai.com/v1", Route::Secure),
+        ] {
+            assert!(address(url, "/responses").unwrap().1 == want, "{url}");
+        }
+        let (url, _) = address("http://127.0.0.1:8000/v1/", "/responses").unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:8000/v1/responses");
+    }
+}
