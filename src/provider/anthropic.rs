@@ -342,6 +342,10 @@ mod tests {
                 "{status} {kind} {code:?}"
             );
         }
+    }
+
+    #[test]
+    fn answers_that_are_not_the_vendors_are_judged_by_their_status() {
         for (status, body, want) in [
             (502, "<html>Bad gateway</html>", "server"),
             (503, "", "overloaded"),

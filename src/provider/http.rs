@@ -369,6 +369,11 @@ mod tests {
         &SAY[at + 4..]
     }
 
+    /// Compiles only where an exchange may move between threads.
+    fn movable<F: Future + Send>(future: F) -> F {
+        future
+    }
+
     async fn ask(client: &Client, url: &str) -> Result<Reply, ProviderError> {
         let anthropic = provider(Wire::Anthropic);
         client

@@ -232,7 +232,7 @@ impl Decoder for Stream {
         }
         reply.items = kept.into_iter().map(|(_, item)| item).collect();
         reply.stop = match incomplete.as_deref() {
-            Some("content_filter") => Stop::Refusal(Some("content_filter".to_owned())),
+            Some("content_filter") => Stop::Refusal(incomplete),
             Some(_) => Stop::MaxTokens,
             None if !reply.calls.is_empty() => Stop::ToolUse,
             None if refused => Stop::Refusal(None),

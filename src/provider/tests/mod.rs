@@ -117,15 +117,6 @@ fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     }
 }
 
-fn usage(input: u64, output: u64, cache_read: u64) -> Usage {
-    Usage {
-        input,
-        output,
-        cache_read,
-        ..Usage::default()
-    }
-}
-
 #[tokio::test]
 async fn a_stream_means_the_same_whatever_it_is_cut_into() {
     for (name, recording) in STREAMS {
@@ -172,96 +163,66 @@ async fn recorded_replies_say_what_they_said() {
             "orgmock_anthropic_tool",
             Stop::ToolUse,
             "Running it.",
-            vec![call(
-                "toolu_mock33_1",
-                "shell",
-                r#"{"command": "echo hi", "description": "run"}"#,
-            )],
-            usage(11, 18, 15),
+            1,
+            (11, 18, 15),
         ),
         (
             "orgmock_anthropic_think",
             Stop::EndTurn,
             "Thought done.",
-            vec![],
-            usage(9, 21, 15),
+            0,
+            (9, 21, 15),
         ),
         (
             "orgmock_anthropic_pause",
             Stop::Pause,
             "paused",
-            vec![],
-            usage(9, 3, 15),
+            0,
+            (9, 3, 15),
         ),
         (
             "orgmock_anthropic_refuse",
             Stop::Refusal(None),
             "",
-            vec![],
-            usage(9, 1, 15),
+            0,
+            (9, 1, 15),
         ),
         (
             "orgmock_anthropic_maxtok",
             Stop::MaxTokens,
             "",
-            vec![],
-            usage(11, 9, 15),
+            0,
+            (11, 9, 15),
         ),
-        (
-            "orgmock_openai_tool",
-            Stop::ToolUse,
-            "",
-            vec![call(
-                "call_mock34_0",
-                "shell",
-                r#"{"command": ["bash", "-lc", "echo hi"]}"#,
-            )],
-            usage(24, 44, 20),
-        ),
+        ("orgmock_openai_tool", Stop::ToolUse, "", 1, (24, 44, 20)),
         (
             "orgmock_openai_maxtok",
             Stop::MaxTokens,
             "half an ans",
-            vec![],
-            usage(23, 6, 3),
+            0,
+            (23, 6, 3),
         ),
         (
             "aimock_openai_run_tool",
             Stop::ToolUse,
             "Let me run it – naïve 🧪.",
-            vec![call(
-                "call_TRF7lbtiYsOONCky",
-                "shell",
-                r#"{"cmd":"echo hi"}"#,
-            )],
-            usage(0, 0, 0),
+            1,
+            (0, 0, 0),
         ),
-        (
-            "aimock_anthropic_par",
-            Stop::ToolUse,
-            "",
-            vec![
-                call("toolu_25sFqV_IHptX3MbF", "shell", r#"{"cmd":"echo one"}"#),
-                call("toolu_CvL6uq1bv5yDnleC", "shell", r#"{"cmd":"echo two"}"#),
-            ],
-            usage(0, 0, 0),
-        ),
-        (
-            "aimock_openai_par",
-            Stop::ToolUse,
-            "",
-            vec![
-                call("call_bY417LkPQfYKWZcB", "shell", r#"{"cmd":"echo one"}"#),
-                call("call_B7FQvW_pcPDDK9AZ", "shell", r#"{"cmd":"echo two"}"#),
-            ],
-            usage(0, 0, 0),
-        ),
+        ("aimock_anthropic_par", Stop::ToolUse, "", 2, (0, 0, 0)),
+        ("aimock_openai_par", Stop::ToolUse, "", 2, (0, 0, 0)),
     ] {
         let reply = reply_of(name).await;
         assert_eq!(reply.stop, stop, "{name}");
         assert_eq!(reply.text, text, "{name}");
-        assert_eq!(reply.calls, calls, "{name}");
-        assert_eq!(reply.usage, counts, "{name}");
+        assert_eq!(reply.calls.len(), calls, "{name}");
+        let Usage {
+            input,
+            output,
+            cache_read,
+            ..
+        } = reply.usage;
+        assert_eq!((input, output, cache_read), counts, "{name}");
         assert!(!reply.id.is_empty(), "{name}");
     }
     let cut = reply_of("orgmock_anthropic_maxtok").await;
@@ -270,6 +231,38 @@ async fn recorded_replies_say_what_they_said() {
         (vec!["shell".to_owned()], vec![])
     );
     assert!(!reply_of("orgmock_openai_think").await.thinking.is_empty());
+}
+
+#[tokio::test]
+async fn recorded_calls_are_read_whole_and_in_order() {
+    const COMMAND: &str = r#"{"command": "echo hi", "description": "run"}"#;
+    const ARGV: &str = r#"{"command": ["bash", "-lc", "echo hi"]}"#;
+    const ONE: &str = r#"{"cmd":"echo one"}"#;
+    const TWO: &str = r#"{"cmd":"echo two"}"#;
+    for (name, calls) in [
+        ("orgmock_anthropic_tool", vec![("toolu_mock33_1", COMMAND)]),
+        ("orgmock_openai_tool", vec![("call_mock34_0", ARGV)]),
+        (
+            "aimock_anthropic_par",
+            vec![
+                ("toolu_25sFqV_IHptX3MbF", ONE),
+                ("toolu_CvL6uq1bv5yDnleC", TWO),
+            ],
+        ),
+        (
+            "aimock_openai_par",
+            vec![
+                ("call_bY417LkPQfYKWZcB", ONE),
+                ("call_B7FQvW_pcPDDK9AZ", TWO),
+            ],
+        ),
+    ] {
+        let want: Vec<_> = calls
+            .into_iter()
+            .map(|(id, arguments)| call(id, "shell", arguments))
+            .collect();
+        assert_eq!(reply_of(name).await.calls, want, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -282,7 +275,7 @@ async fn what_streams_in_is_shown_in_order() {
             Delta::Text(part) => text.push_str(part),
             Delta::Arguments(part) => arguments.push_str(part),
             Delta::Call(name) => {
-                assert_eq!((name.as_str(), text.as_str()), ("shell", "Running it."))
+                assert_eq!((name.as_str(), text.as_str()), ("shell", "Running it."));
             }
             Delta::Thinking(_) => unreachable!(),
         }
