@@ -376,15 +376,8 @@ mod tests {
 
     async fn ask(client: &Client, url: &str) -> Result<Reply, ProviderError> {
         let anthropic = provider(Wire::Anthropic);
-        client
-            .exchange(
-                &*anthropic,
-                url,
-                Some("k"),
-                b"{\"a\":1}".to_vec(),
-                &mut |_| (),
-            )
-            .await
+        let body = br#"{"a":1}"#.to_vec();
+        movable(client.exchange(&*anthropic, url, Some("k"), body, &mut |_| ())).await
     }
 
     /// What a client makes of a server that does this on its first connection.
