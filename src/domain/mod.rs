@@ -7,6 +7,7 @@ pub mod chat;
 pub mod event;
 pub mod lease;
 pub mod mail;
+pub mod price;
 pub mod protocol;
 pub mod restart;
 pub mod session;
