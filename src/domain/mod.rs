@@ -3,3 +3,5 @@
 
 pub mod chart;
 pub mod chat;
+pub mod problem;
+pub mod scenario;
