@@ -91,6 +91,15 @@ pub enum Played {
 }
 
 impl Position {
+    /// The place of an agent that received nothing yet.
+    #[must_use]
+    pub fn at_start(script: Option<usize>) -> Self {
+        Self {
+            script,
+            ..Self::default()
+        }
+    }
+
     /// Takes in all items that a request holds, in order. What was counted before is not counted
     /// again, so that a conversation that is sent whole with every request, or is rebuilt after a
     /// restart or a compaction, counts each of its items once.
