@@ -11,6 +11,8 @@ mod memory;
 mod openai;
 mod server;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod unfinished;
 
 pub use memory::StateError;

@@ -129,10 +129,10 @@ impl Stage {
         }
         memory.position.hear(&ask.heard);
         let (step, fault) = match memory.position.play(&self.scenario)? {
-            Played::Idle => (Step::default(), None),
+            Played::Idle => (Box::default(), None),
             Played::Step { step, fault } => (step, fault),
         };
-        let reply = reply(memory, ask, step, fault.as_ref());
+        let reply = reply(memory, ask, *step, fault.as_ref());
         memory.replies += 1;
         let withheld = fault.as_ref().is_some_and(Fault::withholds);
         if !withheld {

@@ -84,7 +84,7 @@ pub enum Played {
     /// The step that is played, with its captures filled in.
     Step {
         /// Its lines. Of a step that is at its fault's turn, those that the fault spoils.
-        step: Step,
+        step: Box<Step>,
         /// The fault that this delivery has.
         fault: Option<Fault>,
     },

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::signature;
 use crate::domain::scenario::Heard;
-use crate::mock::exchange::{Ask, Part, Refusal, digest};
+use crate::mock::exchange::{Ask, Part, Refusal};
 
 /// Most cache markers a request may have.
 const MAX_MARKERS: usize = 4;
@@ -273,7 +273,7 @@ fn signatures(
         }
         prefix = part.chained(&prefix);
     }
-    Ok(digest(&[&prefix]))
+    Ok(prefix)
 }
 
 /// What counts as received: user text, tool results, and system text after the conversation began.

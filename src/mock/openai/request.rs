@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::encrypted;
 use crate::domain::scenario::Heard;
-use crate::mock::exchange::{Ask, Part, Refusal, digest};
+use crate::mock::exchange::{Ask, Part, Refusal};
 
 /// What the GPT-6 family no longer takes.
 const SAMPLERS: [&str; 3] = ["temperature", "top_p", "top_logprobs"];
@@ -34,7 +34,7 @@ pub(in crate::mock) fn read(body: &Value) -> Result<Ask, Refusal> {
         heard: heard(&items),
         cacheable: parts.len(),
         parts,
-        prefix: digest(&[&prefix]),
+        prefix,
         show_thinking: body["reasoning"]["summary"].is_string(),
         freeform: freeform_tools(body, &items),
     })
