@@ -146,7 +146,7 @@ impl Position {
             self.faults = 0;
         }
         Ok(Played::Step {
-            step: filled,
+            step: Box::new(filled),
             fault,
         })
     }
