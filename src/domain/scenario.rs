@@ -5,6 +5,7 @@
 //! files, or whether anything is streamed.
 
 mod decode;
+mod leaf;
 mod pattern;
 mod play;
 
