@@ -15,3 +15,5 @@ pub mod standing;
 pub mod state;
 pub mod stats;
 pub mod supervisor;
+pub mod problem;
+pub mod scenario;

@@ -1,0 +1,7 @@
+//! The Anthropic Messages wire, from the server's side: platform.claude.com/docs/en/api.
+
+mod reply;
+mod request;
+
+pub(super) use reply::{error, events, signature, whole};
+pub(super) use request::read;
