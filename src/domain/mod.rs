@@ -3,3 +3,11 @@
 
 pub mod chart;
 pub mod chat;
+pub mod check;
+pub mod decode;
+pub mod emit;
+pub mod keys;
+pub mod problem;
+pub mod schema;
+pub mod suggest;
+pub mod template;
