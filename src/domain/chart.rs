@@ -30,6 +30,9 @@ pub struct Chart {
     pub budget: Budget,
     /// The grid of panes.
     pub office: Office,
+    /// What happens before a result is landed.
+    #[serde(default)]
+    pub landing: Landing,
     /// What `--mock` puts in place of things.
     pub mock: MockSpec,
     /// Model servers, the two built-in ones included, by name.
@@ -277,6 +280,13 @@ pub struct Office {
     pub notify: Option<String>,
 }
 
+/// What happens before a result is landed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Landing {
+    /// The winner at target scale.
+    pub run: Option<String>,
+}
+
 /// What `--mock` puts in place of things; none keeps the chart's own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MockSpec {
@@ -420,16 +430,102 @@ pub struct Process {
     pub name: String,
     /// Seconds between two, for timed ones.
     pub every: Option<f64>,
+    /// The time of day that starts it, as `09:00`.
+    pub at: Option<String>,
     /// The event that starts it, for the others.
     pub on: Option<String>,
+    /// Who is asked.
+    pub from: Option<Party>,
+    /// Who gets the answers.
+    pub to: Option<Party>,
+    /// Who does it.
+    pub by: Option<Party>,
     /// Its prompt.
     pub prompt: Option<PathBuf>,
 }
 
+/// Who takes part in a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Party {
+    /// The agent or role of that name, or a name of the mail system.
+    Name(String),
+    /// All of a role, but for whom `not` names.
+    Role {
+        /// The role.
+        role: String,
+        /// Who is left out, as `author`.
+        not: Option<String>,
+    },
+}
+
 /// A chart's built-in default of `compact_at`, in tokens.
 pub const COMPACT_AT: u64 = 120_000;
+/// The chart format of this version.
+pub const VERSION: u32 = 1;
+/// Longest name of an org, agent, role or provider: names become branches, directories, mail
+/// addresses and pane titles.
+pub const NAME_MAX: usize = 40;
+/// The variable that hands over the seed where a chart names none.
+pub const SEED_VARIABLE: &str = "ORG_SEED";
+/// Variables of measured runs that are the harness's own, so that no chart can unsay a lease.
+pub const RESERVED_VARIABLES: [&str; 6] = [
+    "ORG_OUT",
+    "ORG_OVERLAY",
+    "ORG_RUN",
+    "ORG_AGENT",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+];
 /// Names that no agent may have, since mail and log use them.
 pub const RESERVED_NAMES: [&str; 6] = ["human", "lab", "supervisor", "all", "org", "mock"];
+
+impl Role {
+    /// A role that every chart has, whether it says so or not.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Self> {
+        let tools: &[&str] = match name {
+            "researcher" => &["shell", "files", "mail", "ledger", "experiment", "notebook"],
+            "chief" => &["mail", "files:read", "ledger", "assign"],
+            _ => return None,
+        };
+        Some(Self {
+            prompt: None,
+            tools: tools.iter().map(|&tool| tool.to_owned()).collect(),
+            effort: None,
+            compact_at: COMPACT_AT,
+            fallback: None,
+            on_idle: OnIdle::Wait,
+            usd: None,
+        })
+    }
+
+    /// The names of those roles.
+    pub const BUILT_IN: [&'static str; 2] = ["chief", "researcher"];
+}
+
+impl ProviderSpec {
+    /// A server that every chart has, whether it says so or not.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Self> {
+        let (wire, base_url, key) = match name {
+            "anthropic" => (
+                Wire::Anthropic,
+                "https://api.anthropic.com",
+                "ANTHROPIC_API_KEY",
+            ),
+            "openai" => (Wire::Openai, "https://api.openai.com/v1", "OPENAI_API_KEY"),
+            _ => return None,
+        };
+        Some(Self {
+            wire,
+            base_url: base_url.to_owned(),
+            key: KeySource::Env(key.to_owned()),
+        })
+    }
+
+    /// The names of those servers.
+    pub const BUILT_IN: [&'static str; 2] = ["anthropic", "openai"];
+}
 
 impl Chart {
     /// The agent of that name.

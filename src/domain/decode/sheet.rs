@@ -1,0 +1,299 @@
+//! The text being decoded, with all that was found wrong in it so far.
+//!
+//! Owns the collecting of problems and warnings, the places of keys, and the rule which follow-up
+//! problems are noise. Must not know what any key means.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::Context;
+use crate::domain::problem::{Problem, line_column};
+
+/// Problems and warnings reported of one text, each; a file with more of them is not a chart, and
+/// each costs a walk over the text to its line.
+pub(super) const PROBLEMS_MAX: usize = 500;
+
+/// Where keys stand in a text, and which of them could not be read.
+#[derive(Debug, Clone, Default)]
+pub struct Spans {
+    text: String,
+    places: BTreeMap<String, usize>,
+    broken: BTreeSet<String>,
+    pub(super) agents: Vec<usize>,
+}
+
+impl Spans {
+    /// Line and column of a key's value; of the nearest table around it where it is not there.
+    #[must_use]
+    pub fn place(&self, path: &str) -> (usize, usize) {
+        let offset = upwards(path).find_map(|above| self.places.get(above));
+        line_column(&self.text, offset.copied().unwrap_or(0))
+    }
+
+    /// Whether a chart gives this key.
+    #[must_use]
+    pub fn given(&self, path: &str) -> bool {
+        self.places.contains_key(path)
+    }
+
+    /// Whether this key could be read, and all tables around it, so that judging it is not noise.
+    #[must_use]
+    pub fn sound(&self, path: &str) -> bool {
+        !upwards(path).any(|above| self.broken.contains(above))
+    }
+
+    /// The path of the table that an expanded agent came from.
+    #[must_use]
+    pub fn agent(&self, index: usize) -> String {
+        format!("agents[{}]", self.agents.get(index).unwrap_or(&index))
+    }
+
+    /// A problem at a key.
+    #[must_use]
+    pub fn problem(&self, path: &str, message: String, hint: String) -> Problem {
+        let (line, column) = self.place(path);
+        Problem {
+            line,
+            column,
+            path: path.to_owned(),
+            message,
+            hint,
+        }
+    }
+}
+
+/// The path itself and what is around it: `agents[2].model`, `agents[2]`, `agents`.
+fn upwards(path: &str) -> impl Iterator<Item = &str> {
+    let mut quote = false;
+    let mut ends = vec![path.len()];
+    for (at, character) in path.char_indices() {
+        match character {
+            '"' => quote = !quote,
+            '.' | '[' if !quote => ends.push(at),
+            _ => {}
+        }
+    }
+    ends.sort_unstable();
+    ends.into_iter().rev().map(move |end| &path[..end])
+}
+
+/// A problem whose line is not counted yet.
+struct Found {
+    offset: usize,
+    path: String,
+    message: String,
+    hint: String,
+}
+
+#[derive(Default)]
+struct Pile {
+    found: Vec<Found>,
+    unsaid: usize,
+}
+
+impl Pile {
+    fn add(&mut self, found: Found) {
+        if self.found.len() < PROBLEMS_MAX {
+            self.found.push(found);
+        } else {
+            self.unsaid += 1;
+        }
+    }
+
+    fn sorted(mut self, text: &str) -> Vec<Problem> {
+        self.found.sort_by_key(|found| found.offset);
+        let mut problems: Vec<Problem> = self
+            .found
+            .into_iter()
+            .map(|found| {
+                let (line, column) = line_column(text, found.offset);
+                let Found {
+                    path,
+                    message,
+                    hint,
+                    ..
+                } = found;
+                Problem {
+                    line,
+                    column,
+                    path,
+                    message,
+                    hint,
+                }
+            })
+            .collect();
+        if let (Some(last), true) = (problems.last(), self.unsaid > 0) {
+            problems.push(Problem {
+                line: last.line,
+                column: last.column,
+                path: String::new(),
+                message: format!("{} more problems are not shown", self.unsaid),
+                hint: "mend the ones above and check again".to_owned(),
+            });
+        }
+        problems
+    }
+}
+
+/// The text and what was found in it.
+pub(super) struct Sheet<'t> {
+    pub(super) text: &'t str,
+    pub(super) context: &'t Context<'t>,
+    problems: Pile,
+    warnings: Pile,
+    spans: Spans,
+    /// Ranges of lines that do not parse; what is read from them is guesswork.
+    torn: Vec<Range<usize>>,
+    /// Keys that the decoder looked for, by section.
+    pub(super) asked: BTreeSet<(&'static str, &'static str)>,
+}
+
+impl<'t> Sheet<'t> {
+    pub(super) fn new(text: &'t str, context: &'t Context<'t>) -> Self {
+        Self {
+            text,
+            context,
+            problems: Pile::default(),
+            warnings: Pile::default(),
+            spans: Spans {
+                text: text.to_owned(),
+                ..Spans::default()
+            },
+            torn: Vec::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// What does not parse.
+    pub(super) fn tear(&mut self, at: usize, message: String, hint: String) {
+        let line = line_around(self.text, at);
+        // The parser goes on after an error and trips again over the same line: one is enough.
+        if self
+            .torn
+            .last()
+            .is_some_and(|last| last.contains(&at) || *last == line)
+        {
+            return;
+        }
+        self.torn.push(line);
+        self.problems.add(Found {
+            offset: at,
+            path: String::new(),
+            message,
+            hint,
+        });
+    }
+
+    /// Whether everything parsed.
+    pub(super) fn whole(&self) -> bool {
+        self.torn.is_empty()
+    }
+
+    /// What is wrong at a key.
+    pub(super) fn problem(&mut self, path: &str, at: usize, message: String, hint: String) {
+        self.spans.broken.insert(path.to_owned());
+        if !self.torn.iter().any(|line| line.contains(&at)) {
+            self.problems.add(Found {
+                offset: at,
+                path: path.to_owned(),
+                message,
+                hint,
+            });
+        }
+    }
+
+    /// What is not there; not said where something did not parse, since it may be just that.
+    pub(super) fn missing(&mut self, path: &str, at: usize, hint: String) {
+        self.spans.broken.insert(path.to_owned());
+        if self.whole() {
+            let message = format!("{path} is missing");
+            self.problems.add(Found {
+                offset: at,
+                path: path.to_owned(),
+                message,
+                hint,
+            });
+        }
+    }
+
+    /// What is accepted and yet worth a word.
+    pub(super) fn warn(&mut self, path: &str, at: usize, message: String, hint: String) {
+        self.warnings.add(Found {
+            offset: at,
+            path: path.to_owned(),
+            message,
+            hint,
+        });
+    }
+
+    /// What this version takes and does nothing with.
+    pub(super) fn idle(&mut self, path: &str, at: usize) {
+        let message = format!("{path} is accepted, and not acted on by this version");
+        self.warn(
+            path,
+            at,
+            message,
+            "leave it, or take it out: nothing changes".to_owned(),
+        );
+    }
+
+    pub(super) fn remember(&mut self, path: &str, at: usize) {
+        self.spans.places.insert(path.to_owned(), at);
+    }
+
+    pub(super) fn given(&self, path: &str) -> bool {
+        self.spans.given(path)
+    }
+
+    pub(super) fn agent_from(&mut self, table: usize) {
+        self.spans.agents.push(table);
+    }
+
+    pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>, Spans) {
+        (
+            self.problems.sorted(self.text),
+            self.warnings.sorted(self.text),
+            self.spans,
+        )
+    }
+}
+
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let bytes = &text.as_bytes()[..at.min(text.len())];
+    let start = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |before| before + 1);
+    let rest = &text.as_bytes()[start..];
+    let end = rest
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(text.len() + 1, |end| start + end + 1);
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line_around, upwards};
+
+    #[test]
+    fn paths_upwards() {
+        let above: Vec<&str> = upwards("models.\"gpt-6.2\".price").collect();
+        assert_eq!(
+            above,
+            ["models.\"gpt-6.2\".price", "models.\"gpt-6.2\"", "models"]
+        );
+        assert_eq!(
+            upwards("agents[2].model").collect::<Vec<_>>(),
+            ["agents[2].model", "agents[2]", "agents"]
+        );
+    }
+
+    #[test]
+    fn lines() {
+        assert_eq!(line_around("ab\ncd\n", 1), 0..3);
+        assert_eq!(line_around("ab\ncd\n", 3), 3..6);
+        assert_eq!(line_around("ab\ncd", 5), 3..6);
+        assert_eq!(line_around("", 0), 0..1);
+    }
+}
