@@ -4,6 +4,9 @@
 pub mod clock;
 pub mod exec;
 pub mod files;
+pub mod job;
+mod keeper;
 pub mod lock;
+pub mod output;
 pub mod process;
 pub mod sandbox;

@@ -390,7 +390,7 @@ mod tests {
             env -i sleep 60 &
             setsid sleep 60 &
             sleep 60 &
-            sleep 0.1; echo up; while :; do sleep 1; done";
+            echo up; while :; do sleep 1; done";
         let mut child = marked_shell(script, &marker);
         first_line(&mut child);
         assert!(marked(&marker).len() >= 4, "{:?}", marked(&marker));
