@@ -24,3 +24,4 @@ pub mod stats;
 pub mod suggest;
 pub mod supervisor;
 pub mod template;
+pub mod glob;

@@ -1,1 +1,40 @@
-//! Git: values in, values out. Knows no events.
+//! Git: values in, values out. Owns repo.git, the seats of the agents and all that is copied between
+//! them and the user's repository, by libgit2 and plain files, without a process or a network.
+//!
+//! Two rules carry it. The user's repository is only read. And what an agent can write is never
+//! opened as a repository: refs are read as text, objects as hashed data, the worktree as plain
+//! files, so that no config, hook, filter, attribute or `.git` file that an agent plants is ever
+//! looked at. Commits are forty hexadecimal digits in text. Knows no events, runs or roles, and
+//! nothing of where in a run these paths lie.
+//!
+//! One `Repository` is opened a call; every verb may be called from any thread.
+
+mod error;
+mod gather;
+mod history;
+mod ignore;
+mod incoming;
+mod lay;
+mod merge;
+mod plain;
+mod seat;
+mod snapshot;
+mod source;
+mod store;
+mod trees;
+
+pub use error::RepoError;
+pub use gather::LeftOut;
+pub use history::{
+    Change, ChangeKind, DiffText, LogEntry, branches, changed_paths, diff_text, log, pin,
+    read_blob, tip,
+};
+pub use lay::{checkout, restore, tree_hash};
+pub use merge::{Merge, combine, merge};
+pub use seat::{Place, seat};
+pub use snapshot::{Snapshot, snapshot};
+pub use source::{Founded, Source, SourceKind, found, inspect};
+pub use store::PROGRAMME;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! repo.git: how it is made and how it is opened. It is opened by its own path and nothing else,
+//! never by looking around, and with its own configuration file and nobody else's. No agent can
+//! write there.
+
+use std::path::{Path, PathBuf};
+
+use git2::{Commit, Config, ErrorCode, Odb, Oid, Repository, RepositoryOpenFlags, Signature, Time};
+
+use super::error::{RepoError, git, io};
+use super::plain;
+
+/// The branch that the org improves.
+pub const PROGRAMME: &str = "programme";
+/// Where the programme began; set last, so that it says that repo.git is whole.
+pub(super) const BASE_REF: &str = "refs/org/base";
+
+/// What is in the `config` of repo.git. Objects and refs are synced, because an event that names a
+/// commit must not survive a power failure that the commit does not.
+const CONFIG: &str = "\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tfsyncObjectFiles = true
+[gc]
+\tauto = 0
+";
+
+/// Opens repo.git.
+pub(super) fn open(repo_git: &Path) -> Result<Repository, RepoError> {
+    let doing = || format!("open {}", repo_git.display());
+    let flags =
+        RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
+    let repo = Repository::open_ext(repo_git, flags, &[] as &[&Path]).map_err(git(doing()))?;
+    // The person's and the system's configuration would bring line endings, excludes and drivers.
+    let own = Config::open(&repo_git.join("config")).map_err(git(doing()))?;
+    repo.set_config(&own).map_err(git(doing()))?;
+    Ok(repo)
+}
+
+/// Writes the files of an empty bare repository; git's own `init` would copy the person's template,
+/// hooks included.
+pub(super) fn lay_bare(path: &Path, config: &str, head: &str) -> Result<(), RepoError> {
+    for dir in [
+        "objects/info",
+        "objects/pack",
+        "refs/heads",
+        "refs/tags",
+        "info",
+    ] {
+        plain::make_dirs(&path.join(dir))?;
+    }
+    plain::place(&path.join("HEAD"), &format!("ref: refs/heads/{head}\n"))?;
+    plain::place(&path.join("config"), config)
+}
+
+/// Makes repo.git beside where it will stand.
+pub(super) fn lay_repo_git(path: &Path) -> Result<(), RepoError> {
+    lay_bare(path, CONFIG, PROGRAMME)
+}
+
+/// The object database of a repository.
+pub(super) fn odb(repo: &Repository) -> Result<Odb<'_>, RepoError> {
+    repo.odb().map_err(git("open the object database"))
+}
+
+/// The signature of all that the program itself commits.
+pub(super) fn signature(at: i64) -> Result<Signature<'static>, RepoError> {
+    Signature::new("org", "org@org", &Time::new(at, 0)).map_err(git("sign"))
+}
+
+/// Reads forty hexadecimal digits.
+pub(super) fn parse(repo: &Repository, commit: &str) -> Result<Oid, RepoError> {
+    let missing = || no_commit(repo, commit);
+    if commit.len() != 40 {
+        return Err(missing());
+    }
+    Oid::from_str(commit).map_err(|_| missing())
+}
+
+/// Looks a commit up.
+pub(super) fn find<'r>(repo: &'r Repository, commit: &str) -> Result<Commit<'r>, RepoError> {
+    let oid = parse(repo, commit)?;
+    repo.find_commit(oid).map_err(|error| match error.code() {
+        ErrorCode::NotFound => no_commit(repo, commit),
+        _ => RepoError::Git {
+            doing: format!("read commit {commit}"),
+            source: error,
+        },
+    })
+}
+
+fn no_commit(repo: &Repository, commit: &str) -> RepoError {
+    RepoError::NoCommit {
+        repo: repo.path().to_owned(),
+        commit: commit.chars().take(80).collect(),
+    }
+}
+
+/// What a ref names, if it exists.
+pub(super) fn target(repo: &Repository, name: &str) -> Result<Option<Oid>, RepoError> {
+    match repo.refname_to_id(name) {
+        Ok(oid) => Ok(Some(oid)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(source) => Err(RepoError::Git {
+            doing: format!("read {name}"),
+            source,
+        }),
+    }
+}
+
+/// Points a ref somewhere, wherever it pointed.
+pub(super) fn point(repo: &Repository, name: &str, oid: Oid) -> Result<(), RepoError> {
+    repo.reference(name, oid, true, "org")
+        .map(drop)
+        .map_err(git(format!("set {name}")))
+}
+
+/// The branch of an agent in repo.git, once its name is known to be harmless.
+pub(super) fn agent_ref(agent: &str) -> Result<String, RepoError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let harmless = agent.len() <= 100
+        && agent.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && agent.chars().all(plain)
+        && !agent.contains("..")
+        && !agent.ends_with('.')
+        && !agent.ends_with(".lock");
+    if !harmless {
+        return Err(RepoError::BadName(agent.chars().take(100).collect()));
+    }
+    Ok(format!("refs/heads/agent/{agent}"))
+}
+
+/// A file of the program's own inside repo.git.
+pub(super) fn own_dir(repo_git: &Path) -> Result<PathBuf, RepoError> {
+    let dir = repo_git.join("org");
+    plain::make_dirs(&dir)?;
+    Ok(dir)
+}
+
+/// Removes a directory of our own that may be there.
+pub(super) fn clear(path: &Path) -> Result<(), RepoError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).map_err(io("remove", path))
+        }
+        _ => Ok(()),
+    }
+}
