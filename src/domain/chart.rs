@@ -171,8 +171,14 @@ pub enum Axis {
 impl Axis {
     /// All words, in order.
     pub const NAMES: [&'static str; 6] = ["wall", "gpu", "flops", "tokens", "params", "none"];
-    const ALL: [Self; 6] =
-        [Self::Wall, Self::Gpu, Self::Flops, Self::Tokens, Self::Params, Self::None];
+    const ALL: [Self; 6] = [
+        Self::Wall,
+        Self::Gpu,
+        Self::Flops,
+        Self::Tokens,
+        Self::Params,
+        Self::None,
+    ];
 
     /// The chart's word.
     #[must_use]
@@ -183,7 +189,10 @@ impl Axis {
     /// The axis that a word names.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::NAMES.iter().position(|name| *name == word).map(|at| Self::ALL[at])
+        Self::NAMES
+            .iter()
+            .position(|name| *name == word)
+            .map(|at| Self::ALL[at])
     }
 }
 
