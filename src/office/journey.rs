@@ -101,7 +101,7 @@ fn seat(name: &str, argv: &[&str]) -> Seat {
 fn plan(grid: Option<(u16, u16)>, seats: usize) -> Plan {
     // Counts the changes of size that it sees.
     let count = "n=0; trap 'n=$((n+1)); echo resized $n' WINCH; echo ready; \
-                 while read line; do echo got $line; done";
+                 while :; do read line && echo got $line; done";
     let named = |prefix: &str, n: usize| {
         (0..n)
             .map(|i| seat(&format!("{prefix}-{i}"), &["sh", "-c", count]))

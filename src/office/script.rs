@@ -300,8 +300,7 @@ fn border_text(tints: &[Tint]) -> String {
     format!(
         " #{{?@org_seat,#[bold]#{{@org_seat}}#[nobold]#{{?@org_state, {style}#{{@org_state}}\
          #[fg=default],}}#{{?pane_dead, #[fg=red]DEAD#[fg=default],}}\
-         #{{?@org_mock, #[fg=yellow]MOCK#[fg=default],}}\
-         #{{?@org_title, #{{@org_title}},}},#{{pane_current_command}}}} "
+         #{{?@org_title, #[dim]#{{@org_title}}#[nodim],}},#{{pane_current_command}}}} "
     )
 }
 
