@@ -1,0 +1,440 @@
+//! The office against a real tmux on a private socket. A second private server plays the person's
+//! terminal, since a client needs one. Must not touch anybody's own server.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use super::*;
+
+/// An office in a directory of its own; skipped, saying so, where tmux is missing.
+struct World {
+    dir: tempfile::TempDir,
+    office: Office,
+}
+
+impl World {
+    fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        if tmux(&dir.path().join("none"), &["-V"]).is_none() {
+            println!("skipped: tmux is not installed");
+            return None;
+        }
+        let office = Office::Tmux(TmuxOffice::at(&dir.path().join("s"), env()).unwrap());
+        Some(Self { dir, office })
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("s")
+    }
+
+    /// What our server says to a command.
+    fn ask(&self, args: &[&str]) -> String {
+        said(&tmux(&self.socket(), args).unwrap())
+    }
+
+    /// Width and height of each pane of a window, in reading order.
+    fn cells(&self, window: &str) -> Vec<(u16, u16)> {
+        let format = "#{pane_width} #{pane_height}";
+        self.ask(&["list-panes", "-t", window, "-F", format])
+            .lines()
+            .map(|line| {
+                let (w, h) = line.split_once(' ').unwrap();
+                (w.parse().unwrap(), h.parse().unwrap())
+            })
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for socket in ["s", "terminal"] {
+            tmux(&self.dir.path().join(socket), &["kill-server"]);
+        }
+    }
+}
+
+fn env() -> Vec<(String, String)> {
+    #[expect(clippy::disallowed_methods, reason = "a test stands in for cli")]
+    let path = std::env::var("PATH").unwrap();
+    [
+        ("PATH", path.as_str()),
+        ("HOME", "/nonexistent"),
+        ("TERM", "xterm-256color"),
+    ]
+    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    .to_vec()
+}
+
+fn tmux(socket: &Path, args: &[&str]) -> Option<Output> {
+    #[expect(clippy::disallowed_methods, reason = "a test looks from outside")]
+    let mut command = std::process::Command::new("tmux");
+    command
+        .env_clear()
+        .envs(env())
+        .arg("-u")
+        .arg("-S")
+        .arg(socket)
+        .args(["-f", "/dev/null"]);
+    command.args(args).output().ok()
+}
+
+fn said(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+fn seat(name: &str, argv: &[&str]) -> Seat {
+    Seat {
+        name: name.to_owned(),
+        argv: argv.iter().map(|s| (*s).to_owned()).collect(),
+        env: Vec::new(),
+        title: "researcher opus GPU 0".to_owned(),
+    }
+}
+
+fn plan(grid: Option<(u16, u16)>, seats: usize) -> Plan {
+    // Counts the changes of size that it sees.
+    let count = "n=0; trap 'n=$((n+1)); echo resized $n' WINCH; echo ready; \
+                 while :; do read line && echo got $line; done";
+    let named = |prefix: &str, n: usize| {
+        (0..n)
+            .map(|i| seat(&format!("{prefix}-{i}"), &["sh", "-c", count]))
+            .collect()
+    };
+    Plan {
+        session: "nano:chat.x".to_owned(),
+        mock: true,
+        grid,
+        size: (220, 50),
+        pages: named("claude", seats),
+        hq: named("hq", 3),
+        history: 3000,
+        tints: vec![Tint {
+            word: "held".to_owned(),
+            colour: "red".to_owned(),
+        }],
+    }
+}
+
+/// All cells equal within one column and one line.
+fn assert_equal_cells(cells: &[(u16, u16)], count: usize) {
+    assert_eq!(cells.len(), count, "{cells:?}");
+    for side in [|c: &(u16, u16)| c.0, |c: &(u16, u16)| c.1] {
+        let (low, high) = (cells.iter().map(side).min(), cells.iter().map(side).max());
+        assert!(high.zip(low).is_some_and(|(h, l)| h - l <= 1), "{cells:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_grid_is_exact_and_its_programs_saw_no_resize() {
+    let Some(world) = World::new() else { return };
+    let opened = world.office.open(&plan(Some((4, 2)), 10)).await.unwrap();
+    assert_eq!(opened.panes.len(), 13);
+    assert_eq!(
+        world.ask(&["list-windows", "-a", "-F", "#{session_name} #{window_name}"]),
+        "nano_chat_x office\nnano_chat_x office-2\nnano_chat_x hq"
+    );
+    assert_equal_cells(&world.cells(":=office"), 8);
+    assert_equal_cells(&world.cells(":=office-2"), 2);
+    // Chart order is reading order.
+    let order = world.ask(&[
+        "list-panes",
+        "-t",
+        ":=office",
+        "-F",
+        "#{@org_seat} #{pane_id}",
+    ]);
+    let want: Vec<String> = (0..8)
+        .map(|i| format!("claude-{i} {}", opened.panes[&format!("claude-{i}")]))
+        .collect();
+    assert_eq!(order.lines().collect::<Vec<_>>(), want);
+    let Liveness::Alive(panes) = world.office.alive().await else {
+        panic!("alive")
+    };
+    assert!(panes.iter().all(|p| p.ended.is_none()), "{panes:?}");
+    for pane in &panes {
+        world.ask(&["send-keys", "-t", &pane.id, "hello", "Enter"]);
+        await_text(&world.socket(), &pane.id, "got hello");
+        let text = world.ask(&["capture-pane", "-p", "-t", &pane.id]);
+        assert!(!text.contains("resized"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn any_grid_is_exact_at_any_size() {
+    let Some(world) = World::new() else { return };
+    for (grid, seats) in [
+        ((2, 4), 8),
+        ((3, 3), 9),
+        ((8, 8), 64),
+        ((1, 5), 5),
+        ((5, 1), 5),
+    ] {
+        let mut plan = plan(Some(grid), seats);
+        plan.hq.clear();
+        plan.size = (40, 10);
+        world.office.open(&plan).await.unwrap();
+        assert_equal_cells(&world.cells(":=office"), seats);
+    }
+}
+
+#[tokio::test]
+async fn the_grid_follows_the_terminal_and_zoom_survives() {
+    let Some(world) = World::new() else { return };
+    world.office.open(&plan(Some((4, 2)), 8)).await.unwrap();
+    world.ask(&["set-hook", "-ga", "window-resized", "wait-for -S resized"]);
+    let terminal = world.dir.path().join("terminal");
+    let argv = world.office.attach_argv(None, Some("%2")).unwrap();
+    let mut start = vec!["new-session", "-d", "-x", "80", "-y", "24"];
+    start.extend(argv.iter().map(String::as_str));
+    start.extend([";", "set-option", "-g", "status", "off"]);
+    said(&tmux(&terminal, &start).unwrap());
+    for (w, h) in [
+        ("80", "24"),
+        ("223", "51"),
+        ("171", "33"),
+        ("61", "20"),
+        ("220", "50"),
+        ("40", "10"),
+    ] {
+        said(&tmux(&terminal, &["resize-window", "-x", w, "-y", h]).unwrap());
+        let (w, h): (u16, u16) = (w.parse().unwrap(), h.parse().unwrap());
+        while world.ask(&[
+            "display-message",
+            "-p",
+            "-t",
+            "%0",
+            "#{window_width}x#{window_height}",
+        ]) != format!("{w}x{}", h - 1)
+        {
+            world.ask(&["wait-for", "resized"]);
+        }
+        assert_equal_cells(&world.cells(":=office"), 8);
+    }
+    assert_eq!(world.ask(&["display-message", "-p", "#{pane_id}"]), "%2");
+
+    world.ask(&["resize-pane", "-Z", "-t", "%2"]);
+    said(&tmux(&terminal, &["resize-window", "-x", "97", "-y", "31"]).unwrap());
+    while world.ask(&["display-message", "-p", "-t", "%0", "#{window_width}"]) != "97" {
+        world.ask(&["wait-for", "resized"]);
+    }
+    assert_eq!(
+        world.ask(&["display-message", "-p", "#{pane_id} #{window_zoomed_flag}"]),
+        "%2 1"
+    );
+    world.ask(&["resize-pane", "-Z"]);
+    assert_equal_cells(&world.cells(":=office"), 8);
+}
+
+#[tokio::test]
+async fn words_arrive_as_they_were_given() {
+    let Some(world) = World::new() else { return };
+    let odd = [
+        "a;",
+        ";",
+        "-x",
+        "$HOME",
+        "~",
+        "#{pid}",
+        "#(false)",
+        "it's \"q\"",
+        "two\nlines",
+        "\\e",
+        "é漢",
+        "",
+        "{",
+        "%if",
+    ];
+    let mut argv = vec![
+        "sh",
+        "-c",
+        "printf '<%s>' \"$@\"; printf '[%s]' \"$A\" \"$B\"; cat",
+        "sh",
+    ];
+    argv.extend(odd);
+    let mut plan = plan(None, 0);
+    plan.hq = vec![seat("it's #(touch x)", &argv)];
+    plan.hq[0].env = vec![
+        ("A".to_owned(), "1;".to_owned()),
+        ("B".to_owned(), "-y #{x}".to_owned()),
+    ];
+    plan.hq[0].title = "t #(touch y) #[fg=red]z;".to_owned();
+    let opened = world.office.open(&plan).await.unwrap();
+    let pane = &opened.panes["it's #(touch x)"];
+    let want: String = odd.iter().map(|w| format!("<{w}>")).collect::<String>() + "[1;][-y #{x}]";
+    await_text(&world.socket(), pane, "[-y #{x}]");
+    let text = world.ask(&["capture-pane", "-pJ", "-t", pane]);
+    assert_eq!(text, want);
+    world
+        .office
+        .mark(&[
+            Mark::Title {
+                pane: pane.clone(),
+                text: "#(touch z);".to_owned(),
+            },
+            Mark::State {
+                pane: pane.clone(),
+                word: "held".to_owned(),
+            },
+            Mark::Needs(2),
+        ])
+        .await
+        .unwrap();
+    let shown = world.ask(&[
+        "display-message",
+        "-p",
+        "-t",
+        pane,
+        "#{pane_title}|#{@org_state}|#{@org_needs}",
+    ]);
+    assert_eq!(shown, "#(touch z);|held|2");
+}
+
+#[tokio::test]
+async fn a_dead_pane_is_seen_and_reseated_in_place() {
+    let Some(world) = World::new() else { return };
+    let mut plan = plan(Some((4, 2)), 2);
+    plan.pages[0].argv = vec!["false".to_owned()];
+    plan.pages[1].argv = ["sh", "-c", "kill -9 $$"].map(str::to_owned).to_vec();
+    let opened = world.office.open(&plan).await.unwrap();
+    let ends = || async {
+        let Liveness::Alive(panes) = world.office.alive().await else {
+            panic!("alive")
+        };
+        panes[..2]
+            .iter()
+            .map(|p| p.ended.clone())
+            .collect::<Vec<_>>()
+    };
+    let mut seen = ends().await;
+    while seen.iter().any(Option::is_none) {
+        seen = ends().await;
+    }
+    assert_eq!(
+        seen,
+        [Some("exit 1".to_owned()), Some("signal 9".to_owned())]
+    );
+    let pane = &opened.panes["claude-0"];
+    world
+        .office
+        .reseat(pane, &seat("claude-0", &["cat"]))
+        .await
+        .unwrap();
+    assert_eq!(ends().await[0], None);
+    assert!(matches!(
+        world.office.reseat("%99", &plan.pages[0]).await,
+        Err(OfficeError::Refused { said }) if said.contains("%99")
+    ));
+}
+
+#[tokio::test]
+async fn close_leaves_no_server_and_no_socket_and_open_builds_anew() {
+    let Some(world) = World::new() else { return };
+    assert_eq!(world.office.alive().await, Liveness::Gone);
+    world.office.close().await.unwrap();
+    for _ in 0..3 {
+        world.office.open(&plan(Some((4, 2)), 8)).await.unwrap();
+        let pid: i32 = world
+            .ask(&["display-message", "-p", "#{pid}"])
+            .parse()
+            .unwrap();
+        // A second office on the same socket replaces the first.
+        world.office.open(&plan(None, 4)).await.unwrap();
+        assert_ended(pid);
+        let pid: i32 = world
+            .ask(&["display-message", "-p", "#{pid}"])
+            .parse()
+            .unwrap();
+        world.office.close().await.unwrap();
+        assert_ended(pid);
+        assert_eq!(std::fs::read_dir(world.dir.path()).unwrap().count(), 0);
+        assert_eq!(world.office.alive().await, Liveness::Gone);
+    }
+    world.office.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    // Listens, and hangs up on whoever speaks.
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let office = Office::Tmux(TmuxOffice::at(&socket, env()).unwrap());
+    let hang_up = async {
+        loop {
+            drop(listener.accept().await)
+        }
+    };
+    tokio::select! {
+        state = office.alive() => assert!(matches!(state, Liveness::Unknown(_)), "{state:?}"),
+        () = hang_up => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn no_tmux_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = vec![("PATH".to_owned(), dir.path().display().to_string())];
+    let office = Office::Tmux(TmuxOffice::at(&dir.path().join("s"), env).unwrap());
+    assert!(matches!(
+        office.open(&plan(None, 1)).await,
+        Err(OfficeError::Missing)
+    ));
+}
+
+#[test]
+fn attach_knows_where_the_person_sits() {
+    let office = Office::Tmux(TmuxOffice::at(Path::new("/r/s"), Vec::new()).unwrap());
+    let argv = |inside, pane| office.attach_argv(inside, pane).unwrap().join(" ");
+    assert_eq!(
+        argv(None, None),
+        "tmux -u -f /dev/null -S /r/s attach"
+    );
+    assert_eq!(
+        argv(Some("/tmp/tmux-0/default,7,0"), Some("%3")),
+        "env -u TMUX -u TMUX_PANE tmux -u -f /dev/null -S /r/s attach -t %3"
+    );
+    assert_eq!(
+        argv(Some("/r/s,7,0"), Some("%3")),
+        "tmux -u -f /dev/null -S /r/s switchc -t %3"
+    );
+    assert!(Office::Headless.attach_argv(None, None).is_none());
+}
+
+/// Ended, though a lazy parent may not have reaped it.
+fn assert_ended(pid: i32) {
+    if let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        let state = stat.rsplit(") ").next().unwrap().chars().next();
+        assert_eq!(state, Some('Z'), "process {pid} is alive");
+    }
+}
+
+/// Polls, since a pane's program has no other way to say that it is ready.
+fn await_text(socket: &Path, pane: &str, text: &str) {
+    for _ in 0..2000 {
+        if said(&tmux(socket, &["capture-pane", "-pJ", "-t", pane]).unwrap()).contains(text) {
+            return;
+        }
+    }
+    panic!("pane {pane} never showed {text}");
+}
+
+#[tokio::test]
+#[ignore]
+async fn look() {
+    let office = Office::Tmux(TmuxOffice::at(Path::new("/tmp/h/office/t/look"), env()).unwrap());
+    let mut p = plan(Some((4, 2)), 8);
+    p.tints = [("thinking","colour75"),("tool","colour108"),("waiting","colour244"),("held","colour203")].map(|(w,c)| Tint{word:w.into(),colour:c.into()}).to_vec();
+    let o = office.open(&p).await.unwrap();
+    let mut m = vec![Mark::Needs(1)];
+    for (i, w) in ["thinking","tool","waiting","held","thinking","waiting","tool","odd"].iter().enumerate() {
+        m.push(Mark::State { pane: o.panes[&format!("claude-{i}")].clone(), word: (*w).into() });
+    }
+    office.mark(&m).await.unwrap();
+}

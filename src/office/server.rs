@@ -1,0 +1,192 @@
+//! The five verbs on a tmux server. Owns the order of calls and what their answers mean; must not
+//! know how a call is written ([`super::script`]) or run ([`super::client`]).
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tmux_interface::{AttachSession, DisplayMessage, KillServer, ListPanes, SwitchClient, Tmux};
+
+use super::client::{Client, OfficeError};
+use super::plan::{Liveness, Mark, Opened, PaneSeen, Plan, Seat};
+use super::script::{self, PANE_FORMAT, Script};
+use super::socket::{self, Listener};
+
+/// How long a server may take to end after each way of asking.
+const END_LIMIT: Timespec = Timespec {
+    tv_sec: 3,
+    tv_nsec: 0,
+};
+
+/// The run's own tmux server, there or not.
+#[derive(Clone, Debug)]
+pub struct TmuxOffice {
+    client: Client,
+}
+
+impl TmuxOffice {
+    /// The office at `socket` (see [`super::socket_for`]). `env` is the whole environment of the
+    /// server and so of every pane: it should hold `PATH`, `HOME`, `TERM` and the locale, and no
+    /// secret.
+    pub fn at(socket: &Path, env: Vec<(String, String)>) -> Result<Self, OfficeError> {
+        Ok(Self {
+            client: Client::new(socket, env)?,
+        })
+    }
+
+    /// See [`super::Office::open`].
+    pub async fn open(&self, plan: &Plan) -> Result<Opened, OfficeError> {
+        if plan.pages.is_empty() && plan.hq.is_empty() {
+            return Err(OfficeError::Empty);
+        }
+        self.client.check().await?;
+        self.close().await?;
+        let mut script = script::build(plan);
+        script.push(&list_panes());
+        let said = self.client.start(&script.text()).await?;
+        let mut opened = Opened::default();
+        for pane in panes(&said) {
+            opened.panes.insert(pane.seat, pane.id);
+        }
+        match plan
+            .pages
+            .iter()
+            .chain(&plan.hq)
+            .find(|s| !opened.panes.contains_key(&s.name))
+        {
+            Some(seat) => Err(OfficeError::Misplaced {
+                seat: seat.name.clone(),
+            }),
+            None => Ok(opened),
+        }
+    }
+
+    /// See [`super::Office::mark`].
+    pub async fn mark(&self, marks: &[Mark]) -> Result<(), OfficeError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let mut script = Script::default();
+        for mark in marks {
+            script.mark(mark);
+        }
+        self.client.script(script.text()).await.map(drop)
+    }
+
+    /// See [`super::Office::reseat`].
+    pub async fn reseat(&self, pane: &str, seat: &Seat) -> Result<(), OfficeError> {
+        let mut script = Script::default();
+        script.seat(pane, seat);
+        self.client.script(script.text()).await.map(drop)
+    }
+
+    /// See [`super::Office::alive`].
+    pub async fn alive(&self) -> Liveness {
+        match socket::listener(self.client.socket()).await {
+            Ok(Listener::None) => return Liveness::Gone,
+            Ok(Listener::Some(_)) => {}
+            Err(e) => return Liveness::Unknown(e.to_string()),
+        }
+        let mut script = Script::default();
+        script.push(&list_panes());
+        match self.client.script(script.text()).await {
+            Ok(said) => Liveness::Alive(panes(&said)),
+            Err(e) => Liveness::Unknown(e.to_string()),
+        }
+    }
+
+    /// See [`super::Office::close`].
+    pub async fn close(&self) -> Result<(), OfficeError> {
+        if let Listener::Some(pid) = socket::listener(self.client.socket()).await? {
+            // Opened before anything is ended, so that it is this process and no later one.
+            let watched = pid.map(|pid| (pid, pidfd_open(pid, PidfdFlags::NONBLOCK)));
+            let mut script = Script::default();
+            script.push(&KillServer::new().build());
+            // The client of a dying server may be told anything; what counts is the process.
+            drop(self.client.script(script.text()).await);
+            if let Some((pid, Ok(pidfd))) = watched {
+                // Waiting on a descriptor blocks a thread, since tokio's own way needs `unsafe`.
+                tokio::task::spawn_blocking(move || end(pid, &pidfd))
+                    .await
+                    .map_err(std::io::Error::from)??;
+            }
+        }
+        Ok(socket::sweep(self.client.socket())?)
+    }
+
+    /// See [`super::Office::attach_argv`].
+    #[must_use]
+    pub fn attach_argv(&self, inside: Option<&str>, pane: Option<&str>) -> Vec<String> {
+        let socket = self.client.socket();
+        let here = inside.and_then(|tmux| tmux.split(',').next()) == Some(socket);
+        let command = match (here, pane) {
+            (true, Some(pane)) => SwitchClient::new().target_session(pane).build(),
+            (true, None) => DisplayMessage::new().message("this is the office").build(),
+            (false, Some(pane)) => AttachSession::new().target_session(pane).build(),
+            (false, None) => AttachSession::new().build(),
+        };
+        // Without `-f` an `attach` that finds no server would start one with the person's own
+        // configuration.
+        let tmux = Tmux::new()
+            .force_utf8()
+            .file("/dev/null")
+            .socket_path(socket);
+        let words = tmux.add_command(command).build().to_vec();
+        // tmux refuses to nest while these are set; to nest is what is asked for here.
+        let mut argv: Vec<String> = Vec::new();
+        if inside.is_some() && !here {
+            argv.extend(["env", "-u", "TMUX", "-u", "TMUX_PANE"].map(str::to_owned));
+        }
+        argv.extend(words.into_iter().map(std::borrow::Cow::into_owned));
+        argv
+    }
+}
+
+fn list_panes() -> tmux_interface::TmuxCommand<'static> {
+    ListPanes::new().all().format(PANE_FORMAT).build()
+}
+
+/// Reads what [`PANE_FORMAT`] prints.
+fn panes(said: &str) -> Vec<PaneSeen> {
+    let mut panes = Vec::new();
+    for line in said.lines() {
+        let mut fields = line.splitn(5, '\t');
+        let mut next = || fields.next().unwrap_or_default();
+        let (id, dead, status, signal, seat) = (next(), next(), next(), next(), next());
+        if !id.starts_with('%') {
+            continue;
+        }
+        // By a signal the status is empty, and before tmux 3.3 the signal is too.
+        let ended = match (dead, status, signal) {
+            ("1", "", "") => Some("ended".to_owned()),
+            ("1", "", signal) => Some(format!("signal {signal}")),
+            ("1", status, _) => Some(format!("exit {status}")),
+            _ => None,
+        };
+        panes.push(PaneSeen {
+            id: id.to_owned(),
+            seat: seat.to_owned(),
+            ended,
+        });
+    }
+    panes
+}
+
+/// Waits for a server that was asked to end, and asks more and more firmly.
+fn end(pid: Pid, pidfd: &OwnedFd) -> Result<(), OfficeError> {
+    for signal in [Some(Signal::TERM), Some(Signal::KILL), None] {
+        // A descriptor of a process becomes readable when the process ends, reaped or not.
+        let mut watch = [PollFd::new(pidfd, PollFlags::IN)];
+        if poll(&mut watch, Some(&END_LIMIT)).map_err(std::io::Error::from)? > 0 {
+            return Ok(());
+        }
+        if let Some(signal) = signal {
+            // It may have ended in between, which the next wait sees.
+            let _gone = pidfd_send_signal(pidfd, signal);
+        }
+    }
+    Err(OfficeError::Lingers {
+        pid: pid.as_raw_nonzero().get(),
+    })
+}
