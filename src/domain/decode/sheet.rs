@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::Context;
 use crate::domain::problem::{Problem, line_column};
+use crate::domain::suggest::clipped;
 
 /// Problems and warnings reported of one text, each; a file with more of them is not a chart, and
 /// each costs a walk over the text to its line.
@@ -64,10 +65,13 @@ impl Spans {
 
 /// The path itself and what is around it: `agents[2].model`, `agents[2]`, `agents`.
 fn upwards(path: &str) -> impl Iterator<Item = &str> {
-    let mut quote = false;
+    let (mut quote, mut escaped) = (false, false);
     let mut ends = vec![path.len()];
     for (at, character) in path.char_indices() {
+        let skip = escaped;
+        escaped = quote && !skip && character == '\\';
         match character {
+            _ if skip => {}
             '"' => quote = !quote,
             '.' | '[' if !quote => ends.push(at),
             _ => {}
@@ -94,7 +98,12 @@ struct Pile {
 impl Pile {
     fn add(&mut self, found: Found) {
         if self.found.len() < PROBLEMS_MAX {
-            self.found.push(found);
+            self.found.push(Found {
+                offset: found.offset,
+                path: clipped(&found.path),
+                message: clipped(&found.message),
+                hint: clipped(&found.hint),
+            });
         } else {
             self.unsaid += 1;
         }
@@ -278,6 +287,11 @@ mod tests {
 
     #[test]
     fn paths_upwards() {
+        let odd = "a.\"b\\\".[c\".d";
+        assert_eq!(
+            upwards(odd).collect::<Vec<_>>(),
+            [odd, "a.\"b\\\".[c\"", "a"]
+        );
         let above: Vec<&str> = upwards("models.\"gpt-6.2\".price").collect();
         assert_eq!(
             above,
