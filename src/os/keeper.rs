@@ -65,20 +65,8 @@ pub(super) async fn carry_out(spec: &JobSpec, signals: &mut Signals) -> JobResul
     let timeout = spec
         .timeout_s
         .and_then(|limit| Duration::try_from_secs_f64(limit).ok());
-    let mut tree = Tree {
-        main: begin.main,
-        status: None,
-        ended: None,
-        all_gone: false,
-        phase: Phase::Running {
-            until: timeout.and_then(|limit| begun.checked_add(limit)),
-        },
-        grace: Duration::try_from_secs_f64(spec.grace_s).unwrap_or(Duration::ZERO),
-        timed_out: false,
-        cancelled: false,
-        killed: BTreeSet::new(),
-        given_up: false,
-    };
+    let until = timeout.and_then(|limit| begun.checked_add(limit));
+    let mut tree = Tree::new(begin.main, until, spec.grace_s);
     tree.collect();
     let [out, err] = &mut streams;
     while !tree.over() {
@@ -391,6 +379,21 @@ struct Tree {
 }
 
 impl Tree {
+    fn new(main: Pid, until: Option<Instant>, grace_s: f64) -> Self {
+        Self {
+            main,
+            status: None,
+            ended: None,
+            all_gone: false,
+            phase: Phase::Running { until },
+            grace: Duration::try_from_secs_f64(grace_s).unwrap_or(Duration::ZERO),
+            timed_out: false,
+            cancelled: false,
+            killed: BTreeSet::new(),
+            given_up: false,
+        }
+    }
+
     fn over(&self) -> bool {
         self.given_up || (self.all_gone && self.status.is_some())
     }

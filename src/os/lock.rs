@@ -216,4 +216,23 @@ mod tests {
         assert_eq!(holder(&path), None);
         child.kill().unwrap();
     }
+    #[test]
+    fn many_waiters_never_hold_it_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, count) = (dir.path().join("a.lock"), dir.path().join("count"));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let deadline = clock::monotonic() + Duration::from_secs(30);
+                        let lock = Lock::wait(&path, deadline).unwrap();
+                        let before = fs::read(&count).map_or(0, |it| it.len());
+                        super::super::files::write_view(&count, &vec![b'x'; before + 1]).unwrap();
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::metadata(&count).unwrap().len(), 200);
+    }
 }

@@ -6,6 +6,7 @@ pub mod exec;
 pub mod files;
 pub mod job;
 mod keeper;
+mod listen;
 pub mod lock;
 pub mod output;
 pub mod process;
