@@ -1,0 +1,96 @@
+//! How the processes of a run are started: with a cleared environment, keys on standard input, words
+//! into `logs/`.
+//!
+//! Owns the hidden commands' arguments, so that nobody else builds an argv of ours.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::domain::event::Gpu;
+use crate::os::exec::{Detached, Exec, Input, Output};
+use crate::run::paths::RunDir;
+
+use super::keys::KeyRing;
+
+/// The environment of everything that an agent is and starts.
+#[must_use]
+pub fn agent_env(
+    clean: &BTreeMap<String, String>,
+    dir: &RunDir,
+    agent: &str,
+    gpu: Option<&Gpu>,
+) -> BTreeMap<String, String> {
+    let mut env = clean.clone();
+    let visible = gpu.map_or_else(String::new, |gpu| gpu.index.to_string());
+    env.insert("CUDA_VISIBLE_DEVICES".to_owned(), visible);
+    env.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned());
+    env.insert("ORG_RUN".to_owned(), dir.path().display().to_string());
+    env.insert("ORG_AGENT".to_owned(), agent.to_owned());
+    env
+}
+
+fn own(dir: &RunDir, clean: &BTreeMap<String, String>, args: &[&str], log: &str) -> Exec {
+    let words = dir.logs().join(format!("{log}.log"));
+    Exec::this_program()
+        .args(args.iter().copied())
+        .envs(clean.clone())
+        .cwd(dir.path())
+        .stdout(Output::File(words.clone()))
+        .stderr(Output::File(words))
+}
+
+/// Starts a supervisor. One that finds the lock taken ends at once.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn supervisor(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+) -> io::Result<Detached> {
+    let path = dir.path().display().to_string();
+    own(dir, clean, &["supervise", &path], "supervisor")
+        .env("ORG_RUN", path)
+        .stdin(Input::Bytes(keys.to_json().into_bytes()))
+        .spawn_detached()
+}
+
+/// Starts an agent.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn agent(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+    name: &str,
+    gpu: Option<&Gpu>,
+) -> io::Result<Detached> {
+    let path = dir.path().display().to_string();
+    own(dir, &agent_env(clean, dir, name, gpu), &["agent", &path, name], &format!("agent-{name}"))
+        .stdin(Input::Bytes(keys.to_json().into_bytes()))
+        .spawn_detached()
+}
+
+/// Starts the mock server on its port.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn mock(dir: &RunDir, clean: &BTreeMap<String, String>, port: u16) -> io::Result<Detached> {
+    let shown = |path: std::path::PathBuf| path.display().to_string();
+    let args = [
+        "mock".to_owned(),
+        "--scenario".to_owned(),
+        shown(dir.scenario()),
+        "--port".to_owned(),
+        port.to_string(),
+        "--state".to_owned(),
+        format!("{}/", shown(dir.mock())),
+        "--roster".to_owned(),
+        shown(dir.roster()),
+        "--lock".to_owned(),
+        shown(dir.lock("mock")),
+    ];
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    own(dir, clean, &args, "mock").spawn_detached()
+}
