@@ -19,7 +19,7 @@ use crate::domain::event::{Actor, Kind, Why};
 use crate::domain::model::{self, Model};
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
-use crate::domain::texts::{Texts, ToolTexts};
+use crate::domain::texts::ToolTexts;
 use crate::os::lock::Lock;
 use crate::os::{clock, exec, process};
 use crate::provider::{self, Provider};
@@ -33,6 +33,7 @@ use crate::tool::{self, Desk, Tool};
 
 use super::guard;
 use super::keys::KeyRing;
+use super::words::Words;
 
 /// Why an agent's process cannot go on. Tool failures are not among them: they are results.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ pub(super) struct Member {
     pub(super) log: Arc<Mutex<Log>>,
     pub(super) bell: Bell,
     pub(super) term: CancellationToken,
-    pub(super) texts: Arc<Texts>,
+    pub(super) texts: Words,
     pub(super) tools: Vec<Box<dyn Tool>>,
     pub(super) desk: Desk,
     pub(super) model: Model,
@@ -142,11 +143,9 @@ impl Member {
             std::fs::read_to_string(dir.prompts().join(file))
                 .map_err(|error| AgentError::Prompts(format!("{file}: {error}")))
         };
-        let texts = Texts::parse(&read("messages.toml")?)
-            .map_err(|error| AgentError::Prompts(error.to_string()))?;
+        let texts = Words::of(&dir).map_err(AgentError::Prompts)?;
         let words = ToolTexts::parse(&read("tools.toml")?)
             .map_err(|error| AgentError::Prompts(error.to_string()))?;
-        let texts = Arc::new(texts);
         let tools = tool::granted(&role.tools);
         let head = Head {
             model: agent.model.clone(),
@@ -165,7 +164,7 @@ impl Member {
             agent: name.clone(),
             log: Arc::clone(&log),
             env,
-            texts: Arc::clone(&texts),
+            texts: texts.shared(),
         };
         Ok(Self {
             actor: Actor::Agent(name.clone()),

@@ -57,22 +57,19 @@ impl Member {
                     retry_at: None,
                     usd: reserved,
                 }])?;
-                self.stop_short()
+                if self.has_word() { self.end_turn(true) } else { Ok(()) }
             }
             Outcome::Failed(error, spent) => self.refused(&mine, request, &error, spent, reserved),
         }
     }
 
-    /// Ends the turn that was interrupted, unless the whole process is to end.
-    pub(super) fn stop_short(&mut self) -> Result<(), AgentError> {
-        let has_word = {
-            let log = self.log();
-            let state = log.state();
-            state.agents.get(&self.name).is_some_and(|agent| {
-                agent.unread.iter().any(|id| state.mails.get(id).is_some_and(|mail| mail.now))
-            })
-        };
-        if has_word { self.end_turn(true) } else { Ok(()) }
+    /// Whether a person has said something that interrupts.
+    pub(super) fn has_word(&self) -> bool {
+        let log = self.log();
+        let state = log.state();
+        state.agents.get(&self.name).is_some_and(|agent| {
+            agent.unread.iter().any(|id| state.mails.get(id).is_some_and(|mail| mail.now))
+        })
     }
 
     /// New wire items: results, words on cut calls, what the turn takes in; in this order.

@@ -105,12 +105,15 @@ impl Member {
 
     /// Answers what was not finished, so that the conversation stays one that the wire accepts.
     fn drop_rest(&mut self) -> Result<(), AgentError> {
-        let open = self.mine().calls;
-        for call in open.iter().filter(|open| open.result.is_none()) {
+        if !self.has_word() {
+            // The process ends, and its successor knows by the intents what may be done.
+            return Ok(());
+        }
+        for call in self.mine().calls.iter().filter(|open| open.result.is_none()) {
             let text = self.texts.unknown_outcome(&call.call.name, "stopped by a person");
             self.result(call, &Outcome { ok: false, text })?;
         }
-        self.stop_short()
+        self.end_turn(true)
     }
 
     fn tool_names(&self) -> String {

@@ -13,3 +13,4 @@ mod perform;
 pub mod seats;
 pub mod spawn;
 pub mod supervise;
+mod words;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
 use crate::domain::event::Gpu;
 use crate::os::exec::{Detached, Exec, Input, Output};
@@ -77,7 +78,7 @@ pub fn agent(
 /// # Errors
 /// Whatever the operating system says.
 pub fn mock(dir: &RunDir, clean: &BTreeMap<String, String>, port: u16) -> io::Result<Detached> {
-    let shown = |path: std::path::PathBuf| path.display().to_string();
+    let shown = |path: PathBuf| path.display().to_string();
     let args = [
         "mock".to_owned(),
         "--scenario".to_owned(),
@@ -93,4 +94,40 @@ pub fn mock(dir: &RunDir, clean: &BTreeMap<String, String>, port: u16) -> io::Re
     ];
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     own(dir, clean, &args, "mock").spawn_detached()
+}
+
+/// Directories that hold interpreters and their packages, readable by whatever agents run: those of
+/// `PATH` with what lies beside them, and the usual version managers of the home directory.
+#[must_use]
+pub fn toolchains(clean: &BTreeMap<String, String>) -> Vec<PathBuf> {
+    const MANAGERS: [&str; 8] = [
+        ".pyenv",
+        ".cargo",
+        ".rustup",
+        ".nvm",
+        ".local/bin",
+        ".local/lib",
+        ".local/share/uv",
+        ".conda",
+    ];
+    let home = clean.get("HOME").map(PathBuf::from);
+    let mut dirs: Vec<PathBuf> = home
+        .iter()
+        .flat_map(|home| MANAGERS.iter().map(move |name| home.join(name)))
+        .collect();
+    let path = clean.get("PATH").map(String::as_str).unwrap_or_default();
+    for dir in path.split(':').filter(|dir| dir.starts_with('/')).map(PathBuf::from) {
+        // `…/bin` belongs to a prefix with `lib` beside it; the root and a home are no prefixes.
+        match dir.parent() {
+            Some(prefix) if prefix.parent().is_some() && Some(prefix) != home.as_deref() => {
+                dirs.push(prefix.join("lib"));
+                dirs.push(dir);
+            }
+            _ => dirs.push(dir),
+        }
+    }
+    dirs.retain(|dir| dir.is_dir());
+    dirs.sort();
+    dirs.dedup();
+    dirs
 }
