@@ -663,7 +663,7 @@ const WRONG: &[(&str, &str, usize, usize, &str, &str)] = &[
         "[task.measure]\nflops = \"(\\d+)\"",
         "",
         8,
-        11,
+        12,
         "",
         "single quotes",
     ),
