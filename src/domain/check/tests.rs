@@ -234,7 +234,7 @@ proptest! {
         for (from, to) in moves {
             let line = lines[from % lines.len()];
             let to = to % lines.len();
-            if to % 3 == 0 { lines.insert(to, line); } else { lines[to] = line; }
+            if from < to { lines.insert(to, line); } else { lines[to] = line; }
         }
         judged(&lines.join("\n"));
     }
