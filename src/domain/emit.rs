@@ -325,6 +325,8 @@ fn party(party: &Party) -> Value {
 mod tests {
     use std::path::Path;
 
+    use proptest::prelude::*;
+
     use super::to_toml;
     use crate::domain::decode::fixtures::{FULL, MINIMAL, ODD, context};
     use crate::domain::decode::{Context, decode};
@@ -345,6 +347,26 @@ mod tests {
             let again = decode(&frozen, &elsewhere);
             assert_eq!(again.problems, [], "{frozen}");
             assert_eq!(again.chart, Some(chart), "{frozen}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_text_is_kept(
+            text in "[ -~\\r\\n\\t\u{1}\u{7f}\u{85}öé\"'\\\\]{0,30}",
+            number in prop::num::f64::POSITIVE,
+        ) {
+            let mut chart = decode(ODD, &context()).chart.expect("a good chart");
+            chart.mission = text.clone();
+            chart.task.run = format!("x{text}");
+            chart.task.env.insert("A".to_owned(), text.clone());
+            chart.task.keep = vec![format!("x{text}").replace("..", "")];
+            chart.models.values_mut().for_each(|model| model.context = Some(7));
+            chart.protocol.margin = Some(number.min(1e300));
+            let again = decode(&to_toml(&chart), &context());
+            prop_assert_eq!(&again.problems, &vec![]);
+            prop_assert_eq!(again.chart, Some(chart));
         }
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 use std::path::Path;
 
 use super::chart::Chart;
-use super::decode::{self, Context, Spans};
+use super::decode::{self, Context, Pile, Spans};
 use super::problem::Problem;
 
 /// What is at a path.
@@ -82,13 +82,13 @@ pub fn check(
         chart,
         spans,
         known_models,
-        problems: Vec::new(),
-        warnings: Vec::new(),
+        problems: Pile::default(),
+        warnings: Pile::default(),
     };
     rules::judge(&mut judge);
     org::judge(&mut judge);
     files::judge(&mut judge, beside);
-    (judge.problems, judge.warnings)
+    (spans.sorted(judge.problems), spans.sorted(judge.warnings))
 }
 
 /// The chart, and what was said of it so far.
@@ -96,23 +96,23 @@ struct Judge<'a> {
     chart: &'a Chart,
     spans: &'a Spans,
     known_models: &'a [(&'a str, &'a str)],
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
+    problems: Pile,
+    warnings: Pile,
 }
 
 impl Judge<'_> {
     /// Something is wrong at a key; not said where the key could not be read in the first place.
-    fn problem(&mut self, path: &str, message: String, hint: impl Into<String>) {
+    fn problem(&mut self, path: &str, message: String, hint: impl AsRef<str>) {
         if self.spans.sound(path) {
             self.problems
-                .push(self.spans.problem(path, message, hint.into()));
+                .add(self.spans.offset(path), path, &message, hint.as_ref());
         }
     }
 
-    fn warn(&mut self, path: &str, message: String, hint: impl Into<String>) {
+    fn warn(&mut self, path: &str, message: String, hint: impl AsRef<str>) {
         if self.spans.sound(path) {
             self.warnings
-                .push(self.spans.problem(path, message, hint.into()));
+                .add(self.spans.offset(path), path, &message, hint.as_ref());
         }
     }
 }

@@ -187,7 +187,11 @@ fn prices(judge: &mut Judge<'_>) {
                 .get(model)
                 .is_some_and(|spec| spec.price.is_some());
         if capped && !priced && all.contains(&model) && told.insert(model) {
-            let cap = if everybody { "[budget]" } else { path.as_str() };
+            let cap = match (everybody, agent.usd) {
+                (true, _) => "[budget]".to_owned(),
+                (false, Some(_)) => path,
+                (false, None) => segment("roles", &agent.role),
+            };
             let message = format!(
                 "{cap} caps dollars, and the model {} has no price",
                 quoted(model)

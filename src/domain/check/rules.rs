@@ -2,6 +2,8 @@
 //!
 //! Owns those rules. Must not know the org's members.
 
+use std::collections::BTreeSet;
+
 use super::Judge;
 use crate::domain::chart::{Axis, GpuRequest};
 use crate::domain::suggest::quoted;
@@ -30,8 +32,9 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let hint = "write editable = [the files that a claim may change]";
         judge.warn("task.evaluate", message.to_owned(), hint);
     }
+    let protected: BTreeSet<&String> = task.protect.iter().collect();
     for (index, glob) in task.editable.iter().enumerate() {
-        if task.protect.contains(glob) {
+        if protected.contains(glob) {
             let message = format!(
                 "{} is both editable and protected, and stays protected",
                 quoted(glob)

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::{Beside, FileFact, Report, check_all};
 use crate::domain::decode::fixtures::{FULL, MINIMAL, ODD, context};
 use crate::domain::problem::Problem;
@@ -38,267 +40,45 @@ fn judged(text: &str) -> Report {
 
 const AGENT: &str = "[[agents]]\nrole = \"researcher\"\nmodel = \"gpt-6.2-sol\"\nname = ";
 
-/// What follows the smallest chart, then path, line, column, message, hint of its only problem.
-fn wrong() -> Vec<(
-    String,
-    &'static str,
-    usize,
-    usize,
-    &'static str,
-    &'static str,
-)> {
-    let agents = |more: &[&str]| {
-        more.iter()
-            .map(|one| format!("{AGENT}{one}\n"))
-            .collect::<String>()
-    };
-    vec![
-        (
-            agents(&["\"a\"", "\"b\"", "\"a\""]),
-            "agents[2].name",
-            18,
-            8,
-            "two agents are called \"a\", the other on line 10",
-            "its own",
-        ),
-        (
-            agents(&["\"a-2\"", "\"a-{n}\"\ncount = 3"]),
-            "agents[1].name",
-            14,
-            8,
-            "two agents are called \"a-2\"",
-            "its own",
-        ),
-        (
-            agents(&["\"researcher\"", "\"b\""]),
-            "agents[0].name",
-            10,
-            8,
-            "mail to \"researcher\" could mean",
-            "another name",
-        ),
-        (
-            agents(&["\"a\""]).replace("\"researcher\"", "\"reseacher\""),
-            "agents[0].role",
-            8,
-            8,
-            "there is no role \"reseacher\"",
-            "\"researcher\"",
-        ),
-        (
-            agents(&["\"a\""]).replace("gpt-6.2-sol", "gpt-6.2"),
-            "agents[0].model",
-            9,
-            9,
-            "there is no model \"gpt-6.2\"",
-            "\"gpt-6.2-sol\"",
-        ),
-        (
-            agents(&["\"a\"\nreports_to = \"b\""]),
-            "agents[0].reports_to",
-            11,
-            14,
-            "there is no agent \"b\"",
-            "leave it out",
-        ),
-        (
-            agents(&["\"a\"\nreports_to = \"a\""]),
-            "agents[0].reports_to",
-            11,
-            14,
-            "\"a\" reports to itself",
-            "nobody",
-        ),
-        (
-            agents(&[
-                "\"a\"\nreports_to = \"b\"",
-                "\"b\"\nreports_to = \"c\"",
-                "\"c\"\nreports_to = \"b\"",
-            ]),
-            "agents[0].reports_to",
-            11,
-            14,
-            "in a circle: b → c → b",
-            "nobody",
-        ),
-        (
-            agents(&["\"a\"\ngpu = 3", "\"b\"\ngpu = 3"]),
-            "agents[1].gpu",
-            16,
-            7,
-            "the GPU 3 is home to both \"a\" and \"b\"",
-            "\"auto\"",
-        ),
-        (
-            agents(&["\"a{n}\"\ngpu = \"GPU-1\"\ncount = 3"]),
-            "agents[0].gpu",
-            11,
-            7,
-            "GPU-1 is home to both \"a1\" and \"a2\"",
-            "\"auto\"",
-        ),
-        (
-            format!("[compute]\ngpus = [0, 1]\n{}", agents(&["\"a\"\ngpu = 2"])),
-            "agents[0].gpu",
-            13,
-            7,
-            "the GPU 2 is not in compute.gpus",
-            "\"auto\"",
-        ),
-        (
-            format!(
-                "[compute]\ngpus = \"simulate:2\"\n{}",
-                agents(&["\"a{n}\"\ngpu = \"auto\"\ncount = 3"])
-            ),
-            "compute.gpus",
-            8,
-            8,
-            "3 agents have a GPU of their own, and compute.gpus has 2",
-            "more GPUs",
-        ),
-        (
-            "[protocol]\nmatch = \"flops\"".to_owned(),
-            "protocol.match",
-            8,
-            9,
-            "task.measure.flops is not given",
-            "[task.measure]",
-        ),
-        (
-            "[protocol]\nguards = { params = 1.0 }".to_owned(),
-            "protocol.guards.params",
-            8,
-            12,
-            "task.measure.params is not given",
-            "[task.measure]",
-        ),
-        (
-            "[mock]\nenv = { ORG_SEED = \"1\" }".to_owned(),
-            "mock.env.ORG_SEED",
-            8,
-            7,
-            "the variable of the seed",
-            "task.seed",
-        ),
-        (
-            "[models.qwen]\nprovider = \"locl\"".to_owned(),
-            "models.qwen.provider",
-            8,
-            12,
-            "there is no provider \"locl\"",
-            "[providers.…]",
-        ),
-        (
-            format!(
-                "[budget]\nusd = 1\n[models.qwen]\nprovider = \"openai\"\n{}",
-                agents(&["\"a\""]).replace("gpt-6.2-sol", "qwen")
-            ),
-            "models.qwen",
-            9,
-            1,
-            "[budget] caps dollars, and the model \"qwen\" has no price",
-            "price =",
-        ),
-        (
-            format!(
-                "[models.qwen]\nprovider = \"openai\"\n{}usd = 1",
-                agents(&["\"a\""]).replace("gpt-6.2-sol", "qwen")
-            ),
-            "models.qwen",
-            7,
-            1,
-            "agents[0] caps dollars",
-            "price =",
-        ),
-        (
-            format!(
-                "[models.qwen]\nprovider = \"openai\"\ncontext = \"32k\"\n[roles.researcher]\ncompact_at = \"33k\"\n{}",
-                agents(&["\"a\""]).replace("gpt-6.2-sol", "qwen")
-            ),
-            "roles.researcher.compact_at",
-            11,
-            14,
-            "33000 tokens, and the model \"qwen\" holds 32000",
-            "32000 or less",
-        ),
-        (
-            "[roles.chief]\nfallback = \"claude-opus\"".to_owned(),
-            "roles.chief.fallback",
-            8,
-            12,
-            "there is no model \"claude-opus\"",
-            "\"claude-opus-5-5\"",
-        ),
-        (
-            "[roles.chief]\nprompt = \"../gone.md\"".to_owned(),
-            "roles.chief.prompt",
-            8,
-            10,
-            "there is no file \"/lab/gone.md\"",
-            "relative to the chart",
-        ),
-        (
-            "[roles.chief]\nprompt = \"../empty.md\"".to_owned(),
-            "roles.chief.prompt",
-            8,
-            10,
-            "\"/lab/empty.md\" is empty",
-            "write it",
-        ),
-        (
-            "[roles.chief]\nprompt = \"../bytes.md\"".to_owned(),
-            "roles.chief.prompt",
-            8,
-            10,
-            "could not be read: byte 3 is not UTF-8",
-            "UTF-8",
-        ),
-        (
-            "[roles.chief]\nprompt = \"../examples/nanochat/overlay\"".to_owned(),
-            "roles.chief.prompt",
-            8,
-            10,
-            "is a directory",
-            "name a file",
-        ),
-        (
-            "[mock]\nrepo = \"../prompts/chief.md\"".to_owned(),
-            "mock.repo",
-            8,
-            8,
-            "must be a directory",
-            "around it",
-        ),
-        (
-            "[mock]\nscenario = \"gone.toml\"".to_owned(),
-            "mock.scenario",
-            8,
-            12,
-            "there is no file \"/lab/orgs/gone.toml\"",
-            "correct the path",
-        ),
-        (
-            "[[processes]]\nname = \"p\"\non = \"idle\"\nto = \"chef\"".to_owned(),
-            "processes[0].to",
-            10,
-            6,
-            "no agent or role \"chef\"",
-            "\"chief\"",
-        ),
-        (
-            "[[processes]]\nname = \"p\"\non = \"idle\"\nby = { role = \"x\" }".to_owned(),
-            "processes[0].by",
-            10,
-            6,
-            "there is no role \"x\"",
-            "chief, researcher",
-        ),
-    ]
-}
+/// What follows the smallest chart (`@` begins an agent, `%` one of another model), then path, line,
+/// column, message and hint of the only problem.
+#[rustfmt::skip] // a row a line
+const WRONG: &[(&str, &str, usize, usize, &str, &str)] = &[
+    ("@\"a\"\n@\"b\"\n@\"a\"\n", "agents[2].name", 18, 8, "two agents are called \"a\", the other on line 10", "its own"),
+    ("@\"a-2\"\n@\"a-{n}\"\ncount = 3\n", "agents[1].name", 14, 8, "two agents are called \"a-2\"", "its own"),
+    ("@\"researcher\"\n@\"b\"\n", "agents[0].name", 10, 8, "mail to \"researcher\" could mean", "another name"),
+    ("[[agents]]\nrole = \"reseacher\"\nmodel = \"gpt-6.2-sol\"\nname = \"a\"", "agents[0].role", 8, 8, "there is no role \"reseacher\"", "\"researcher\""),
+    ("[[agents]]\nrole = \"chief\"\nmodel = \"gpt-6.2\"\nname = \"a\"", "agents[0].model", 9, 9, "there is no model \"gpt-6.2\"", "\"gpt-6.2-sol\""),
+    ("@\"a\"\nreports_to = \"b\"\n", "agents[0].reports_to", 11, 14, "there is no agent \"b\"", "leave it out"),
+    ("@\"a\"\nreports_to = \"a\"\n", "agents[0].reports_to", 11, 14, "\"a\" reports to itself", "nobody"),
+    ("@\"a\"\nreports_to = \"b\"\n@\"b\"\nreports_to = \"c\"\n@\"c\"\nreports_to = \"b\"\n", "agents[0].reports_to", 11, 14, "in a circle: b → c → b", "nobody"),
+    ("@\"a\"\ngpu = 3\n@\"b\"\ngpu = 3\n", "agents[1].gpu", 16, 7, "the GPU 3 is home to both \"a\" and \"b\"", "\"auto\""),
+    ("@\"a{n}\"\ngpu = \"GPU-1\"\ncount = 3\n", "agents[0].gpu", 11, 7, "GPU-1 is home to both \"a1\" and \"a2\"", "\"auto\""),
+    ("[compute]\ngpus = [0, 1]\n@\"a\"\ngpu = 2\n", "agents[0].gpu", 13, 7, "the GPU 2 is not in compute.gpus", "\"auto\""),
+    ("[compute]\ngpus = \"simulate:2\"\n@\"a{n}\"\ngpu = \"auto\"\ncount = 3\n", "compute.gpus", 8, 8, "3 agents have a GPU of their own, and compute.gpus has 2", "more GPUs"),
+    ("[protocol]\nmatch = \"flops\"", "protocol.match", 8, 9, "task.measure.flops is not given", "[task.measure]"),
+    ("[protocol]\nguards = { params = 1.0 }", "protocol.guards.params", 8, 12, "task.measure.params is not given", "[task.measure]"),
+    ("[mock]\nenv = { ORG_SEED = \"1\" }", "mock.env.ORG_SEED", 8, 9, "the variable of the seed", "task.seed"),
+    ("[models.qwen]\nprovider = \"locl\"", "models.qwen.provider", 8, 12, "there is no provider \"locl\"", "[providers.…]"),
+    ("[budget]\nusd = 1\n[models.qwen]\nprovider = \"openai\"\n%\"a\"\n", "models.qwen", 9, 1, "[budget] caps dollars, and the model \"qwen\" has no price", "price ="),
+    ("[models.qwen]\nprovider = \"openai\"\n%\"a\"\nusd = 1", "models.qwen", 7, 1, "agents[0] caps dollars", "price ="),
+    ("[models.qwen]\nprovider = \"openai\"\ncontext = \"32k\"\n[roles.researcher]\ncompact_at = \"33k\"\n%\"a\"\n", "roles.researcher.compact_at", 11, 14, "33000 tokens, and the model \"qwen\" holds 32000", "32000 or less"),
+    ("[roles.chief]\nfallback = \"claude-opus\"", "roles.chief.fallback", 8, 12, "there is no model \"claude-opus\"", "\"claude-opus-5-5\""),
+    ("[roles.chief]\nprompt = \"../gone.md\"", "roles.chief.prompt", 8, 10, "there is no file \"/lab/gone.md\"", "relative to the chart"),
+    ("[roles.chief]\nprompt = \"../empty.md\"", "roles.chief.prompt", 8, 10, "\"/lab/empty.md\" is empty", "write it"),
+    ("[roles.chief]\nprompt = \"../bytes.md\"", "roles.chief.prompt", 8, 10, "could not be read: byte 3 is not UTF-8", "UTF-8"),
+    ("[roles.chief]\nprompt = \"../examples/nanochat/overlay\"", "roles.chief.prompt", 8, 10, "is a directory", "name a file"),
+    ("[mock]\nrepo = \"../prompts/chief.md\"", "mock.repo", 8, 8, "must be a directory", "around it"),
+    ("[mock]\nscenario = \"gone.toml\"", "mock.scenario", 8, 12, "there is no file \"/lab/orgs/gone.toml\"", "correct the path"),
+    ("[[processes]]\nname = \"p\"\non = \"idle\"\nto = \"chef\"", "processes[0].to", 10, 6, "no agent or role \"chef\"", "\"chief\""),
+    ("[[processes]]\nname = \"p\"\non = \"idle\"\nby = { role = \"x\" }", "processes[0].by", 10, 6, "there is no role \"x\"", "chief, researcher"),
+];
 
 #[test]
 fn what_does_not_agree() {
-    for (more, path, line, column, message, hint) in wrong() {
+    for (more, path, line, column, message, hint) in WRONG {
+        let qwen = AGENT.replace("gpt-6.2-sol", "qwen");
+        let more = more.replace('@', AGENT).replace('%', &qwen);
         let problems = judged(&format!("{MINIMAL}{more}")).problems;
         assert_eq!(
             problems.len(),
@@ -307,7 +87,7 @@ fn what_does_not_agree() {
         );
         let first = &problems[0];
         let found = (first.path.as_str(), first.line, first.column);
-        assert_eq!(found, (path, line, column), "{more}\n{first:#?}");
+        assert_eq!(found, (*path, *line, *column), "{more}\n{first:#?}");
         assert!(first.message.contains(message), "{more}\n{first:#?}");
         assert!(first.hint.contains(hint), "{more}\n{first:#?}");
     }
@@ -440,4 +220,22 @@ fn bytes_that_are_no_chart_are_one_problem() {
     let report = check_all(&[0xff, 0xfe], &context(), &beside);
     assert_eq!(report.problems.len(), 1);
     assert!(report.chart.is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Lines of the whole chart left out, doubled and moved.
+    #[test]
+    fn no_shuffle_panics(
+        moves in prop::collection::vec((0..125_usize, 0..125_usize), 0..12),
+    ) {
+        let mut lines: Vec<&str> = FULL.lines().collect();
+        for (from, to) in moves {
+            let line = lines[from % lines.len()];
+            let to = to % lines.len();
+            if from < to { lines.insert(to, line); } else { lines[to] = line; }
+        }
+        judged(&lines.join("\n"));
+    }
 }

@@ -38,7 +38,15 @@ pub(in crate::domain) fn join(path: &str, name: &str) -> String {
     for character in name.chars() {
         match character {
             '"' | '\\' => joined.extend(['\\', character]),
-            c if c.is_control() => joined.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => {
+                // Controls are below U+00A0: two hexadecimal digits after two zeros.
+                joined.push_str("\\u00");
+                joined.extend([u32::from(c) >> 4, u32::from(c) & 15].map(|half| {
+                    char::from_digit(half, 16)
+                        .unwrap_or('0')
+                        .to_ascii_uppercase()
+                }));
+            }
             c => joined.push(c),
         }
     }
@@ -361,7 +369,7 @@ impl<'d> Item<'d> {
                 _ => {
                     let shown = item.shown(sheet);
                     let message = format!("{} must be a string: {shown}", item.path);
-                    item.problem(sheet, message, format!("write {name} = {:?}", shown));
+                    item.problem(sheet, message, format!("write {name} = {shown:?}"));
                 }
             }
         }

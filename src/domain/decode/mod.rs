@@ -25,6 +25,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub(in crate::domain) use self::item::join as segment;
+pub(in crate::domain) use self::sheet::Pile;
 use self::sheet::Sheet;
 pub use self::sheet::Spans;
 use self::table::Table;
