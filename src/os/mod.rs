@@ -10,4 +10,5 @@ mod listen;
 pub mod lock;
 pub mod output;
 pub mod process;
+pub mod random;
 pub mod sandbox;
