@@ -11,3 +11,4 @@ pub mod lock;
 pub mod output;
 pub mod process;
 pub mod sandbox;
+mod sink;
