@@ -126,6 +126,14 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said aloud, since closing alone does not let go while a child that another thread is
+        // starting has not yet reached its exec.
+        drop(set(&self.file, libc::F_UNLCK));
+    }
+}
+
 /// Who holds the lock now, asked without taking it. A holder whose name cannot be read is there
 /// nevertheless, with pid 0.
 #[must_use]

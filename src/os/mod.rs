@@ -12,3 +12,4 @@ pub mod output;
 pub mod process;
 pub mod random;
 pub mod sandbox;
+mod sink;
