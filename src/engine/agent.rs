@@ -274,7 +274,7 @@ impl Member {
         if self.touched {
             let place = tool::place(&self.dir, &self.name);
             let message = format!("org: what {} left uncommitted", self.name);
-            let saved = repo::snapshot::snapshot(&place, &message, clock::now().as_second());
+            let saved = repo::snapshot(&place, &message, clock::now().as_second());
             match saved {
                 Ok(saved) if mine.commit.as_ref() != Some(&saved.commit) => {
                     kinds.push(Kind::BranchSaved {

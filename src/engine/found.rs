@@ -16,9 +16,7 @@ use crate::domain::scenario::{self, Member, Roster, Scenario};
 use crate::domain::{mail, template};
 use crate::lab::gpu::{self, GpuError};
 use crate::os::{files, random};
-use crate::repo::error::RepoError;
-use crate::repo::seat::{self, Place};
-use crate::repo::source;
+use crate::repo::{self, Place, RepoError};
 use crate::run::frozen;
 use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
@@ -115,7 +113,7 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         chart.task.share.retain(|path| path.exists());
     }
     let scenario = if ask.mock { Some(lines(&ask, &chart)?) } else { None };
-    source::inspect(&chart.task.repo)?;
+    repo::inspect(&chart.task.repo)?;
     let inventory = inventory(&ask, &chart)?;
     let wanted: Vec<(String, GpuHome)> =
         chart.agents.iter().map(|agent| (agent.name.clone(), agent.gpu.clone())).collect();
@@ -166,7 +164,7 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
         fs::create_dir_all(path).map_err(io_error(here()))?;
     }
     let mut chart = plan.chart.clone();
-    let founded = source::found(&chart.task.repo, chart.task.base.as_deref(), &dir.repo_git())?;
+    let founded = repo::found(&chart.task.repo, chart.task.base.as_deref(), &dir.repo_git())?;
     chart.task.base = Some(founded.branch.clone());
     freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
     seat_all(&chart, dir, &founded.commit)?;
@@ -213,7 +211,7 @@ fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
                         worktree: dir.work(&agent.name),
                         agent: agent.name.clone(),
                     };
-                    seat::seat(&place, base)
+                    repo::seat(&place, base)
                 })
             })
             .collect();

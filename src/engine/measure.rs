@@ -99,16 +99,16 @@ impl Order {
             return Ok(());
         }
         let name = format!("refs/org/exp/e{}", self.run.id);
-        repo::history::pin(&self.dir.repo_git(), &name, &self.run.commit)
+        repo::pin(&self.dir.repo_git(), &name, &self.run.commit)
             .map_err(|error| crashed("pin the commit", &error))?;
         // Half made by a supervisor that was killed: nothing ran in it yet.
         fs::remove_dir_all(self.home()).ok();
         for dir in [self.out(), self.home().join("home"), self.home().join("tmp")] {
             fs::create_dir_all(&dir).map_err(|error| crashed("make a directory", &error))?;
         }
-        repo::lay::checkout(&self.dir.repo_git(), &self.run.commit, &self.checkout())
+        repo::checkout(&self.dir.repo_git(), &self.run.commit, &self.checkout())
             .map_err(|error| crashed("check the commit out", &error))?;
-        repo::lay::restore(
+        repo::restore(
             &self.dir.repo_git(),
             &self.base,
             &self.checkout(),

@@ -17,8 +17,7 @@ use crate::domain::state::{Mail, State};
 use crate::lab::local::{self, Poll};
 use crate::os::lock;
 use crate::os::process::Watch;
-use crate::repo::merge::{self, Merge};
-use crate::repo::store::PROGRAMME;
+use crate::repo::{self, Merge, PROGRAMME};
 use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
@@ -281,16 +280,16 @@ impl Supervisor {
             return;
         }
         let Some(claim) = self.state().hypotheses.get(&id).cloned() else { return };
-        let (repo, champion) = (self.dir.repo_git(), self.state().champion.clone());
+        let (repo_git, champion) = (self.dir.repo_git(), self.state().champion.clone());
         let at = claim.at.as_second();
         let commit = claim.commit.clone().unwrap_or_default();
         let message = format!("h{id}: {}\n\n{}\n", claim.title, claim.mechanism);
         let report = self.report.clone();
         tokio::task::spawn_blocking(move || {
             let merged = if promote {
-                merge::merge(&repo, PROGRAMME, &commit, &message, at)
+                repo::merge(&repo_git, PROGRAMME, &commit, &message, at)
             } else {
-                merge::combine(&repo, &champion, &commit, &message, at)
+                repo::combine(&repo_git, &champion, &commit, &message, at)
             };
             let merged = merged.map_err(|error| error.to_string());
             report.send(Report::Merged { id, promote, champion, merged }).ok();
@@ -314,7 +313,7 @@ impl Supervisor {
             }
             Ok(Merge::Merged { commit }) => {
                 let name = format!("refs/org/rebased/h{id}-{}", short(&champion));
-                let pinned = crate::repo::history::pin(&self.dir.repo_git(), &name, &commit);
+                let pinned = crate::repo::pin(&self.dir.repo_git(), &name, &commit);
                 if let Err(error) = pinned {
                     tracing::warn!(%error, "a rebased claim was not pinned");
                 }

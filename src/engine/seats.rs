@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use crate::domain::chart::{Chart, GpuHome};
 use crate::domain::event::Kind;
 use crate::domain::state::State;
-use crate::office::client::OfficeError;
-use crate::office::plan::{Plan, Seat, Tint};
-use crate::office::server::TmuxOffice;
-use crate::office::{Office, socket};
+
+
+
+use crate::office::{Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_for};
 use crate::os::exec;
 use crate::run::paths::RunDir;
 
@@ -86,7 +86,7 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
 /// Where tmux is missing or too old, or no place for its socket can be had.
 pub fn office(dir: &RunDir, clean: &BTreeMap<String, String>) -> Result<Office, OfficeError> {
     let runtime = clean.get("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let socket = socket::socket_for(&dir.tmux_socket(), runtime.as_deref())?;
+    let socket = socket_for(&dir.tmux_socket(), runtime.as_deref())?;
     let env = clean.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     Ok(Office::Tmux(TmuxOffice::at(&socket, env)?))
 }
@@ -102,7 +102,7 @@ pub async fn open(
     clean: &BTreeMap<String, String>,
 ) -> Result<Kind, OfficeError> {
     let runtime = clean.get("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let socket = socket::socket_for(&dir.tmux_socket(), runtime.as_deref())?;
+    let socket = socket_for(&dir.tmux_socket(), runtime.as_deref())?;
     let plan = plan(chart, state, dir, clean);
     let opened = office(dir, clean)?.open(&plan).await?;
     Ok(Kind::OfficeOpened {

@@ -18,7 +18,7 @@ use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due};
 use crate::os::lock::Lock;
 use crate::os::{clock, exec, process, sandbox};
-use crate::repo::merge::Merge;
+use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Log, LogError};
