@@ -8,9 +8,9 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
 use super::input::Key;
-use super::keys::{self, Raw};
+use super::keys::{self, Raw, Tty};
 use super::line::{Line, Tone};
-use super::paint::{Painter, View};
+use super::paint::Painter;
 use super::screen::{Hangup, quiet};
 use super::text::{clean_line, clip, width, wrap};
 
@@ -79,7 +79,7 @@ async fn follow_notes(source: impl Stream<Item = Note>) -> io::Result<()> {
     let _raw = Raw::enter()?;
     let mut keys = keys::keys();
     let mut hangup = Hangup::new()?;
-    let mut painter = Painter::new(io::stdout());
+    let mut painter = Painter::new(Tty);
     loop {
         tokio::select! {
             () = hangup.comes() => return Ok(()),
@@ -87,7 +87,7 @@ async fn follow_notes(source: impl Stream<Item = Note>) -> io::Result<()> {
             note = source.next() => match note {
                 Some(note) => {
                     let columns = keys::size().0;
-                    painter.paint(columns, &note_lines(&note, columns), View::default())?;
+                    painter.paint(&note_lines(&note, columns), Vec::new())?;
                 }
                 None => return Ok(()),
             },
@@ -111,7 +111,7 @@ async fn follow_standing(mut table: watch::Receiver<Standing>) -> io::Result<()>
     let _raw = Raw::enter()?;
     let mut keys = keys::keys();
     let mut hangup = Hangup::new()?;
-    let mut painter = Painter::new(io::stdout());
+    let mut painter = Painter::new(Tty);
     loop {
         let (columns, rows) = keys::size();
         painter.page(&standing_lines(&table.borrow_and_update(), columns, rows))?;

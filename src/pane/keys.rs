@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 
 use ratatui::crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
-    KeyModifiers, read,
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange, Event,
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, read,
 };
 use ratatui::crossterm::{execute, terminal};
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ impl Raw {
     pub(crate) fn enter() -> io::Result<Self> {
         terminal::enable_raw_mode()?;
         let raw = Self(());
-        execute!(io::stdout(), EnableBracketedPaste)?;
+        execute!(io::stdout(), EnableBracketedPaste, EnableFocusChange)?;
         Ok(raw)
     }
 }
@@ -32,9 +32,28 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // The terminal may be gone, and then there is nobody to tell.
-        drop(execute!(io::stdout(), DisableBracketedPaste));
+        drop(execute!(
+            io::stdout(),
+            DisableBracketedPaste,
+            DisableFocusChange
+        ));
         drop(io::stdout().write_all(b"\x1b[?25h"));
         drop(terminal::disable_raw_mode());
+    }
+}
+
+/// Standard output without a buffer: a painting must reach the terminal in one piece, and the
+/// standard library's own cuts it at its last line end.
+#[derive(Debug)]
+pub(crate) struct Tty;
+
+impl Write for Tty {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -67,6 +86,8 @@ fn key_of(event: Event) -> Option<Key> {
         Event::Key(key) if key.kind != KeyEventKind::Release => pressed(key),
         Event::Paste(text) => Some(Key::Paste(text)),
         Event::Resize(..) => Some(Key::Resize),
+        Event::FocusGained => Some(Key::Focus(true)),
+        Event::FocusLost => Some(Key::Focus(false)),
         _ => None,
     }
 }

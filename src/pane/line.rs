@@ -27,6 +27,8 @@ pub enum Tone {
     Human,
     /// A tool at work.
     Tool,
+    /// Where the next key goes.
+    Cursor,
 }
 
 impl Tone {
@@ -41,6 +43,7 @@ impl Tone {
             Self::Mail => "35",
             Self::Human => "36",
             Self::Tool => "34",
+            Self::Cursor => "7",
         }
     }
 }

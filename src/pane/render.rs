@@ -185,6 +185,15 @@ impl Feed {
         Some(call.and(Tone::Dim, format!("{brief} …")).clipped(columns))
     }
 
+    /// The terminal is `columns` wide now: gives out what of the unfinished text has become full
+    /// rows.
+    pub fn rewrap(&mut self, columns: usize) -> Vec<Line> {
+        match &self.flow {
+            Some(flow) => self.stream(flow.voice, "", columns),
+            None => Vec::new(),
+        }
+    }
+
     /// Takes a piece of streaming text in, and gives out the rows that cannot change any more.
     fn stream(&mut self, voice: Voice, text: &str, columns: usize) -> Vec<Line> {
         let mut lines = Vec::new();

@@ -10,9 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::input::{Editor, Key, Outcome};
-use super::keys::{self, Raw};
+use super::keys::{self, Raw, Tty};
 use super::line::{Line, Tone};
-use super::paint::{Painter, View};
+use super::paint::Painter;
 use super::render::{Feed, Show};
 use super::status::{Status, status_line};
 
@@ -96,11 +96,13 @@ async fn plain(source: impl Stream<Item = Show>) -> io::Result<()> {
 struct Screen<F> {
     feed: Feed,
     editor: Editor,
-    painter: Painter<io::Stdout>,
+    painter: Painter<Tty>,
     status: watch::Receiver<Status>,
     sink: F,
     /// Shown in place of the status until the next key.
     said: Option<&'static str>,
+    /// Whether keys come here, where the terminal tells.
+    focused: bool,
     /// Finished lines that are not on the screen yet.
     above: Vec<Line>,
 }
@@ -110,10 +112,11 @@ impl<F: FnMut(Typed)> Screen<F> {
         Self {
             feed: Feed::default(),
             editor: Editor::default(),
-            painter: Painter::new(io::stdout()),
+            painter: Painter::new(Tty),
             status,
             sink,
             said: None,
+            focused: true,
             above: Vec::new(),
         }
     }
@@ -123,6 +126,7 @@ impl<F: FnMut(Typed)> Screen<F> {
         let mut keys = keys::keys();
         let mut hangup = Hangup::new()?;
         let mut status_lives = true;
+        self.painter.start()?;
         loop {
             self.paint()?;
             tokio::select! {
@@ -130,7 +134,7 @@ impl<F: FnMut(Typed)> Screen<F> {
                 biased;
                 () = hangup.comes() => break,
                 key = keys.recv() => match key {
-                    Some(key) => self.keys(key, &mut keys)?,
+                    Some(key) => self.keys(key, &mut keys),
                     None => break,
                 },
                 changed = self.status.changed(), if status_lives => status_lives = changed.is_ok(),
@@ -148,7 +152,7 @@ impl<F: FnMut(Typed)> Screen<F> {
         }
         self.take(&Show::TurnEnd);
         self.paint()?;
-        self.painter.finish(keys::size().0)
+        self.painter.finish()
     }
 
     fn take(&mut self, show: &Show) {
@@ -156,51 +160,60 @@ impl<F: FnMut(Typed)> Screen<F> {
     }
 
     /// All keys that are there, so that a burst is drawn once.
-    fn keys(&mut self, first: Key, more: &mut mpsc::Receiver<Key>) -> io::Result<()> {
+    fn keys(&mut self, first: Key, more: &mut mpsc::Receiver<Key>) {
         let mut next = Some(first);
         while let Some(key) = next {
-            self.said = None;
-            if key == Key::Resize {
-                self.painter.resized(keys::size().0)?;
-            }
-            match self.editor.key(key) {
-                Outcome::Edited => {}
-                Outcome::Send(text) => (self.sink)(Typed { text }),
-                Outcome::Say(text) => self.said = Some(text),
+            match key {
+                Key::Resize => {
+                    self.above.extend(self.feed.rewrap(keys::size().0));
+                    self.painter.forget();
+                }
+                Key::Focus(focused) => self.focused = focused,
+                key => {
+                    self.said = None;
+                    match self.editor.key(key) {
+                        Outcome::Edited => {}
+                        Outcome::Send(text) => (self.sink)(Typed { text }),
+                        Outcome::Say(text) => self.said = Some(text),
+                    }
+                }
             }
             next = more.try_recv().ok();
         }
-        Ok(())
     }
 
     fn paint(&mut self) -> io::Result<()> {
         let (columns, rows) = keys::size();
         let view = self.view(columns, rows);
         let above = std::mem::take(&mut self.above);
-        self.painter.paint(columns, &above, view)
+        self.painter.paint(&above, view)
     }
 
     /// The unfinished line, the status and the input line, as far as they fit.
-    fn view(&self, columns: usize, rows: usize) -> View {
+    fn view(&self, columns: usize, rows: usize) -> Vec<Line> {
         // The last column stays free: text that reaches it is wrapped by some terminals.
         let room = columns.saturating_sub(1).max(1);
-        let mut view = View::default();
+        let mut view = Vec::new();
         if rows >= 4
             && let Some(tail) = self.feed.tail(columns)
         {
-            view.rows.push(tail.clipped(room));
+            view.push(tail.clipped(room));
         }
         if rows >= 2 {
-            view.rows.push(match self.said {
+            view.push(match self.said {
                 Some(said) => Line::of(Tone::Warn, said).clipped(room),
                 None => status_line(&self.status.borrow(), room),
             });
         }
         let prompt = if columns >= 8 { "> " } else { "" };
-        let (draft, at) = self.editor.picture(room.saturating_sub(prompt.len()));
-        view.cursor = (view.rows.len(), prompt.len() + at);
-        view.rows
-            .push(Line::of(Tone::Human, prompt).and(Tone::Plain, draft));
+        let [before, under, after] = self.editor.picture(room.saturating_sub(prompt.len()));
+        let cursor = if self.focused {
+            Tone::Cursor
+        } else {
+            Tone::Plain
+        };
+        let line = Line::of(Tone::Human, prompt).and(Tone::Plain, before);
+        view.push(line.and(cursor, under).and(Tone::Plain, after));
         view
     }
 }
