@@ -272,7 +272,12 @@ impl Member {
         let mine = self.mine();
         let mut kinds = Vec::new();
         if self.touched {
-            let place = tool::place(&self.dir, &self.name);
+            let place = repo::Place {
+                repo_git: self.dir.repo_git(),
+                agent_git: self.dir.agent_git(&self.name),
+                worktree: self.dir.work(&self.name),
+                agent: self.name.clone(),
+            };
             let message = format!("org: what {} left uncommitted", self.name);
             let saved = repo::snapshot(&place, &message, clock::now().as_second());
             match saved {

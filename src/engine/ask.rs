@@ -15,6 +15,7 @@ use crate::domain::state::{AgentState, State};
 use crate::domain::{budget, retry, session};
 use crate::os::clock;
 use crate::provider::ProviderError;
+use crate::run::log::Decision;
 
 use super::agent::{AgentError, Member, interrupted};
 use super::live::Live;
@@ -137,7 +138,7 @@ impl Member {
         });
         let (chart, name) = (&self.chart, &self.name);
         let conversation = mine.conversation.max(1);
-        let decide = |state: &State| {
+        let decide = |state: &State| -> Decision<u64, Option<budget::Capped>> {
             if !state.may_think(name) {
                 return Err(None);
             }

@@ -193,7 +193,7 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
 /// Who is who, for the mock.
 #[must_use]
 pub fn roster(chart: &Chart) -> Roster {
-    let member = |agent: &Agent| Member { role: agent.role.clone(), model: Some(agent.model.clone()) };
+    let member = |agent: &Agent| Member { role: Some(agent.role.clone()), model: Some(agent.model.clone()) };
     chart.agents.iter().map(|agent| (agent.name.clone(), member(agent))).collect()
 }
 
@@ -312,7 +312,7 @@ fn lines(ask: &Ask, chart: &Chart) -> Result<String, FoundError> {
 }
 
 fn decoded(path: &Path, text: &str) -> Result<Scenario, FoundError> {
-    scenario::decode::decode(text).map_err(|problems| {
+    scenario::decode(text).map_err(|problems| {
         let lines: Vec<String> = problems
             .iter()
             .map(|p| format!("{}:{}:{}: {}", path.display(), p.line, p.column, p.message))

@@ -9,6 +9,7 @@
 //! everything that could move the cursor, change the terminal or pose as our own marks.
 
 mod board;
+pub mod follow;
 mod input;
 #[cfg(test)]
 mod journey;
