@@ -1,10 +1,9 @@
 //! `org attach`: sit down in a run's office.
 
-use clap::Args;
-
+use super::Context;
+use super::args::AttachArgs;
 use super::failure::Failure;
-use super::place::{self, Place, RunArgs};
-use super::ui::Ui;
+use super::{block_on, place};
 use crate::domain::event::Actor;
 use crate::domain::state::State;
 use crate::engine::seats;
@@ -13,29 +12,21 @@ use crate::os::exec::{Exec, Input, Output};
 use crate::run::log::Log;
 use crate::run::paths::RunDir;
 
-/// Open the office of a run in this terminal
-#[derive(Debug, Args)]
-pub struct AttachArgs {
-    /// Whose pane to show first
-    pub agent: Option<String>,
-    #[command(flatten)]
-    run: RunArgs,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// Where there is no terminal, no tmux, or no such agent.
-pub fn run(place: &Place, ui: &Ui, args: &AttachArgs) -> Result<(), Failure> {
-    let dir = place.acting(&args.run)?;
-    attach(place, ui, &dir, args.agent.as_deref())
+pub(super) fn run(context: &Context, args: &AttachArgs) -> Result<(), Failure> {
+    let dir = context.place.acting(args.run.name())?;
+    attach(context, &dir, args.agent.as_deref())
 }
 
 /// Attaches, and builds the office anew where it is gone. Becomes tmux; returns only on failure.
 ///
 /// # Errors
 /// Where there is no terminal, no tmux, or no such agent.
-pub fn attach(place: &Place, ui: &Ui, dir: &RunDir, agent: Option<&str>) -> Result<(), Failure> {
+pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Result<(), Failure> {
+    let ui = &context.ui;
     let chart = place::chart(dir)?;
     if let Some(agent) = agent
         && chart.agent(agent).is_none()
@@ -53,7 +44,7 @@ pub fn attach(place: &Place, ui: &Ui, dir: &RunDir, agent: Option<&str>) -> Resu
         return Err(Failure::refused(words, hint));
     }
     let mut log = Log::open(dir)?;
-    let argv = place.block_on(async {
+    let argv = block_on(async {
         if office_is_gone(dir, log.state()).await {
             let opened = seats::open(&chart, log.state(), dir, &clean).await;
             let opened = opened.map_err(no_office)?;
@@ -61,7 +52,7 @@ pub fn attach(place: &Place, ui: &Ui, dir: &RunDir, agent: Option<&str>) -> Resu
         }
         let pane = agent.and_then(|name| log.state().office.as_ref()?.panes.get(name));
         let office = seats::office(dir, &clean).map_err(no_office)?;
-        Ok::<_, Failure>(office.attach_argv(place.tmux.as_deref(), pane.map(String::as_str)))
+        Ok::<_, Failure>(office.attach_argv(place::var("TMUX").as_deref(), pane.map(String::as_str)))
     })?;
     let Some((program, rest)) = argv.as_deref().and_then(<[String]>::split_first) else {
         return Err(Failure::refused("the office has no door", "org doctor"));
@@ -83,7 +74,7 @@ fn no_office(error: crate::office::OfficeError) -> Failure {
 
 /// Whether the office has to be built: there is none, or its server is gone. Not where that is not
 /// known.
-pub async fn office_is_gone(dir: &RunDir, state: &State) -> bool {
+pub(super) async fn office_is_gone(dir: &RunDir, state: &State) -> bool {
     if state.office.is_none() {
         return true;
     }

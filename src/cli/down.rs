@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use clap::Args;
-
+use super::Context;
+use super::args::DownArgs;
 use super::failure::Failure;
-use super::place::{self, Place, RunOrArg};
-use super::ui::Ui;
+use super::place;
 use crate::domain::event::{Actor, Kind};
 use crate::engine::keys::KeyRing;
 use crate::engine::spawn;
@@ -20,19 +19,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// End a run: agents, experiments, office
-#[derive(Debug, Args)]
-pub struct DownArgs {
-    #[command(flatten)]
-    run: RunOrArg,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// Where no run is meant, or something does not end.
-pub fn run(place: &Place, ui: &Ui, args: &DownArgs) -> Result<(), Failure> {
-    let dir = place.acting(&args.run.get())?;
+pub(super) fn run(context: &Context, args: &DownArgs) -> Result<(), Failure> {
+    let ui = &context.ui;
+    let dir = context.place.acting(args.run.name())?;
     let agents = living(&dir)?;
     if Log::open(&dir)?.state().stopped && agents.is_empty() && !place::supervised(&dir) {
         ui.note(&format!("{} is down already", dir.id()));
@@ -55,7 +48,7 @@ fn living(dir: &RunDir) -> Result<Vec<String>, Failure> {
 ///
 /// # Errors
 /// Where something does not end in time, naming what still lives.
-pub fn bring_down(dir: &RunDir, reason: &str) -> Result<(), Failure> {
+pub(super) fn bring_down(dir: &RunDir, reason: &str) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
     if log.state().down.is_none() {
         let down = Kind::RunDown { reason: reason.to_owned() };

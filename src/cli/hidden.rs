@@ -3,13 +3,12 @@
 //! Not for people: their words go to `logs/`, their input comes from whoever started them.
 
 use std::io::Read as _;
-use std::path::PathBuf;
 
-use clap::Args;
-
+use super::Context;
+use super::args::{AgentArgs, MockArgs, PaneArgs, SuperviseArgs};
 use super::failure::Failure;
-use super::place::{self, Place, RunArgs};
-use crate::domain::scenario;
+use super::{block_on, place};
+use crate::domain::scenario::{self, Roster};
 use crate::engine::keys::KeyRing;
 use crate::engine::seats::{FEED, STANDING};
 use crate::engine::{agent, supervise};
@@ -18,51 +17,6 @@ use crate::os::lock::Lock;
 use crate::os::{exec, job};
 use crate::pane;
 use crate::run::paths::RunDir;
-
-/// Supervise a run
-#[derive(Debug, Args)]
-pub struct SuperviseArgs {
-    /// The run's directory
-    dir: PathBuf,
-}
-
-/// Be an agent
-#[derive(Debug, Args)]
-pub struct AgentArgs {
-    /// The run's directory
-    dir: PathBuf,
-    /// The agent
-    name: String,
-}
-
-/// Show an agent, the feed, or the standing
-#[derive(Debug, Args)]
-pub struct PaneArgs {
-    /// An agent's name, `feed` or `standing`
-    seat: String,
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-/// Play a scenario to clients of either wire
-#[derive(Debug, Args)]
-pub struct MockArgs {
-    /// What is said
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
-    /// The loopback port; 0 takes any
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    port: u16,
-    /// Where positions are kept
-    #[arg(long, value_name = "FILE")]
-    state: Option<PathBuf>,
-    /// Who is who: JSON of roles and models by agent
-    #[arg(long, value_name = "FILE")]
-    roster: Option<PathBuf>,
-    /// A lock to hold while it listens
-    #[arg(long, value_name = "FILE", hide = true)]
-    lock: Option<PathBuf>,
-}
 
 /// Words go to standard error, which is a file in `logs/`.
 fn listen_to_ourselves() {
@@ -90,18 +44,18 @@ fn broke(what: &str, error: &dyn std::error::Error) -> Failure {
 ///
 /// # Errors
 /// Where the world breaks.
-pub fn supervise(place: &Place, args: &SuperviseArgs) -> Result<(), Failure> {
+pub(super) fn supervise(args: &SuperviseArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
     let run = supervise::run(RunDir::at(&args.dir), place::clean_env(), keys);
-    place.block_on(run).map_err(|error| broke("the supervisor", &error))
+    block_on(run).map_err(|error| broke("the supervisor", &error))
 }
 
 /// An agent.
 ///
 /// # Errors
 /// Where the world breaks.
-pub fn agent(place: &Place, args: &AgentArgs) -> Result<(), Failure> {
+pub(super) fn agent(args: &AgentArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
     let mut env = place::clean_env();
@@ -111,18 +65,18 @@ pub fn agent(place: &Place, args: &AgentArgs) -> Result<(), Failure> {
         }
     }
     let run = agent::run(RunDir::at(&args.dir), args.name.clone(), env, keys);
-    place.block_on(run).map_err(|error| broke(&args.name, &error))
+    block_on(run).map_err(|error| broke(&args.name, &error))
 }
 
 /// A pane.
 ///
 /// # Errors
 /// Where the run cannot be read.
-pub fn pane(place: &Place, args: &PaneArgs) -> Result<(), Failure> {
-    let dir = place.reading(&args.run)?;
+pub(super) fn pane(args: &PaneArgs) -> Result<(), Failure> {
+    let dir = RunDir::at(&args.dir);
     let chart = place::chart(&dir)?;
-    let shown = place.block_on(async {
-        match args.seat.as_str() {
+    let shown = block_on(async {
+        match args.name.as_str() {
             FEED => pane::follow::feed(dir).await,
             STANDING => pane::follow::standing(dir, chart).await,
             name => pane::follow::agent(dir, chart, name.to_owned()).await,
@@ -135,7 +89,7 @@ pub fn pane(place: &Place, args: &PaneArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Where its description cannot be read or its result not written.
-pub fn job() -> Result<(), Failure> {
+pub(super) fn job() -> Result<(), Failure> {
     job::run_from_stdin().map(|_| ()).map_err(|error| broke("the keeper", &error))
 }
 
@@ -143,45 +97,49 @@ pub fn job() -> Result<(), Failure> {
 ///
 /// # Errors
 /// Where its files cannot be read or the port is taken.
-pub fn mock(place: &Place, args: &MockArgs) -> Result<(), Failure> {
+pub(super) fn mock(context: &Context, args: &MockArgs) -> Result<(), Failure> {
     let hint = "org check names what is wrong in a scenario; see `org mock --help`";
     let refused = |why: String| Failure::refused(why, hint);
-    let text = std::fs::read_to_string(&args.scenario)
-        .map_err(|error| refused(format!("cannot read {}: {error}", args.scenario.display())))?;
+    let run = args.dir.as_ref().map(RunDir::at);
+    let file = match (&run, &args.scenario) {
+        (Some(run), _) => run.scenario(),
+        (None, Some(file)) => file.clone(),
+        (None, None) => return Err(Failure::usage("no scenario was named", hint)),
+    };
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| refused(format!("cannot read {}: {error}", file.display())))?;
     let scenario = scenario::decode(&text).map_err(|problems| {
-        let mut failure = refused(format!("{} is not a scenario", args.scenario.display()));
+        let mut failure = Failure::usage(format!("{} is not a scenario", file.display()), hint);
         failure.causes = problems
             .iter()
             .map(|p| format!("line {}, column {}: {}", p.line, p.column, p.message))
             .collect();
         failure
     })?;
-    let roster = match &args.roster {
-        Some(path) => serde_json::from_slice(&std::fs::read(path)?)
-            .map_err(|error| refused(format!("{}: {error}", path.display())))?,
-        None => Default::default(),
+    let roster = match &run {
+        Some(run) => serde_json::from_slice(&std::fs::read(run.roster())?)
+            .map_err(|error| refused(format!("the roster cannot be read: {error}")))?,
+        None => Roster::default(),
     };
-    if args.lock.is_some() {
+    if run.is_some() {
         exec::become_session()?;
     }
     let options = Options {
         scenario,
         port: args.port,
-        state: args.state.clone(),
+        state: run.as_ref().map(RunDir::mock).or_else(|| args.state.clone()),
         roster,
         pace_ms: None,
     };
     let mut held = None;
-    let served = mock::serve(options, |port| match &args.lock {
-        Some(path) => held = Lock::try_take(path).ok().flatten(),
+    let served = mock::serve(options, |port| match &run {
+        // Held means that it listens: the supervisor waits for that.
+        Some(run) => held = Lock::try_take(&run.lock("mock")).ok().flatten(),
         None => {
-            let ui = super::ui::Ui::new(place.colour);
-            // Whoever started it by hand needs the port.
-            ui.out(&format!("http://127.0.0.1:{port}\n")).ok();
+            context.ui.out(&format!("http://127.0.0.1:{port}\n")).ok();
         }
     });
-    let never = place.block_on(served);
-    match never {
+    match block_on(served) {
         Ok(never) => match never {},
         Err(error) => Err(refused("the mock cannot serve".to_owned()).because(&error)),
     }

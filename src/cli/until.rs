@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::failure::Failure;
-use super::place::{self, Place};
+use super::place;
 use super::ui::Ui;
-use super::down;
+use super::{block_on, down};
 use crate::domain::chart::Chart;
 use crate::domain::scenario;
 use crate::domain::standing;
@@ -25,10 +25,10 @@ const LOST_AFTER: Duration = Duration::from_secs(15);
 /// # Errors
 /// Where it was lost or stopped by somebody else, an agent is held, a script is unfinished, or
 /// nothing was promoted although it could have been.
-pub fn done(place: &Place, ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> {
+pub(super) fn done(ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
     let mut shown = Progress::default();
-    place.block_on(async {
+    block_on(async {
         let mut bell = Bell::on(&[dir.events()]);
         let mut unseen = Duration::ZERO;
         loop {

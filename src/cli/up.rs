@@ -1,14 +1,14 @@
 //! `org up`: from a chart to a working organisation, or back to one that was left.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-
+use super::Context;
+use super::args::UpArgs;
 use super::failure::Failure;
-use super::place::{self, Place, RunArgs};
+use super::place::{self, Place};
 use super::ui::Ui;
-use super::{attach, charts, down, until};
+use super::{attach, block_on, charts, down, until};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind};
 use crate::domain::standing;
@@ -25,44 +25,12 @@ const READY: Duration = Duration::from_secs(60);
 /// Lines of the supervisor's log that a failed start shows.
 const LAST_LINES: usize = 5;
 
-/// Start the organisation of a chart, or go on with a run that was left
-#[derive(Debug, Args)]
-pub struct UpArgs {
-    /// The org chart, such as orgs/demo.toml
-    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
-    pub chart: Option<PathBuf>,
-    /// Go on with this run instead of starting one
-    #[arg(long, value_name = "RUN")]
-    pub resume: Option<String>,
-    /// Return when the organisation is up, and say how to attach
-    #[arg(long)]
-    pub detach: bool,
-    /// Do without tmux
-    #[arg(long)]
-    pub headless: bool,
-    /// Pretend models and GPUs: no key, no GPU, no network
-    #[arg(long, conflicts_with = "resume")]
-    pub mock: bool,
-    /// What the pretended models say (implies --mock)
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    pub scenario: Option<PathBuf>,
-    /// Wait until the run is done, bring it down, and fail unless it went well
-    #[arg(long, value_name = "STATE")]
-    pub until: Option<Until>,
-}
-
-/// What `--until` waits for.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Until {
-    /// Nothing is left to do
-    Done,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stands against it; nothing is left half made.
-pub fn run(place: &Place, ui: &Ui, args: &UpArgs) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
+    let (place, ui) = (&context.place, &context.ui);
     let dir = match (&args.resume, &args.chart) {
         (Some(run), _) => resume(place, ui, run)?,
         (None, Some(chart)) => start(place, ui, args, chart)?,
@@ -70,16 +38,13 @@ pub fn run(place: &Place, ui: &Ui, args: &UpArgs) -> Result<(), Failure> {
     };
     let chart = place::chart(&dir)?;
     let headless = args.headless || Log::open(&dir)?.state().headless;
-    let ready = wait_until_ready(&dir, &chart, headless, place);
-    if let Err(failure) = ready {
-        return Err(failure);
-    }
+    wait_until_ready(&dir, &chart, headless)?;
     if args.until.is_some() {
-        return until::done(place, ui, &dir, &chart);
+        return until::done(ui, &dir, &chart);
     }
     let terminal = ui.is_terminal() && !args.detach && !headless;
     if terminal {
-        return attach::attach(place, ui, &dir, None);
+        return attach::attach(context, &dir, None);
     }
     announce(ui, &dir, &chart, headless)
 }
@@ -99,9 +64,7 @@ fn announce(ui: &Ui, dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), 
 
 /// Makes a run of a chart and starts it.
 fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, Failure> {
-    let judged = charts::judge(place, path)?;
-    charts::show_warnings(ui, path, &judged);
-    let chart = charts::accepted(path, judged)?;
+    let chart = charts::accepted(place, ui, path)?;
     let mock = args.mock || args.scenario.is_some();
     let clean = place::clean_env();
     let keys = if mock {
@@ -113,7 +76,7 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
         })?
     };
     if !args.headless {
-        charts::office_can_be(place, &clean)?;
+        charts::office_can_be(&clean)?;
     }
     let ask = Ask {
         chart,
@@ -122,7 +85,7 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
         headless: args.headless,
         runs: place.index.here.clone(),
         clean: clean.clone(),
-        visible: place.cuda_visible.clone(),
+        visible: place::var("CUDA_VISIBLE_DEVICES"),
     };
     let plan = found::plan(ask).map_err(charts::not_founded)?;
     let dir = found::found(plan).map_err(charts::not_founded)?;
@@ -136,7 +99,7 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
 
 /// Goes on with a run.
 fn resume(place: &Place, ui: &Ui, run: &str) -> Result<RunDir, Failure> {
-    let dir = place.reading(&RunArgs::named(Some(run.to_owned())))?;
+    let dir = place.reading(Some(run))?;
     if place::supervised(&dir) {
         ui.note(&format!("{} is up already", dir.id()));
         return Ok(dir);
@@ -164,10 +127,9 @@ fn wait_until_ready(
     dir: &RunDir,
     chart: &Chart,
     headless: bool,
-    place: &Place,
 ) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
-    place.block_on(async {
+    block_on(async {
         if !headless && attach::office_is_gone(dir, log.state()).await {
             let opened = seats::open(chart, log.state(), dir, &place::clean_env()).await;
             match opened {
@@ -192,7 +154,7 @@ fn wait_until_ready(
             if supervised && standing.word != "starting" {
                 return Ok(());
             }
-            if clock::monotonic() > deadline || supervisor_failed(dir, supervised, log.state().seq) {
+            if clock::monotonic() > deadline || supervisor_failed(dir, supervised) {
                 return Err(not_started(dir));
             }
             let look = tokio::time::sleep(Duration::from_millis(100));
@@ -205,7 +167,7 @@ fn wait_until_ready(
 }
 
 /// Whether the supervisor has come and gone, by the words it left.
-fn supervisor_failed(dir: &RunDir, supervised: bool, _seq: u64) -> bool {
+fn supervisor_failed(dir: &RunDir, supervised: bool) -> bool {
     let words = std::fs::metadata(dir.logs().join("supervisor.log"));
     !supervised && words.is_ok_and(|words| words.len() > 0)
 }

@@ -78,21 +78,8 @@ pub fn agent(
 /// # Errors
 /// Whatever the operating system says.
 pub fn mock(dir: &RunDir, clean: &BTreeMap<String, String>, port: u16) -> io::Result<Detached> {
-    let shown = |path: PathBuf| path.display().to_string();
-    let args = [
-        "mock".to_owned(),
-        "--scenario".to_owned(),
-        shown(dir.scenario()),
-        "--port".to_owned(),
-        port.to_string(),
-        "--state".to_owned(),
-        format!("{}/", shown(dir.mock())),
-        "--roster".to_owned(),
-        shown(dir.roster()),
-        "--lock".to_owned(),
-        shown(dir.lock("mock")),
-    ];
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (path, port) = (dir.path().display().to_string(), port.to_string());
+    let args = ["mock", "--dir", &path, "--port", &port];
     own(dir, clean, &args, "mock").spawn_detached()
 }
 

@@ -1,0 +1,1 @@
+//! Journeys of the commands over a run directory made by hand.
