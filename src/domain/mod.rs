@@ -25,3 +25,4 @@ pub mod stats;
 pub mod suggest;
 pub mod supervisor;
 pub mod template;
+pub mod texts;
