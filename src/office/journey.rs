@@ -392,10 +392,7 @@ async fn no_tmux_is_said() {
 fn attach_knows_where_the_person_sits() {
     let office = Office::Tmux(TmuxOffice::at(Path::new("/r/s"), Vec::new()).unwrap());
     let argv = |inside, pane| office.attach_argv(inside, pane).unwrap().join(" ");
-    assert_eq!(
-        argv(None, None),
-        "tmux -u -f /dev/null -S /r/s attach"
-    );
+    assert_eq!(argv(None, None), "tmux -u -f /dev/null -S /r/s attach");
     assert_eq!(
         argv(Some("/tmp/tmux-0/default,7,0"), Some("%3")),
         "env -u TMUX -u TMUX_PANE tmux -u -f /dev/null -S /r/s attach -t %3"
@@ -430,11 +427,29 @@ fn await_text(socket: &Path, pane: &str, text: &str) {
 async fn look() {
     let office = Office::Tmux(TmuxOffice::at(Path::new("/tmp/h/office/t/look"), env()).unwrap());
     let mut p = plan(Some((4, 2)), 8);
-    p.tints = [("thinking","colour75"),("tool","colour108"),("waiting","colour244"),("held","colour203")].map(|(w,c)| Tint{word:w.into(),colour:c.into()}).to_vec();
+    p.tints = [
+        ("thinking", "colour75"),
+        ("tool", "colour108"),
+        ("waiting", "colour244"),
+        ("held", "colour203"),
+    ]
+    .map(|(w, c)| Tint {
+        word: w.into(),
+        colour: c.into(),
+    })
+    .to_vec();
     let o = office.open(&p).await.unwrap();
     let mut m = vec![Mark::Needs(1)];
-    for (i, w) in ["thinking","tool","waiting","held","thinking","waiting","tool","odd"].iter().enumerate() {
-        m.push(Mark::State { pane: o.panes[&format!("claude-{i}")].clone(), word: (*w).into() });
+    for (i, w) in [
+        "thinking", "tool", "waiting", "held", "thinking", "waiting", "tool", "odd",
+    ]
+    .iter()
+    .enumerate()
+    {
+        m.push(Mark::State {
+            pane: o.panes[&format!("claude-{i}")].clone(),
+            word: (*w).into(),
+        });
     }
     office.mark(&m).await.unwrap();
 }

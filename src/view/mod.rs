@@ -1,1 +1,22 @@
-//! Read-only views over the log. Each can be deleted without loss.
+//! Read-only: what a run looks like. Pure functions over chart, fold and what was observed, giving
+//! values that serialise and text. Knows no adapter; deleting every view loses nothing.
+
+pub mod figure;
+pub mod inbox;
+pub mod ledger;
+pub mod line;
+pub mod paint;
+pub mod report;
+mod report_tables;
+pub mod results;
+pub mod runs;
+pub mod status;
+mod status_text;
+pub mod table;
+
+pub use status_text::text as status_text;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;

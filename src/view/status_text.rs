@@ -1,0 +1,164 @@
+//! How a run stands, for people: a calm page of at most 80 columns.
+//!
+//! Owns the order, from what matters most: the run, what needs a person, agents, claims, budget.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::figure;
+use super::paint::{Paint, Tint};
+use super::runs::run_tint;
+use super::status::{AgentRow, Spending, Status};
+use super::table::{Cell, Table, cut};
+
+/// The page.
+#[must_use]
+pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String {
+    let mut out = head(status, now, width, paint);
+    if !status.needs_you.is_empty() {
+        out.push_str(&paint.tint(Tint::Bad, "\nneeds you\n"));
+        let mut table = Table::new(&[">SINCE", "WHO", "WHY"]);
+        for need in &status.needs_you {
+            let since = figure::ago(need.since, now);
+            table.row(vec![
+                since.into(),
+                (&need.agent).into(),
+                (&need.reason).into(),
+            ]);
+        }
+        out.push_str(&table.text(width, paint));
+    }
+    out.push('\n');
+    out.push_str(&agents(status, now, width, paint));
+    out.push('\n');
+    out.push_str(&lab(status));
+    out.push_str(&spending(status));
+    out
+}
+
+fn head(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String {
+    let mut out = paint.tint(Tint::Bold, &status.run);
+    write!(
+        out,
+        "  {}",
+        paint.tint(run_tint(status.state), status.state)
+    )
+    .expect("a string takes everything");
+    if status.mock {
+        let mark = "MOCK: models are pretended, no result here is research";
+        write!(out, "  {}", paint.tint(Tint::Notable, mark)).expect("a string takes everything");
+    }
+    out.push('\n');
+    let mut words = Vec::new();
+    if let Some(started) = status.started {
+        words.push(format!("started {} ago", figure::ago(started, now)));
+    }
+    if !status.reason.is_empty() {
+        words.push(figure::one_line(&status.reason));
+    }
+    if !status.supervisor.alive {
+        words.push("no supervisor lives".to_owned());
+    }
+    let line = cut(&words.join(" · "), width);
+    out.push_str(&paint.tint(Tint::Dim, &line));
+    out.push('\n');
+    out
+}
+
+fn agents(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String {
+    let heads = [
+        "AGENT", "GPU", "STATE", ">SINCE", ">TURNS", ">TOKENS", ">USD", ">MAIL", "WHY",
+    ];
+    let mut table = Table::new(&heads);
+    for agent in &status.agents {
+        let AgentRow { tokens, .. } = agent;
+        let all = tokens.input + tokens.output + tokens.cache_read + tokens.cache_write;
+        let since = agent.since.map(|since| figure::ago(since, now));
+        table.row(vec![
+            Cell::tinted(Tint::Bold, &agent.name),
+            agent
+                .gpu
+                .map_or_else(|| "-".to_owned(), |gpu| gpu.to_string())
+                .into(),
+            Cell::tinted(agent_tint(agent.state), agent.state),
+            since.unwrap_or_default().into(),
+            agent.turns.to_string().into(),
+            figure::count(all).into(),
+            format!("{:.2}", agent.usd).into(),
+            agent.unread.to_string().into(),
+            (&agent.reason).into(),
+        ]);
+    }
+    table.text(width, paint)
+}
+
+/// How an agent's state is tinted.
+fn agent_tint(state: &str) -> Tint {
+    match state {
+        "thinking" | "tool" => Tint::Good,
+        "held" | "unknown" => Tint::Bad,
+        "paused" | "starting" => Tint::Notable,
+        _ => Tint::Dim,
+    }
+}
+
+fn lab(status: &Status) -> String {
+    let runs = status.experiments;
+    let mut out = format!(
+        "experiments  {} queued, {} running, {} done\n",
+        runs.queued, runs.running, runs.done
+    );
+    let claims: Vec<String> = status
+        .hypotheses
+        .iter()
+        .map(|(word, n)| format!("{n} {word}"))
+        .collect();
+    let claims = if claims.is_empty() {
+        "none yet".to_owned()
+    } else {
+        claims.join(", ")
+    };
+    writeln!(out, "claims       {claims}").expect("a string takes everything");
+    if let Some(best) = &status.best {
+        let value = figure::number(best.value);
+        writeln!(
+            out,
+            "best         {value}, by {} (measured by the candidate's own output)",
+            best.hypothesis
+        )
+        .expect("a string takes everything");
+    }
+    if let Some(headline) = &status.headline {
+        let effect = headline.effect.map_or_else(String::new, figure::signed);
+        let ci = figure::interval(headline.ci);
+        writeln!(
+            out,
+            "gain         {effect}, 95 % interval {ci}, re-measured on {} seeds",
+            headline.n
+        )
+        .expect("a string takes everything");
+    }
+    out
+}
+
+fn spending(status: &Status) -> String {
+    let budget = &status.budget;
+    let part = |what: Spending, write: &dyn Fn(f64) -> String| {
+        let mut text = write(what.spent);
+        if what.reserved > 0.0 {
+            text.push_str(&format_args!(" (+{} set aside)", write(what.reserved)).to_string());
+        }
+        if let Some(cap) = what.cap {
+            text.push_str(&format_args!(" of {}", write(cap)).to_string());
+        }
+        text
+    };
+    let parts = [
+        part(budget.usd, &|usd| format!("${usd:.2}")),
+        format!("GPU {}", part(budget.gpu_seconds, &figure::span)),
+        format!("wall {}", part(budget.wall_seconds, &figure::span)),
+        format!("disk {}", part(budget.disk_bytes, &figure::bytes)),
+    ];
+    format!("budget       {}\n", parts.join("\n             "))
+}
