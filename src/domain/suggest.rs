@@ -5,6 +5,8 @@
 
 /// Offending text is repeated up to this many characters, so that one message stays readable.
 pub const QUOTED_MAX: usize = 200;
+/// Messages and paths are cut here: several quotes and some words.
+const CLIPPED_MAX: usize = 1000;
 /// A hint lists at most this many words; more are not read.
 const LISTED_MAX: usize = 24;
 /// Jaro-Winkler similarity from which a word is taken for a slip of the known one.
@@ -28,6 +30,15 @@ pub fn quoted(text: &str) -> String {
     }
     shown.push('"');
     shown
+}
+
+/// A message or path, cut where nobody would read on.
+#[must_use]
+pub fn clipped(text: &str) -> String {
+    match text.char_indices().nth(CLIPPED_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The known word that somebody most likely meant.

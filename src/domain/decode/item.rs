@@ -23,19 +23,35 @@ pub(super) struct Item<'d> {
     pub(super) key: Option<&'static Key>,
 }
 
-/// A path with one more segment, quoted where TOML would want it quoted.
-pub(super) fn join(path: &str, name: &str) -> String {
+/// A path with one more segment, quoted as TOML quotes keys where it would not stand bare.
+pub(in crate::domain) fn join(path: &str, name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let name = if !name.is_empty() && name.chars().all(bare) {
-        name.to_owned()
-    } else {
-        quoted(name)
-    };
-    if path.is_empty() {
-        name
-    } else {
-        format!("{path}.{name}")
+    let mut joined = path.to_owned();
+    if !path.is_empty() {
+        joined.push('.');
     }
+    if !name.is_empty() && name.chars().all(bare) {
+        joined.push_str(name);
+        return joined;
+    }
+    joined.push('"');
+    for character in name.chars() {
+        match character {
+            '"' | '\\' => joined.extend(['\\', character]),
+            c if c.is_control() => {
+                // Controls are below U+00A0: two hexadecimal digits after two zeros.
+                joined.push_str("\\u00");
+                joined.extend([u32::from(c) >> 4, u32::from(c) & 15].map(|half| {
+                    char::from_digit(half, 16)
+                        .unwrap_or('0')
+                        .to_ascii_uppercase()
+                }));
+            }
+            c => joined.push(c),
+        }
+    }
+    joined.push('"');
+    joined
 }
 
 impl<'d> Item<'d> {
@@ -295,13 +311,20 @@ impl<'d> Item<'d> {
             self.wrong(sheet, "a list");
             return None;
         };
-        let elements = array.iter().enumerate().map(|(index, element)| Self {
-            path: format!("{}[{index}]", self.path),
-            span: element.span(),
-            value: element.get_ref(),
-            key: self.key,
-        });
-        Some(elements.collect())
+        let elements: Vec<Self> = array
+            .iter()
+            .enumerate()
+            .map(|(index, element)| Self {
+                path: format!("{}[{index}]", self.path),
+                span: element.span(),
+                value: element.get_ref(),
+                key: self.key,
+            })
+            .collect();
+        for element in &elements {
+            sheet.remember(&element.path, element.span.start);
+        }
+        Some(elements)
     }
 
     /// The entries of a table whose keys are the chart's own, in the order of the text.
@@ -323,6 +346,9 @@ impl<'d> Item<'d> {
                 (name.get_ref().to_string(), item, name.span().start)
             })
             .collect();
+        for (_, item, at) in &entries {
+            sheet.remember(&item.path, *at);
+        }
         entries.sort_by_key(|(_, _, at)| *at);
         Some(entries)
     }
@@ -343,7 +369,7 @@ impl<'d> Item<'d> {
                 _ => {
                     let shown = item.shown(sheet);
                     let message = format!("{} must be a string: {shown}", item.path);
-                    item.problem(sheet, message, format!("write {name} = {:?}", shown));
+                    item.problem(sheet, message, format!("write {name} = {shown:?}"));
                 }
             }
         }

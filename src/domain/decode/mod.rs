@@ -16,12 +16,16 @@ pub(in crate::domain) mod text;
 mod units;
 
 #[cfg(test)]
+pub(in crate::domain) mod fixtures;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
 use toml::de::DeTable;
 
+pub(in crate::domain) use self::item::join as segment;
+pub(in crate::domain) use self::sheet::Pile;
 use self::sheet::Sheet;
 pub use self::sheet::Spans;
 use self::table::Table;

@@ -144,7 +144,12 @@ fn gpus(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Option<GpuRequest> {
 
 fn gpu_list(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Option<GpuRequest> {
     let (mut indices, mut uuids) = (Vec::new(), Vec::new());
-    for element in item.elements(sheet)? {
+    let elements = item.elements(sheet)?;
+    if elements.len() > GPUS_MAX as usize {
+        item.refuse(sheet, &format!("lists more than {GPUS_MAX} GPUs"));
+        return None;
+    }
+    for element in elements {
         match element.value {
             DeValue::Integer(_) => {
                 let Some(index) = gpu_index(sheet, &element) else {

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::Context;
 use crate::domain::problem::{Problem, line_column};
+use crate::domain::suggest::clipped;
 
 /// Problems and warnings reported of one text, each; a file with more of them is not a chart, and
 /// each costs a walk over the text to its line.
@@ -26,8 +27,7 @@ impl Spans {
     /// Line and column of a key's value; of the nearest table around it where it is not there.
     #[must_use]
     pub fn place(&self, path: &str) -> (usize, usize) {
-        let offset = upwards(path).find_map(|above| self.places.get(above));
-        line_column(&self.text, offset.copied().unwrap_or(0))
+        line_column(&self.text, self.offset(path))
     }
 
     /// Whether a chart gives this key.
@@ -48,26 +48,29 @@ impl Spans {
         format!("agents[{}]", self.agents.get(index).unwrap_or(&index))
     }
 
-    /// A problem at a key.
-    #[must_use]
-    pub fn problem(&self, path: &str, message: String, hint: String) -> Problem {
-        let (line, column) = self.place(path);
-        Problem {
-            line,
-            column,
-            path: path.to_owned(),
-            message,
-            hint,
-        }
+    /// The same as a place in the text.
+    pub(in crate::domain) fn offset(&self, path: &str) -> usize {
+        upwards(path)
+            .find_map(|above| self.places.get(above))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// A pile in the order of this text.
+    pub(in crate::domain) fn sorted(&self, pile: Pile) -> Vec<Problem> {
+        pile.sorted(&self.text)
     }
 }
 
 /// The path itself and what is around it: `agents[2].model`, `agents[2]`, `agents`.
 fn upwards(path: &str) -> impl Iterator<Item = &str> {
-    let mut quote = false;
+    let (mut quote, mut escaped) = (false, false);
     let mut ends = vec![path.len()];
     for (at, character) in path.char_indices() {
+        let skip = escaped;
+        escaped = quote && !skip && character == '\\';
         match character {
+            _ if skip => {}
             '"' => quote = !quote,
             '.' | '[' if !quote => ends.push(at),
             _ => {}
@@ -85,16 +88,24 @@ struct Found {
     hint: String,
 }
 
+/// Problems on the way to being told: cut in length and number.
 #[derive(Default)]
-struct Pile {
+pub(in crate::domain) struct Pile {
     found: Vec<Found>,
     unsaid: usize,
 }
 
 impl Pile {
-    fn add(&mut self, found: Found) {
+    /// One more, at a place in the text.
+    pub(in crate::domain) fn add(&mut self, offset: usize, path: &str, message: &str, hint: &str) {
         if self.found.len() < PROBLEMS_MAX {
-            self.found.push(found);
+            let (path, message, hint) = (clipped(path), clipped(message), clipped(hint));
+            self.found.push(Found {
+                offset,
+                path,
+                message,
+                hint,
+            });
         } else {
             self.unsaid += 1;
         }
@@ -142,8 +153,8 @@ pub(super) struct Sheet<'t> {
     problems: Pile,
     warnings: Pile,
     spans: Spans,
-    /// Ranges of lines that do not parse; what is read from them is guesswork.
-    torn: Vec<Range<usize>>,
+    /// Lines that do not parse, from where to where; what is read from them is guesswork.
+    torn: BTreeMap<usize, usize>,
     /// Keys that the decoder looked for, by section.
     pub(super) asked: BTreeSet<(&'static str, &'static str)>,
 }
@@ -159,29 +170,27 @@ impl<'t> Sheet<'t> {
                 text: text.to_owned(),
                 ..Spans::default()
             },
-            torn: Vec::new(),
+            torn: BTreeMap::new(),
             asked: BTreeSet::new(),
         }
     }
 
     /// What does not parse.
     pub(super) fn tear(&mut self, at: usize, message: String, hint: String) {
-        let line = line_around(self.text, at);
         // The parser goes on after an error and trips again over the same line: one is enough.
-        if self
-            .torn
-            .last()
-            .is_some_and(|last| last.contains(&at) || *last == line)
-        {
+        if self.is_torn(at) {
             return;
         }
-        self.torn.push(line);
-        self.problems.add(Found {
-            offset: at,
-            path: String::new(),
-            message,
-            hint,
-        });
+        let line = line_around(self.text, at);
+        self.torn.insert(line.start, line.end);
+        self.problems.add(at, "", &message, &hint);
+    }
+
+    fn is_torn(&self, at: usize) -> bool {
+        self.torn
+            .range(..=at)
+            .next_back()
+            .is_some_and(|(_, end)| at < *end)
     }
 
     /// Whether everything parsed.
@@ -192,13 +201,8 @@ impl<'t> Sheet<'t> {
     /// What is wrong at a key.
     pub(super) fn problem(&mut self, path: &str, at: usize, message: String, hint: String) {
         self.spans.broken.insert(path.to_owned());
-        if !self.torn.iter().any(|line| line.contains(&at)) {
-            self.problems.add(Found {
-                offset: at,
-                path: path.to_owned(),
-                message,
-                hint,
-            });
+        if !self.is_torn(at) {
+            self.problems.add(at, path, &message, &hint);
         }
     }
 
@@ -207,23 +211,13 @@ impl<'t> Sheet<'t> {
         self.spans.broken.insert(path.to_owned());
         if self.whole() {
             let message = format!("{path} is missing");
-            self.problems.add(Found {
-                offset: at,
-                path: path.to_owned(),
-                message,
-                hint,
-            });
+            self.problems.add(at, path, &message, &hint);
         }
     }
 
     /// What is accepted and yet worth a word.
     pub(super) fn warn(&mut self, path: &str, at: usize, message: String, hint: String) {
-        self.warnings.add(Found {
-            offset: at,
-            path: path.to_owned(),
-            message,
-            hint,
-        });
+        self.warnings.add(at, path, &message, &hint);
     }
 
     /// What this version takes and does nothing with.
@@ -278,6 +272,11 @@ mod tests {
 
     #[test]
     fn paths_upwards() {
+        let odd = "a.\"b\\\".[c\".d";
+        assert_eq!(
+            upwards(odd).collect::<Vec<_>>(),
+            [odd, "a.\"b\\\".[c\"", "a"]
+        );
         let above: Vec<&str> = upwards("models.\"gpt-6.2\".price").collect();
         assert_eq!(
             above,

@@ -6,7 +6,7 @@ use super::sheet::Sheet;
 use crate::domain::suggest::quoted;
 
 /// Hints by what the parser's message mentions; the first that fits is given.
-const HINTS: [(&str, &str); 15] = [
+const HINTS: [(&str, &str); 16] = [
     (
         "duplicate key",
         "give each key once; for several tables of one kind write [[name]] above each",
@@ -15,6 +15,10 @@ const HINTS: [(&str, &str); 15] = [
     (
         "escape",
         "in double quotes a backslash is written twice; write patterns in single quotes",
+    ),
+    (
+        "unquoted key",
+        "a key is made of a-z, 0-9, - and _; put others in quotes",
     ),
     ("must be quoted", "put text in quotes: key = \"text\""),
     (
