@@ -1,7 +1,154 @@
 //! The only room that speaks: argv in, words and exit codes out. One file per command.
 
+mod args;
+mod bug;
+mod check;
+mod completions;
+mod failure;
+mod help;
+mod inbox;
+mod ledger;
+mod logs;
+mod ls;
+mod pause;
+mod place;
+mod prompt;
+mod refusal;
+mod report;
+mod restart;
+mod schema;
+mod send;
+mod status;
+mod ui;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::{FromArgMatches as _, Parser, Subcommand};
+
+use self::failure::Failure;
+use self::place::Place;
+use self::ui::Ui;
+
+/// Run research organisations made of AI agents, and believe only what was measured
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "org",
+    version,
+    arg_required_else_help = true,
+    after_help = "`org help COMMAND` tells more of one."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Command {
+    Init(args::InitArgs),
+    Check(check::CheckArgs),
+    Doctor(args::DoctorArgs),
+    Up(args::UpArgs),
+    Down(args::DownArgs),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Restart(restart::RestartArgs),
+    Ls(ls::LsArgs),
+    Status(status::StatusArgs),
+    Attach(args::AttachArgs),
+    Logs(logs::LogsArgs),
+    Send(send::SendArgs),
+    Inbox(inbox::InboxArgs),
+    Ledger(ledger::LedgerArgs),
+    Report(report::ReportArgs),
+    Schema(schema::SchemaArgs),
+    Prompt(prompt::PromptArgs),
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Supervise(args::SuperviseArgs),
+    #[command(hide = true)]
+    Agent(args::AgentArgs),
+    #[command(hide = true)]
+    Pane(args::PaneArgs),
+    #[command(hide = true)]
+    Job(args::JobArgs),
+    #[command(hide = true)]
+    Mock(args::MockArgs),
+}
+
+/// What a command has at hand.
+struct Context {
+    place: Place,
+    ui: Ui,
+}
+
 /// Runs the program.
 #[must_use]
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn run() -> ExitCode {
+    let place = Place::here();
+    let ui = Ui::new(place.colour);
+    let context = Context { place, ui };
+    bug::watch(&context);
+    // What a panic leaves behind is never looked at again: all of it ends with the process.
+    let outcome = catch_unwind(AssertUnwindSafe(|| parse_and_run(&context)));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            context.ui.failure(&failure);
+            ExitCode::from(failure.code())
+        }
+        // The panic hook has told it.
+        Err(_) => ExitCode::from(bug::CODE),
+    }
 }
+
+fn parse_and_run(context: &Context) -> Result<ExitCode, Failure> {
+    let parsed = help::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => dispatch(context, cli.command),
+        Err(error) if error.use_stderr() => Err(refusal::of(&error)),
+        Err(error) => {
+            // Help and version, asked for; clap knows whether the stream takes colour.
+            error.print()?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    let done = |()| ExitCode::SUCCESS;
+    match command {
+        Command::Check(args) => check::run(context, &args),
+        Command::Pause(args) => pause::pause(context, &args).map(done),
+        Command::Resume(args) => pause::resume(context, &args).map(done),
+        Command::Restart(args) => restart::run(context, &args).map(done),
+        Command::Ls(args) => ls::run(context, &args).map(done),
+        Command::Status(args) => status::run(context, &args).map(done),
+        Command::Logs(args) => logs::run(context, &args).map(done),
+        Command::Send(args) => send::run(context, &args).map(done),
+        Command::Inbox(args) => inbox::run(context, &args).map(done),
+        Command::Ledger(args) => ledger::run(context, &args).map(done),
+        Command::Report(args) => report::run(context, &args).map(done),
+        Command::Schema(args) => schema::run(context, &args).map(done),
+        Command::Prompt(args) => prompt::run(context, &args).map(done),
+        Command::Completions(args) => completions::run(context, &args).map(done),
+        Command::Init(_)
+        | Command::Doctor(_)
+        | Command::Up(_)
+        | Command::Down(_)
+        | Command::Attach(_)
+        | Command::Supervise(_)
+        | Command::Agent(_)
+        | Command::Pane(_)
+        | Command::Job(_)
+        | Command::Mock(_) => Err(Failure::refused(
+            "this command is not part of this build",
+            "`org --help` lists what there is",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,10 @@ impl Concern {
 /// An event in one line of at most `width` columns: local time, who, what kind, and a summary.
 #[must_use]
 pub fn text(event: &Event, zone: &TimeZone, width: usize, paint: Paint) -> String {
-    let time = event.at.to_zoned_datetime(zone.clone()).strftime("%H:%M:%S");
+    let time = event
+        .at
+        .to_zoned_datetime(zone.clone())
+        .strftime("%H:%M:%S");
     let who = format!("{:<12}", cut(&one_line(event.actor.name()), 12));
     let head = format!("{time} {who} {:<20} ", kind(event));
     let room = width.saturating_sub(head.chars().count()).max(16);

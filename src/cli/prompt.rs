@@ -1,0 +1,37 @@
+//! `org prompt`: what a model is told before anything else.
+
+use clap::Args;
+
+use super::Context;
+use super::failure::Failure;
+use super::place::{self, RunArgs};
+use super::send;
+use crate::os::files;
+
+/// Longest system prompt that is printed; a model's window is smaller.
+const LONGEST: u64 = 16 << 20;
+
+/// Print an agent's system prompt, as it was frozen when the run began
+#[derive(Debug, Clone, Args)]
+pub(super) struct PromptArgs {
+    /// The agent
+    agent: String,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(super) fn run(context: &Context, args: &PromptArgs) -> Result<(), Failure> {
+    let dir = context.place.reading(args.run.name())?;
+    let chart = place::chart(&dir)?;
+    if chart.agent(&args.agent).is_none() {
+        return Err(send::nobody(&chart, &args.agent));
+    }
+    let bytes = files::read_capped(&dir.system_prompt(&args.agent), LONGEST).map_err(|error| {
+        Failure::refused(
+            format!("the prompt of {} cannot be read", args.agent),
+            "it is written when the run comes up; `org status` shows whether it did",
+        )
+        .because(&error)
+    })?;
+    context.ui.out(&String::from_utf8_lossy(&bytes))
+}

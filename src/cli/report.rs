@@ -1,0 +1,40 @@
+//! `org report`: the whole story, as Markdown.
+
+use clap::Args;
+
+use super::Context;
+use super::failure::Failure;
+use super::place::{self, RunOrArg};
+use crate::os::clock;
+use crate::run::log::Log;
+use crate::view::{ledger, report, results, status};
+
+/// Print what was tried, refused and promoted, and what it cost, as Markdown
+#[derive(Debug, Clone, Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    run: RunOrArg,
+    /// Print autoresearch's five columns instead
+    #[arg(long)]
+    tsv: bool,
+}
+
+pub(super) fn run(context: &Context, args: &ReportArgs) -> Result<(), Failure> {
+    let Context { place, ui } = context;
+    let dir = place.reading(args.run.name())?;
+    let chart = place::chart(&dir)?;
+    let log = Log::open(&dir)?;
+    let state = log.state();
+    if args.tsv {
+        return ui.out(&results::tsv(&chart, state));
+    }
+    let now = clock::now();
+    let status = status::of(&chart, state, &place::observe(&dir, &chart), now);
+    ui.out(&report::text(&report::Material {
+        chart: &chart,
+        state,
+        status: &status,
+        ledger: &ledger::of(state),
+        now,
+    }))
+}
