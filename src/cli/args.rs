@@ -3,11 +3,6 @@
 //! Owns these arguments and nothing that is done with them; the other commands keep theirs beside
 //! their bodies.
 
-#![expect(
-    dead_code,
-    reason = "read by the bodies of these commands, file by file"
-)]
-
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};

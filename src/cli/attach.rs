@@ -31,7 +31,11 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
     if let Some(agent) = agent
         && chart.agent(agent).is_none()
     {
-        let names: Vec<&str> = chart.agents.iter().map(|agent| agent.name.as_str()).collect();
+        let names: Vec<&str> = chart
+            .agents
+            .iter()
+            .map(|agent| agent.name.as_str())
+            .collect();
         return Err(Failure::refused(
             format!("{} has no agent {agent:?}", dir.id()),
             format!("its agents are {}", names.join(", ")),
@@ -40,7 +44,10 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
     let clean = place::clean_env();
     if !ui.is_terminal() {
         let words = "this is no terminal, so there is nothing to show the office in";
-        let hint = format!("type `org attach --run {}` in a terminal; `org status` works anywhere", dir.id());
+        let hint = format!(
+            "type `org attach --run {}` in a terminal; `org status` works anywhere",
+            dir.id()
+        );
         return Err(Failure::refused(words, hint));
     }
     let mut log = Log::open(dir)?;
@@ -52,7 +59,9 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
         }
         let pane = agent.and_then(|name| log.state().office.as_ref()?.panes.get(name));
         let office = seats::office(dir, &clean).map_err(no_office)?;
-        Ok::<_, Failure>(office.attach_argv(place::var("TMUX").as_deref(), pane.map(String::as_str)))
+        Ok::<_, Failure>(
+            office.attach_argv(place::var("TMUX").as_deref(), pane.map(String::as_str)),
+        )
     })?;
     let Some((program, rest)) = argv.as_deref().and_then(<[String]>::split_first) else {
         return Err(Failure::refused("the office has no door", "org doctor"));
@@ -68,8 +77,11 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
 }
 
 fn no_office(error: crate::office::OfficeError) -> Failure {
-    Failure::refused("the office could not be built", "org doctor; org status works without tmux")
-        .because(&error)
+    Failure::refused(
+        "the office could not be built",
+        "org doctor; org status works without tmux",
+    )
+    .because(&error)
 }
 
 /// Whether the office has to be built: there is none, or its server is gone. Not where that is not

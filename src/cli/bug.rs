@@ -16,13 +16,16 @@ pub(super) const CODE: u8 = 3;
 
 /// Sees to it that a panic is told as a bug.
 pub(super) fn watch(context: &Context) {
-    let ui = context.ui;
+    let colour = context.place.colour;
     let dir = context
         .place
         .state_dir
         .as_ref()
         .map_or_else(std::env::temp_dir, |state| state.join("bugs"));
-    panic::set_hook(Box::new(move |info| tell(&ui, &dir, info)));
+    panic::set_hook(Box::new(move |info| {
+        // A mouth of its own: the other one may have been open when this happened.
+        tell(&Ui::new(colour), &dir, info);
+    }));
 }
 
 fn tell(ui: &Ui, dir: &std::path::Path, info: &PanicHookInfo<'_>) {

@@ -40,14 +40,20 @@ pub(super) fn accepted(place: &Place, ui: &Ui, path: &Path) -> Result<Chart, Fai
 /// # Errors
 /// Where it is missing or too old.
 pub(super) fn office_can_be(clean: &BTreeMap<String, String>) -> Result<(), Failure> {
-    let env = clean.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let env = clean
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let usable = block_on(async {
         let socket = std::env::temp_dir().join("org-nobody");
         TmuxOffice::at(&socket, env)?.usable().await
     });
     usable.map_err(|error| {
-        Failure::refused("no office can be built", "apt-get install tmux, or add --headless")
-            .because(&error)
+        Failure::refused(
+            "no office can be built",
+            "apt-get install tmux, or add --headless",
+        )
+        .because(&error)
     })
 }
 

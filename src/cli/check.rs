@@ -17,6 +17,8 @@ use crate::domain::scenario;
 use crate::os::files;
 use crate::view::paint::Paint;
 
+/// Largest file that is read at all; the decoder refuses a chart long before that, and says so.
+const CHART_MAX: u64 = 64 << 20;
 /// Largest file beside a chart that is read: prompts and scenarios are written by hand.
 const BESIDE_MAX: u64 = 16 << 20;
 
@@ -50,7 +52,13 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<ExitCode, Failu
             warnings: &report.warnings,
         })?;
     } else {
-        let text = String::from_utf8_lossy(&bytes);
+        // Nobody wants to see a line of a file that was refused for its size.
+        let shown = if bytes.len() > decode::BYTES_MAX {
+            &[][..]
+        } else {
+            &bytes
+        };
+        let text = String::from_utf8_lossy(shown);
         let path = args.file.display().to_string();
         ui.out(&page(&path, &text, &report, ui.paint()))?;
         let words = match (report.problems.len(), report.warnings.len()) {
@@ -66,9 +74,9 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<ExitCode, Failu
 /// A chart's bytes.
 ///
 /// # Errors
-/// Where there is no such file; a chart that is too large is a problem of the chart.
+/// Where there is no such file.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let read = files::read_capped(file, decode::BYTES_MAX as u64);
+    let read = files::read_capped(file, CHART_MAX);
     read.map_err(|error| {
         Failure::usage(
             format!("the chart {} cannot be read", file.display()),

@@ -46,11 +46,21 @@ struct Finding {
 
 impl Finding {
     fn ok(what: &'static str, found: impl Into<String>) -> Self {
-        Self { what, mark: Mark::Ok, found: found.into(), hint: String::new() }
+        Self {
+            what,
+            mark: Mark::Ok,
+            found: found.into(),
+            hint: String::new(),
+        }
     }
 
     fn not(what: &'static str, mark: Mark, found: impl Into<String>, hint: &str) -> Self {
-        Self { what, mark, found: found.into(), hint: hint.to_owned() }
+        Self {
+            what,
+            mark,
+            found: found.into(),
+            hint: hint.to_owned(),
+        }
     }
 }
 
@@ -104,16 +114,33 @@ fn page(findings: &[Finding]) -> String {
 }
 
 fn version(clean: &BTreeMap<String, String>, program: &str, arg: &str) -> Option<String> {
-    let said = Exec::new(program).arg(arg).envs(clean.clone()).output(LIMIT).ok()?;
-    let text = if said.stdout.is_empty() { said.stderr } else { said.stdout };
-    let text = String::from_utf8_lossy(&text).lines().next()?.trim().to_owned();
+    let said = Exec::new(program)
+        .arg(arg)
+        .envs(clean.clone())
+        .output(LIMIT)
+        .ok()?;
+    let text = if said.stdout.is_empty() {
+        said.stderr
+    } else {
+        said.stdout
+    };
+    let text = String::from_utf8_lossy(&text)
+        .lines()
+        .next()?
+        .trim()
+        .to_owned();
     said.status.success().then_some(text)
 }
 
 fn programs(clean: &BTreeMap<String, String>) -> Vec<Finding> {
     let tmux = match charts::office_can_be(clean) {
         Ok(()) => Finding::ok("tmux", version(clean, "tmux", "-V").unwrap_or_default()),
-        Err(failure) => Finding::not("tmux", Mark::Missing, failure.causes.join(": "), &failure.hint),
+        Err(failure) => Finding::not(
+            "tmux",
+            Mark::Missing,
+            failure.causes.join(": "),
+            &failure.hint,
+        ),
     };
     let program = |what: &'static str, why: &str| match version(clean, what, "--version") {
         Some(version) => Finding::ok(what, version),
@@ -133,8 +160,11 @@ fn gpus(clean: &BTreeMap<String, String>) -> Finding {
         let hint = "with --mock they are pretended; charts with gpus = 0 need none";
         return Finding::not("gpu", Mark::Note, why, hint);
     }
-    let names: Vec<String> =
-        found.gpus.iter().map(|gpu| format!("{} {}", gpu.index, gpu.name)).collect();
+    let names: Vec<String> = found
+        .gpus
+        .iter()
+        .map(|gpu| format!("{} {}", gpu.index, gpu.name))
+        .collect();
     Finding::ok("gpu", names.join(", "))
 }
 
@@ -150,14 +180,19 @@ fn keys(chart: Option<&Chart>) -> Vec<Finding> {
             }
         }
         None => {
-            for (name, variable) in
-                [("anthropic", "ANTHROPIC_API_KEY"), ("openai", "OPENAI_API_KEY")]
-            {
+            for (name, variable) in [
+                ("anthropic", "ANTHROPIC_API_KEY"),
+                ("openai", "OPENAI_API_KEY"),
+            ] {
                 sources.insert(name.to_owned(), KeySource::Env(variable.to_owned()));
             }
         }
     }
-    let absent = if chart.is_some() { Mark::Missing } else { Mark::Note };
+    let absent = if chart.is_some() {
+        Mark::Missing
+    } else {
+        Mark::Note
+    };
     sources
         .into_iter()
         .map(|(provider, source)| {
@@ -173,7 +208,12 @@ fn keys(chart: Option<&Chart>) -> Vec<Finding> {
                 return Finding::ok("key", format!("{provider}: {what}"));
             }
             let hint = "set it for real runs; --mock needs none";
-            Finding::not("key", absent, format!("{provider}: {what} is not set"), hint)
+            Finding::not(
+                "key",
+                absent,
+                format!("{provider}: {what} is not set"),
+                hint,
+            )
         })
         .collect()
 }
@@ -188,14 +228,19 @@ fn disk(place: &Place) -> Finding {
             format!("{} GiB free in {}", free >> 30, at.display()),
             "ORG_RUNS=DIR puts runs on another disk",
         ),
-        Ok(free) => Finding::ok("disk", format!("{} GiB free in {}", free >> 30, at.display())),
+        Ok(free) => Finding::ok(
+            "disk",
+            format!("{} GiB free in {}", free >> 30, at.display()),
+        ),
         Err(error) => Finding::not("disk", Mark::Note, error.to_string(), "look at the disk"),
     }
 }
 
 fn limits() -> Vec<Finding> {
     let path = "/proc/sys/fs/inotify/max_user_instances";
-    let instances: Option<u64> = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+    let instances: Option<u64> = std::fs::read_to_string(path)
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
     let inotify = match instances {
         Some(n) if n < INOTIFY_LOW => Finding::not(
             "inotify",
@@ -204,7 +249,12 @@ fn limits() -> Vec<Finding> {
             "sysctl fs.inotify.max_user_instances=512; without, mail is polled",
         ),
         Some(n) => Finding::ok("inotify", format!("{n} instances a user")),
-        None => Finding::not("inotify", Mark::Note, "not known", "without it, mail is polled"),
+        None => Finding::not(
+            "inotify",
+            Mark::Note,
+            "not known",
+            "without it, mail is polled",
+        ),
     };
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let open = files.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
@@ -220,10 +270,16 @@ fn confinement() -> Finding {
     let report = sandbox::probe();
     let list = |wanted: bool| {
         let names = report.iter().filter(|(_, enforced)| **enforced == wanted);
-        names.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+        names
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     if report.values().any(|enforced| *enforced) {
-        return Finding::ok("confinement", format!("enforced: {}; not: {}", list(true), list(false)));
+        return Finding::ok(
+            "confinement",
+            format!("enforced: {}; not: {}", list(true), list(false)),
+        );
     }
     let hint = "a kernel with Landlock (5.13 or newer) confines what agents run";
     Finding::not("confinement", Mark::Note, "nothing is enforced", hint)
@@ -233,11 +289,21 @@ fn repository(chart: &Chart) -> Finding {
     match repo::inspect(&chart.task.repo) {
         Ok(source) => {
             let branch = source.branch.unwrap_or_else(|| "no branch".to_owned());
-            let dirty = if source.dirty { ", with changes that are not committed" } else { "" };
-            Finding::ok("repository", format!("{} on {branch}{dirty}", source.path.display()))
+            let dirty = if source.dirty {
+                ", with changes that are not committed"
+            } else {
+                ""
+            };
+            Finding::ok(
+                "repository",
+                format!("{} on {branch}{dirty}", source.path.display()),
+            )
         }
-        Err(error) => {
-            Finding::not("repository", Mark::Missing, error.to_string(), &error.hint())
-        }
+        Err(error) => Finding::not(
+            "repository",
+            Mark::Missing,
+            error.to_string(),
+            &error.hint(),
+        ),
     }
 }

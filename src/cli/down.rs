@@ -32,16 +32,25 @@ pub(super) fn run(context: &Context, args: &DownArgs) -> Result<(), Failure> {
         return Ok(());
     }
     bring_down(&dir, "org down")?;
-    let ended = if agents.is_empty() { "no agent was alive".to_owned() } else { agents.join(", ") };
+    let ended = if agents.is_empty() {
+        "no agent was alive".to_owned()
+    } else {
+        agents.join(", ")
+    };
     ui.out(&format!("{} is down\n", dir.id()))?;
-    ui.note(&format!("ended: {ended}\nreport: org report {0}\ngo on: org up --resume {0}", dir.id()));
+    ui.note(&format!(
+        "ended: {ended}\nreport: org report {0}\ngo on: org up --resume {0}",
+        dir.id()
+    ));
     Ok(())
 }
 
 fn living(dir: &RunDir) -> Result<Vec<String>, Failure> {
     let log = Log::open(dir)?;
     let names = log.state().agents.keys().cloned();
-    Ok(names.filter(|name| lock::holder(&dir.agent_lock(name)).is_some()).collect())
+    Ok(names
+        .filter(|name| lock::holder(&dir.agent_lock(name)).is_some())
+        .collect())
 }
 
 /// Says down, waits until nothing of the run lives, and tidies its locks.
@@ -51,7 +60,9 @@ fn living(dir: &RunDir) -> Result<Vec<String>, Failure> {
 pub(super) fn bring_down(dir: &RunDir, reason: &str) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
     if log.state().down.is_none() {
-        let down = Kind::RunDown { reason: reason.to_owned() };
+        let down = Kind::RunDown {
+            reason: reason.to_owned(),
+        };
         log.append(&Actor::Human, vec![down])?;
     }
     let deadline = clock::monotonic() + LIMIT;
@@ -71,7 +82,11 @@ pub(super) fn bring_down(dir: &RunDir, reason: &str) -> Result<(), Failure> {
             let alive = living(dir)?;
             return Err(Failure::refused(
                 format!("{} did not end within {} s", dir.id(), LIMIT.as_secs()),
-                format!("still alive: {}; org down {} again", alive.join(", "), dir.id()),
+                format!(
+                    "still alive: {}; org down {} again",
+                    alive.join(", "),
+                    dir.id()
+                ),
             ));
         }
         std::thread::sleep(LOOK);

@@ -36,8 +36,11 @@ fn keys() -> KeyRing {
 }
 
 fn broke(what: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::refused(format!("{what} cannot go on"), "org status, then org up --resume RUN")
-        .because(error)
+    Failure::refused(
+        format!("{what} cannot go on"),
+        "org status, then org up --resume RUN",
+    )
+    .because(error)
 }
 
 /// The supervisor.
@@ -59,7 +62,12 @@ pub(super) fn agent(args: &AgentArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
     let mut env = place::clean_env();
-    for name in ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ORG_RUN", "ORG_AGENT"] {
+    for name in [
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
+        "ORG_RUN",
+        "ORG_AGENT",
+    ] {
         if let Some(value) = place::var(name) {
             env.insert(name.to_owned(), value);
         }
@@ -90,7 +98,9 @@ pub(super) fn pane(args: &PaneArgs) -> Result<(), Failure> {
 /// # Errors
 /// Where its description cannot be read or its result not written.
 pub(super) fn job() -> Result<(), Failure> {
-    job::run_from_stdin().map(|_| ()).map_err(|error| broke("the keeper", &error))
+    job::run_from_stdin()
+        .map(|_| ())
+        .map_err(|error| broke("the keeper", &error))
 }
 
 /// The mock server.
@@ -127,7 +137,10 @@ pub(super) fn mock(context: &Context, args: &MockArgs) -> Result<(), Failure> {
     let options = Options {
         scenario,
         port: args.port,
-        state: run.as_ref().map(RunDir::mock).or_else(|| args.state.clone()),
+        state: run
+            .as_ref()
+            .map(RunDir::mock)
+            .or_else(|| args.state.clone()),
         roster,
         pace_ms: None,
     };

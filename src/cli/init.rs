@@ -10,7 +10,10 @@ use crate::os::files;
 /// What is written, by path below the directory.
 const FILES: [(&str, &str); 3] = [
     ("orgs/my-org.toml", include_str!("starter.toml")),
-    ("prompts/researcher.md", include_str!("../../prompts/researcher.md")),
+    (
+        "prompts/researcher.md",
+        include_str!("../../prompts/researcher.md"),
+    ),
     ("prompts/chief.md", include_str!("../../prompts/chief.md")),
 ];
 /// Mode of what a person edits.
@@ -30,10 +33,15 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<(), Failure> {
     }
     for (file, text) in FILES {
         write(&dir.join(file), text)?;
-        context.ui.out(&format!("{}\n", args.dir.join(file).display()))?;
+        context
+            .ui
+            .out(&format!("{}\n", args.dir.join(file).display()))?;
     }
     let chart = args.dir.join(FILES[0].0);
-    context.ui.note(&format!("next: edit {0}, then org check {0}", chart.display()));
+    context.ui.note(&format!(
+        "next: edit {0}, then org check {0}",
+        chart.display()
+    ));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! an error. Must not know what is said.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -16,8 +17,9 @@ const WIDTH: usize = 80;
 const NARROWEST: usize = 40;
 
 /// Our mouth.
-#[derive(Debug, Clone, Copy)]
 pub(super) struct Ui {
+    stdout: Mutex<Box<dyn Write + Send>>,
+    stderr: Mutex<Box<dyn Write + Send>>,
     out: Paint,
     err: Paint,
     width: Option<usize>,
@@ -44,12 +46,29 @@ impl Ui {
             out: paint(stdout.is_terminal()),
             err: paint(io::stderr().is_terminal()),
             width,
+            stdout: Mutex::new(Box::new(stdout)),
+            stderr: Mutex::new(Box::new(io::stderr())),
+        }
+    }
+
+    /// Onto two other streams, without colour.
+    #[cfg(test)]
+    pub(super) fn onto(
+        stdout: impl Write + Send + 'static,
+        stderr: impl Write + Send + 'static,
+    ) -> Self {
+        Self {
+            stdout: Mutex::new(Box::new(stdout)),
+            stderr: Mutex::new(Box::new(stderr)),
+            out: Paint::Plain,
+            err: Paint::Plain,
+            width: None,
         }
     }
 
     /// Whether a person sits at both ends.
     #[must_use]
-    pub fn is_terminal(&self) -> bool {
+    pub(super) fn is_terminal(&self) -> bool {
         io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 
@@ -76,7 +95,7 @@ impl Ui {
     /// # Errors
     /// Quiet where nobody reads, else what the stream says.
     pub(super) fn out(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;
         Ok(())
@@ -95,7 +114,8 @@ impl Ui {
     /// Says something beside the data.
     pub(super) fn note(&self, text: &str) {
         // Words that nobody can hear are no failure.
-        writeln!(io::stderr().lock(), "{text}").ok();
+        let mut stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(stderr, "{text}").ok();
     }
 
     /// Says why a command failed, and what to type next.

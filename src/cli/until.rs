@@ -46,7 +46,11 @@ pub(super) fn done(ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> 
             }
             let look = Duration::from_secs(1);
             if tokio::time::timeout(look, bell.wait()).await.is_err() {
-                unseen = if place::supervised(dir) { Duration::ZERO } else { unseen + look };
+                unseen = if place::supervised(dir) {
+                    Duration::ZERO
+                } else {
+                    unseen + look
+                };
             }
             if unseen > LOST_AFTER {
                 return Err(Failure::refused(
@@ -71,12 +75,18 @@ struct Progress(usize);
 
 impl Progress {
     fn show(&mut self, ui: &Ui, state: &State) {
-        let ended = state.experiments.values().filter(|run| run.finished_at.is_some()).count();
+        let ended = state
+            .experiments
+            .values()
+            .filter(|run| run.finished_at.is_some())
+            .count();
         if ended != self.0 {
             self.0 = ended;
             let all = state.experiments.len();
             let claims = state.hypotheses.len();
-            ui.note(&format!("{ended} of {all} runs have ended, {claims} claims"));
+            ui.note(&format!(
+                "{ended} of {all} runs have ended, {claims} claims"
+            ));
         }
     }
 }
@@ -99,7 +109,11 @@ fn verdict(dir: &RunDir, chart: &Chart, state: &State) -> Result<(), Failure> {
         unfinished(dir, chart)?;
     }
     let could = chart.agents.iter().any(|agent| {
-        chart.role_of(agent).tools.iter().any(|tool| tool == "experiment")
+        chart
+            .role_of(agent)
+            .tools
+            .iter()
+            .any(|tool| tool == "experiment")
     });
     if could && state.promotions.is_empty() {
         return Err(Failure::refused(
@@ -129,7 +143,10 @@ fn unfinished(dir: &RunDir, chart: &Chart) -> Result<(), Failure> {
                 || "waits for a request".to_owned(),
                 |expect| format!("expects {expect:?}"),
             );
-            format!("{}: script {}, step {} {waits}", left.agent, left.script, left.step)
+            format!(
+                "{}: script {}, step {} {waits}",
+                left.agent, left.script, left.step
+            )
         })
         .collect();
     Err(failure)

@@ -34,7 +34,12 @@ pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
     let dir = match (&args.resume, &args.chart) {
         (Some(run), _) => resume(place, ui, run)?,
         (None, Some(chart)) => start(place, ui, args, chart)?,
-        (None, None) => return Err(Failure::usage("no chart was named", "org up orgs/demo.toml --mock")),
+        (None, None) => {
+            return Err(Failure::usage(
+                "no chart was named",
+                "org up orgs/demo.toml --mock",
+            ));
+        }
     };
     let chart = place::chart(&dir)?;
     let headless = args.headless || Log::open(&dir)?.state().headless;
@@ -55,9 +60,15 @@ fn announce(ui: &Ui, dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), 
     let agents = chart.agents.len();
     ui.out(&format!("{mock}{} is up with {agents} agents\n", dir.id()))?;
     if headless {
-        ui.note(&format!("watch:  org status --run {0}\nstop:   org down {0}", dir.id()));
+        ui.note(&format!(
+            "watch:  org status --run {0}\nstop:   org down {0}",
+            dir.id()
+        ));
     } else {
-        ui.note(&format!("attach: org attach --run {0}\nstop:   org down {0}", dir.id()));
+        ui.note(&format!(
+            "attach: org attach --run {0}\nstop:   org down {0}",
+            dir.id()
+        ));
     }
     Ok(())
 }
@@ -91,7 +102,9 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
     let dir = found::found(plan).map_err(charts::not_founded)?;
     if let Err(error) = place.index.remember(&dir) {
         let here = place.index.here.display();
-        ui.note(&format!("warning: the run is found from {here} only: {error}"));
+        ui.note(&format!(
+            "warning: the run is found from {here} only: {error}"
+        ));
     }
     spawn::supervisor(&dir, &clean, &keys).map_err(Failure::from)?;
     Ok(dir)
@@ -123,11 +136,7 @@ fn resume(place: &Place, ui: &Ui, run: &str) -> Result<RunDir, Failure> {
 }
 
 /// Builds the office and waits until every agent has started.
-fn wait_until_ready(
-    dir: &RunDir,
-    chart: &Chart,
-    headless: bool,
-) -> Result<(), Failure> {
+fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
     block_on(async {
         if !headless && attach::office_is_gone(dir, log.state()).await {
@@ -178,7 +187,10 @@ fn not_started(dir: &RunDir) -> Failure {
     let lines: Vec<&str> = words.lines().collect();
     let mut failure = Failure::refused(
         format!("{} did not start within {} s", dir.id(), READY.as_secs()),
-        format!("org status --run {0}, then org up --resume {0}, or org down {0}", dir.id()),
+        format!(
+            "org status --run {0}, then org up --resume {0}, or org down {0}",
+            dir.id()
+        ),
     );
     failure.causes = lines[lines.len().saturating_sub(LAST_LINES)..]
         .iter()

@@ -41,13 +41,19 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
     let standing = if base.n == 0 {
         "the baseline is not measured yet".to_owned()
     } else {
-        format!("baseline {metric} {:.4}, sd {:.4}, {} runs", base.mean, base.sd, base.n)
+        format!(
+            "baseline {metric} {:.4}, sd {:.4}, {} runs",
+            base.mean, base.sd, base.n
+        )
     };
     let best = state.promotions.last().and_then(|(id, _, commit)| {
         let claim = state.hypotheses.get(id)?;
         let value = claim.verdict.as_ref()?.candidate.mean;
         let short = commit.get(..12).unwrap_or(commit);
-        Some(format!("h{id} ({}), {metric} {value:.4}, commit {short}", claim.title))
+        Some(format!(
+            "h{id} ({}), {metric} {value:.4}, commit {short}",
+            claim.title
+        ))
     });
     let list = |keep: &dyn Fn(Status) -> bool| {
         let lines: Vec<String> = state
@@ -57,7 +63,13 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
             .filter(|claim| keep(claim.status))
             .take(LISTED)
             .map(|claim| {
-                format!("h{} {} by {}: {}", claim.id, claim.status.word(), claim.agent, claim.title)
+                format!(
+                    "h{} {} by {}: {}",
+                    claim.id,
+                    claim.status.word(),
+                    claim.agent,
+                    claim.title
+                )
             })
             .collect();
         or_none(lines)
@@ -80,5 +92,9 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
 }
 
 fn or_none(lines: Vec<String>) -> String {
-    if lines.is_empty() { "none".to_owned() } else { lines.join("; ") }
+    if lines.is_empty() {
+        "none".to_owned()
+    } else {
+        lines.join("; ")
+    }
 }

@@ -56,9 +56,17 @@ impl Effort {
     /// The value that a chart's word names.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        const ALL: [Effort; 5] =
-            [Effort::Low, Effort::Medium, Effort::High, Effort::Xhigh, Effort::Max];
-        Self::NAMES.iter().position(|name| *name == word).map(|at| ALL[at])
+        const ALL: [Effort; 5] = [
+            Effort::Low,
+            Effort::Medium,
+            Effort::High,
+            Effort::Xhigh,
+            Effort::Max,
+        ];
+        Self::NAMES
+            .iter()
+            .position(|name| *name == word)
+            .map(|at| ALL[at])
     }
 }
 

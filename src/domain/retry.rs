@@ -19,7 +19,9 @@ pub const MALFORMED_IN_A_ROW: u32 = 8;
 pub fn wait(failures: u32, retry_after: Option<f64>, jitter: f64) -> f64 {
     let doubled = FIRST_S * f64::from(2_u32.saturating_pow(failures.saturating_sub(1).min(20)));
     let own = doubled.min(LONGEST_S) * (0.5 + jitter / 2.0);
-    retry_after.map_or(own, |floor| floor + own.min(floor.max(FIRST_S)) * jitter).max(0.05)
+    retry_after
+        .map_or(own, |floor| floor + own.min(floor.max(FIRST_S)) * jitter)
+        .max(0.05)
 }
 
 #[cfg(test)]

@@ -117,13 +117,19 @@ fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Ef
 /// Holds everybody once the chart's wall time is spent; runs that were started end by themselves.
 fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
     let cap = state.caps.get("wall").copied().or(chart.budget.wall);
-    let (Some(cap), Some(created)) = (cap, state.created) else { return Vec::new() };
+    let (Some(cap), Some(created)) = (cap, state.created) else {
+        return Vec::new();
+    };
     if now.duration_since(created).as_secs_f64() < cap {
         return Vec::new();
     }
     let why = format!("the wall budget of {cap:.0} s is spent");
-    let free = state.agents.iter().filter(|(_, agent)| agent.held.is_none());
-    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone())).collect()
+    let free = state
+        .agents
+        .iter()
+        .filter(|(_, agent)| agent.held.is_none());
+    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
+        .collect()
 }
 
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {

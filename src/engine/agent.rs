@@ -105,7 +105,10 @@ pub async fn run(
     let lock = Lock::try_take(&dir.agent_lock(&name)).map_err(AgentError::io("lock"))?;
     let Some(_lock) = lock else { return Ok(()) };
     let mut me = Member::open(dir, name, clean.clone(), &keys)?;
-    let started = Kind::AgentStarted { agent: me.name.clone(), pid: std::process::id() };
+    let started = Kind::AgentStarted {
+        agent: me.name.clone(),
+        pid: std::process::id(),
+    };
     me.append(vec![started])?;
     let mut terminate =
         signal(SignalKind::terminate()).map_err(AgentError::io("listen for signals"))?;
@@ -130,7 +133,10 @@ impl Member {
     ) -> Result<Self, AgentError> {
         let chart = Arc::new(frozen::chart(&dir)?);
         let log = Log::open(&dir)?;
-        let agent = chart.agent(&name).ok_or_else(|| AgentError::Unknown(name.clone()))?.clone();
+        let agent = chart
+            .agent(&name)
+            .ok_or_else(|| AgentError::Unknown(name.clone()))?
+            .clone();
         let role = chart.role_of(&agent).clone();
         let mut model = model::resolve(&chart, &agent.model)
             .ok_or_else(|| AgentError::Unknown(name.clone()))?;
@@ -200,7 +206,12 @@ impl Member {
 
     /// What is so now, as far as this agent goes.
     pub(super) fn mine(&self) -> AgentState {
-        self.log().state().agents.get(&self.name).cloned().unwrap_or_default()
+        self.log()
+            .state()
+            .agents
+            .get(&self.name)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn catch_up(&self) -> Result<(), AgentError> {
@@ -214,7 +225,10 @@ impl Member {
         loop {
             self.catch_up()?;
             if let Some(reason) = self.must_end() {
-                let ended = Kind::AgentEnded { agent: self.name.clone(), reason };
+                let ended = Kind::AgentEnded {
+                    agent: self.name.clone(),
+                    reason,
+                };
                 return self.append(vec![ended]);
             }
             let next = session::next(&self.chart, self.log().state(), &self.name);
@@ -241,7 +255,11 @@ impl Member {
         if let Some(why) = &state.down {
             return Some(why.clone());
         }
-        if state.agents.get(&self.name).is_some_and(|agent| agent.restart) {
+        if state
+            .agents
+            .get(&self.name)
+            .is_some_and(|agent| agent.restart)
+        {
             return Some("restart".to_owned());
         }
         self.term.is_cancelled().then(|| "SIGTERM".to_owned())
@@ -255,8 +273,12 @@ impl Member {
                 return Err(());
             };
             let turn = state.agents.get(&name).map_or(0, |agent| agent.turns) + 1;
-            let begun =
-                Kind::TurnStarted { agent: name.clone(), turn, why, mails: mails.clone() };
+            let begun = Kind::TurnStarted {
+                agent: name.clone(),
+                turn,
+                why,
+                mails: mails.clone(),
+            };
             Ok((vec![begun], mails))
         };
         let taken = self.log().transact(&self.actor, decide)?;
@@ -294,12 +316,19 @@ impl Member {
             self.touched = false;
         }
         let turn = mine.turn.map_or(mine.turns, |turn| turn.turn);
-        kinds.push(Kind::TurnEnded { agent: self.name.clone(), turn, interrupted });
+        kinds.push(Kind::TurnEnded {
+            agent: self.name.clone(),
+            turn,
+            interrupted,
+        });
         self.append(kinds)
     }
 
     pub(super) fn hold(&self, reason: &str) -> Result<(), AgentError> {
-        let held = Kind::AgentHeld { agent: self.name.clone(), reason: reason.to_owned() };
+        let held = Kind::AgentHeld {
+            agent: self.name.clone(),
+            reason: reason.to_owned(),
+        };
         self.append(vec![held])
     }
 
@@ -322,7 +351,11 @@ impl Member {
     pub(super) fn opening(&self) -> Result<String, AgentError> {
         let log = self.log();
         let (state, blobs) = (log.state(), log.blobs());
-        let Some(turn) = state.agents.get(&self.name).and_then(|agent| agent.turn.clone()) else {
+        let Some(turn) = state
+            .agents
+            .get(&self.name)
+            .and_then(|agent| agent.turn.clone())
+        else {
             return Ok(String::new());
         };
         let mut parts = Vec::new();
@@ -332,7 +365,9 @@ impl Member {
             Why::Mail => {}
         }
         for mail in turn.mails.iter().filter_map(|id| state.mails.get(id)) {
-            let body = blobs.whole(&mail.body).map_err(AgentError::io("read a mail"))?;
+            let body = blobs
+                .whole(&mail.body)
+                .map_err(AgentError::io("read a mail"))?;
             parts.push(self.texts.mail(mail, &body, &self.name));
         }
         Ok(parts.join("\n\n"))
@@ -369,7 +404,10 @@ pub(super) async fn interrupted(
             let stop = state.down.is_some()
                 || state.agents.get(name).is_some_and(|agent| {
                     agent.restart
-                        || agent.unread.iter().any(|id| state.mails.get(id).is_some_and(|m| m.now))
+                        || agent
+                            .unread
+                            .iter()
+                            .any(|id| state.mails.get(id).is_some_and(|m| m.now))
                 });
             if stop {
                 return;

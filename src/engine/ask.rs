@@ -58,7 +58,11 @@ impl Member {
                     retry_at: None,
                     usd: reserved,
                 }])?;
-                if self.has_word() { self.end_turn(true) } else { Ok(()) }
+                if self.has_word() {
+                    self.end_turn(true)
+                } else {
+                    Ok(())
+                }
             }
             Outcome::Failed(error, spent) => self.refused(&mine, request, &error, spent, reserved),
         }
@@ -69,7 +73,10 @@ impl Member {
         let log = self.log();
         let state = log.state();
         state.agents.get(&self.name).is_some_and(|agent| {
-            agent.unread.iter().any(|id| state.mails.get(id).is_some_and(|mail| mail.now))
+            agent
+                .unread
+                .iter()
+                .any(|id| state.mails.get(id).is_some_and(|mail| mail.now))
         })
     }
 
@@ -85,10 +92,14 @@ impl Member {
         if fresh.results {
             let mut outputs = Vec::new();
             for open in &mine.calls {
-                let Some((ok, text)) = &open.result else { continue };
+                let Some((ok, text)) = &open.result else {
+                    continue;
+                };
                 outputs.push(ToolOutput {
                     call_id: open.call.id.clone(),
-                    text: blobs.whole(text).map_err(AgentError::io("read a tool's output"))?,
+                    text: blobs
+                        .whole(text)
+                        .map_err(AgentError::io("read a tool's output"))?,
                     is_error: !ok,
                 });
             }
@@ -96,7 +107,11 @@ impl Member {
         }
         let mut said = Vec::new();
         if fresh.truncated {
-            said.extend(mine.truncated.iter().map(|tool| self.texts.truncated_call(tool)));
+            said.extend(
+                mine.truncated
+                    .iter()
+                    .map(|tool| self.texts.truncated_call(tool)),
+            );
         }
         if fresh.opening {
             said.push(self.opening()?);
@@ -112,14 +127,20 @@ impl Member {
     fn load_history(&mut self, mine: &AgentState) -> Result<(), AgentError> {
         let known = self.history.len().min(mine.items.len());
         let same = self.history.len() <= mine.items.len()
-            && self.history.iter().zip(&mine.items).all(|((hash, _), name)| hash == name);
+            && self
+                .history
+                .iter()
+                .zip(&mine.items)
+                .all(|((hash, _), name)| hash == name);
         if !same {
             self.history.clear();
         }
         let from = if same { known } else { 0 };
         let blobs = self.log().blobs();
         for name in &mine.items[from..] {
-            let text = blobs.get_text(name).map_err(AgentError::io("read a wire item"))?;
+            let text = blobs
+                .get_text(name)
+                .map_err(AgentError::io("read a wire item"))?;
             self.history.push((name.clone(), Raw::new(text)));
         }
         Ok(())
@@ -209,7 +230,11 @@ impl Member {
                 arguments: keep(&call.arguments)?,
             });
         }
-        let usd = self.model.rates.as_ref().map_or(0.0, |rates| price::cost(rates, &reply.usage));
+        let usd = self
+            .model
+            .rates
+            .as_ref()
+            .map_or(0.0, |rates| price::cost(rates, &reply.usage));
         let full = reply.stop == Stop::ContextFull;
         let received = Kind::ReplyReceived {
             agent: self.name.clone(),
@@ -261,7 +286,10 @@ impl Member {
         }];
         if retry_at.is_none() {
             let reason = error.to_string();
-            kinds.push(Kind::AgentHeld { agent: self.name.clone(), reason });
+            kinds.push(Kind::AgentHeld {
+                agent: self.name.clone(),
+                reason,
+            });
         }
         self.append(kinds)
     }

@@ -108,21 +108,35 @@ pub struct Plan {
 /// # Errors
 /// The first thing that stands against it.
 pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
-    let mut chart = if ask.mock { ask.chart.clone().mocked() } else { ask.chart.clone() };
+    let mut chart = if ask.mock {
+        ask.chart.clone().mocked()
+    } else {
+        ask.chart.clone()
+    };
     if ask.mock {
         chart.task.share.retain(|path| path.exists());
     }
-    let scenario = if ask.mock { Some(lines(&ask, &chart)?) } else { None };
+    let scenario = if ask.mock {
+        Some(lines(&ask, &chart)?)
+    } else {
+        None
+    };
     repo::inspect(&chart.task.repo)?;
     let inventory = inventory(&ask, &chart)?;
-    let wanted: Vec<(String, GpuHome)> =
-        chart.agents.iter().map(|agent| (agent.name.clone(), agent.gpu.clone())).collect();
+    let wanted: Vec<(String, GpuHome)> = chart
+        .agents
+        .iter()
+        .map(|agent| (agent.name.clone(), agent.gpu.clone()))
+        .collect();
     let request = match &chart.compute.gpus {
         GpuRequest::Simulate(_) => GpuRequest::Auto,
         other => other.clone(),
     };
     let homes = gpu::assign(&request, &wanted, &inventory)?;
-    let gpus: Vec<Gpu> = gpu::select(&request, &inventory)?.iter().map(event_gpu).collect();
+    let gpus: Vec<Gpu> = gpu::select(&request, &inventory)?
+        .iter()
+        .map(event_gpu)
+        .collect();
     if gpus.len() < chart.task.gpus as usize {
         return Err(GpuError::TooFew {
             who: "task.gpus".to_owned(),
@@ -131,12 +145,22 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         }
         .into());
     }
-    let homes = homes.iter().map(|(name, gpu)| (name.clone(), event_gpu(gpu))).collect();
+    let homes = homes
+        .iter()
+        .map(|(name, gpu)| (name.clone(), event_gpu(gpu)))
+        .collect();
     let mut prompts = Vec::new();
     for agent in &chart.agents {
         prompts.push((agent.name.clone(), system_prompt(&chart, agent, &homes)?));
     }
-    Ok(Plan { chart, ask, scenario, homes, gpus, prompts })
+    Ok(Plan {
+        chart,
+        ask,
+        scenario,
+        homes,
+        gpus,
+        prompts,
+    })
 }
 
 /// Makes the run. Where that fails, nothing of it is left.
@@ -147,7 +171,11 @@ pub fn found(plan: Plan) -> Result<RunDir, FoundError> {
     let name = random::word(ID_LETTERS).map_err(io_error("draw a name"))?;
     fs::create_dir_all(&plan.ask.runs)
         .map_err(io_error(format!("make {}", plan.ask.runs.display())))?;
-    let runs = plan.ask.runs.canonicalize().map_err(io_error("find the runs directory"))?;
+    let runs = plan
+        .ask
+        .runs
+        .canonicalize()
+        .map_err(io_error("find the runs directory"))?;
     let dir = RunDir::at(runs.join(format!("{}-{name}", plan.chart.name)));
     let made = make(&plan, &dir);
     if made.is_err() {
@@ -164,12 +192,23 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
         fs::create_dir_all(path).map_err(io_error(here()))?;
     }
     let mut chart = plan.chart.clone();
-    let founded = repo::found(&chart.task.repo, chart.task.base.as_deref(), &dir.repo_git())?;
+    let founded = repo::found(
+        &chart.task.repo,
+        chart.task.base.as_deref(),
+        &dir.repo_git(),
+    )?;
     chart.task.base = Some(founded.branch.clone());
     freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
     seat_all(&chart, dir, &founded.commit)?;
-    for name in chart.agents.iter().map(|agent| agent.name.as_str()).chain(["human"]) {
-        Maildir::at(dir.mailbox(name)).create().map_err(io_error("make a mailbox"))?;
+    for name in chart
+        .agents
+        .iter()
+        .map(|agent| agent.name.as_str())
+        .chain(["human"])
+    {
+        Maildir::at(dir.mailbox(name))
+            .create()
+            .map_err(io_error("make a mailbox"))?;
     }
     begin(plan, dir, &chart, &founded.commit)
 }
@@ -193,8 +232,15 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
 /// Who is who, for the mock.
 #[must_use]
 pub fn roster(chart: &Chart) -> Roster {
-    let member = |agent: &Agent| Member { role: Some(agent.role.clone()), model: Some(agent.model.clone()) };
-    chart.agents.iter().map(|agent| (agent.name.clone(), member(agent))).collect()
+    let member = |agent: &Agent| Member {
+        role: Some(agent.role.clone()),
+        model: Some(agent.model.clone()),
+    };
+    chart
+        .agents
+        .iter()
+        .map(|agent| (agent.name.clone(), member(agent)))
+        .collect()
 }
 
 /// Seats everybody, in parallel: file creation is what it costs.
@@ -215,7 +261,10 @@ fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
                 })
             })
             .collect();
-        seats.into_iter().map(|seat| seat.join().expect("seating does not panic")).collect()
+        seats
+            .into_iter()
+            .map(|seat| seat.join().expect("seating does not panic"))
+            .collect()
     });
     for agent in &chart.agents {
         for sub in ["home", "tmp"] {
@@ -224,7 +273,10 @@ fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
         }
         fs::create_dir_all(dir.jobs(&agent.name)).map_err(io_error("make an agent's jobs"))?;
     }
-    seated.into_iter().collect::<Result<(), RepoError>>().map_err(FoundError::from)
+    seated
+        .into_iter()
+        .collect::<Result<(), RepoError>>()
+        .map_err(FoundError::from)
 }
 
 fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), FoundError> {
@@ -241,7 +293,11 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
         },
     )?;
     let pool = random::number().map_err(io_error("draw the seed pool"))?;
-    let opened = Kind::LabOpened { pool, gpus: plan.gpus.clone(), parallel: parallel(plan, chart) };
+    let opened = Kind::LabOpened {
+        pool,
+        gpus: plan.gpus.clone(),
+        parallel: parallel(plan, chart),
+    };
     log.append(&Actor::Lab, vec![opened])?;
     let seated = chart.agents.iter().map(|agent| Kind::AgentSeated {
         agent: agent.name.clone(),
@@ -266,18 +322,31 @@ fn parallel(plan: &Plan, chart: &Chart) -> u32 {
         return 1;
     }
     let each = chart.task.gpus.max(1) as usize;
-    let devices = if chart.task.gpus == 0 { cores } else { plan.gpus.len() / each };
+    let devices = if chart.task.gpus == 0 {
+        cores
+    } else {
+        plan.gpus.len() / each
+    };
     u32::try_from(devices.min(cores).max(1)).unwrap_or(1)
 }
 
 fn event_gpu(gpu: &gpu::Gpu) -> Gpu {
-    Gpu { index: gpu.index, uuid: gpu.uuid.clone(), simulated: gpu.simulated }
+    Gpu {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        simulated: gpu.simulated,
+    }
 }
 
 /// The devices there are; pretended ones under `--mock` or where the chart asks for them.
 fn inventory(ask: &Ask, chart: &Chart) -> Result<Vec<gpu::Gpu>, FoundError> {
-    let homes = chart.agents.iter().filter(|agent| agent.gpu != GpuHome::None);
-    let enough = u32::try_from(homes.count()).unwrap_or(u32::MAX).max(chart.task.gpus);
+    let homes = chart
+        .agents
+        .iter()
+        .filter(|agent| agent.gpu != GpuHome::None);
+    let enough = u32::try_from(homes.count())
+        .unwrap_or(u32::MAX)
+        .max(chart.task.gpus);
     let count = match &chart.compute.gpus {
         GpuRequest::Simulate(count) => Some(*count),
         _ if !ask.mock => None,
@@ -305,7 +374,10 @@ fn lines(ask: &Ask, chart: &Chart) -> Result<String, FoundError> {
         FoundError::Scenario(why.to_owned())
     })?;
     let text = fs::read_to_string(&path).map_err(|error| {
-        FoundError::Scenario(format!("scenario {} cannot be read: {error}", path.display()))
+        FoundError::Scenario(format!(
+            "scenario {} cannot be read: {error}",
+            path.display()
+        ))
     })?;
     decoded(&path, &text)?;
     Ok(text)
@@ -330,7 +402,10 @@ pub fn system_prompt(
     agent: &Agent,
     homes: &BTreeMap<String, Gpu>,
 ) -> Result<String, FoundError> {
-    let failed = |why: String| FoundError::Prompt { agent: agent.name.clone(), why };
+    let failed = |why: String| FoundError::Prompt {
+        agent: agent.name.clone(),
+        why,
+    };
     let role = chart.role_of(agent);
     let text = match &role.prompt {
         Some(path) => fs::read_to_string(path)
@@ -352,13 +427,20 @@ fn values(
 ) -> BTreeMap<&'static str, String> {
     let task = &chart.task;
     let list = |items: &[String], none: &str| {
-        if items.is_empty() { none.to_owned() } else { items.join(", ") }
+        if items.is_empty() {
+            none.to_owned()
+        } else {
+            items.join(", ")
+        }
     };
     let team: Vec<String> = chart
         .agents
         .iter()
         .map(|other| {
-            let to = other.reports_to.as_ref().map(|to| format!(", reports to {to}"));
+            let to = other
+                .reports_to
+                .as_ref()
+                .map(|to| format!(", reports to {to}"));
             format!("- {}: {}{}", other.name, other.role, to.unwrap_or_default())
         })
         .collect();
@@ -366,7 +448,9 @@ fn values(
     peers.push("human".to_owned());
     let tools = crate::tool::granted(&chart.role_of(agent).tools);
     let tools: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
-    let gpu = homes.get(&agent.name).map_or_else(|| "none".to_owned(), |gpu| gpu.index.to_string());
+    let gpu = homes
+        .get(&agent.name)
+        .map_or_else(|| "none".to_owned(), |gpu| gpu.index.to_string());
     let timeout = match task.timeout {
         crate::domain::chart::Timeout::Auto => "twice the baseline's time".to_owned(),
         crate::domain::chart::Timeout::Seconds(seconds) => format!("{seconds:.0} s"),
@@ -375,14 +459,23 @@ fn values(
         crate::domain::chart::Goal::Min => "minimise",
         crate::domain::chart::Goal::Max => "maximise",
     };
-    let margin = chart.protocol.margin.map_or_else(|| "none".to_owned(), |m| m.to_string());
+    let margin = chart
+        .protocol
+        .margin
+        .map_or_else(|| "none".to_owned(), |m| m.to_string());
     BTreeMap::from([
         ("agent.name", agent.name.clone()),
         ("agent.role", agent.role.clone()),
         ("agent.gpu", gpu),
         ("agent.model", agent.model.clone()),
         ("agent.branch", format!("agent/{}", agent.name)),
-        ("agent.reports_to", agent.reports_to.clone().unwrap_or_else(|| "the human".to_owned())),
+        (
+            "agent.reports_to",
+            agent
+                .reports_to
+                .clone()
+                .unwrap_or_else(|| "the human".to_owned()),
+        ),
         ("org.name", chart.name.clone()),
         ("mission", chart.mission.clone()),
         ("team", team.join("\n")),
@@ -390,12 +483,18 @@ fn values(
         ("task.run", task.run.clone()),
         ("task.metric", task.metric.name.clone()),
         ("task.goal", goal.to_owned()),
-        ("task.editable", list(&task.editable, "everything that is not protected")),
+        (
+            "task.editable",
+            list(&task.editable, "everything that is not protected"),
+        ),
         ("task.protect", list(&task.protect, "nothing")),
         ("task.seed", task.seed.clone()),
         ("task.timeout", timeout),
         ("protocol.match", chart.protocol.matched.as_str().to_owned()),
-        ("protocol.tolerance", format!("{}", chart.protocol.tolerance)),
+        (
+            "protocol.tolerance",
+            format!("{}", chart.protocol.tolerance),
+        ),
         ("protocol.alpha", format!("{}", chart.protocol.alpha)),
         ("protocol.margin", margin),
         ("tools", tools.join(", ")),

@@ -20,11 +20,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 100;
 
 /// Watches the supervisor and starts another when it is gone, until the run goes down.
-pub(super) async fn watch_supervisor(
-    dir: RunDir,
-    clean: BTreeMap<String, String>,
-    keys: KeyRing,
-) {
+pub(super) async fn watch_supervisor(dir: RunDir, clean: BTreeMap<String, String>, keys: KeyRing) {
     loop {
         let holder = lock::holder(&dir.lock("supervisor"));
         let watch = holder.and_then(|held| Watch::open(held.pid, Some(held.start)).ok());

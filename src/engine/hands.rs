@@ -14,8 +14,12 @@ use super::agent::{AgentError, Member, interrupted};
 impl Member {
     /// Runs every call that has no result yet.
     pub(super) async fn use_tools(&mut self) -> Result<(), AgentError> {
-        let open: Vec<OpenCall> =
-            self.mine().calls.into_iter().filter(|open| open.result.is_none()).collect();
+        let open: Vec<OpenCall> = self
+            .mine()
+            .calls
+            .into_iter()
+            .filter(|open| open.result.is_none())
+            .collect();
         for call in open {
             let stopped = self.use_one(&call).await?;
             if stopped {
@@ -28,8 +32,9 @@ impl Member {
     /// Runs one call; says whether somebody stopped it.
     async fn use_one(&mut self, open: &OpenCall) -> Result<bool, AgentError> {
         let blobs = self.log().blobs();
-        let arguments =
-            blobs.whole(&open.call.arguments).map_err(AgentError::io("read arguments"))?;
+        let arguments = blobs
+            .whole(&open.call.arguments)
+            .map_err(AgentError::io("read arguments"))?;
         let name = open.call.name.clone();
         let Some(at) = self.tools.iter().position(|tool| tool.name() == name) else {
             let text = self.texts.unknown_tool(&name, &self.tool_names());
@@ -39,7 +44,9 @@ impl Member {
         let value = match serde_json::from_str::<Value>(&arguments) {
             Ok(value @ Value::Object(_)) => value,
             Ok(_) => {
-                let text = self.texts.bad_arguments(&name, "they are not a JSON object");
+                let text = self
+                    .texts
+                    .bad_arguments(&name, "they are not a JSON object");
                 self.result(open, &Outcome { ok: false, text })?;
                 return Ok(false);
             }
@@ -93,7 +100,9 @@ impl Member {
 
     fn result(&self, open: &OpenCall, outcome: &Outcome) -> Result<(), AgentError> {
         let blobs = self.log().blobs();
-        let output = blobs.text(&outcome.text).map_err(AgentError::io("keep a tool's output"))?;
+        let output = blobs
+            .text(&outcome.text)
+            .map_err(AgentError::io("keep a tool's output"))?;
         self.append(vec![Kind::ToolResult {
             agent: self.name.clone(),
             call: open.call.id.clone(),
@@ -109,14 +118,25 @@ impl Member {
             // The process ends, and its successor knows by the intents what may be done.
             return Ok(());
         }
-        for call in self.mine().calls.iter().filter(|open| open.result.is_none()) {
-            let text = self.texts.unknown_outcome(&call.call.name, "stopped by a person");
+        for call in self
+            .mine()
+            .calls
+            .iter()
+            .filter(|open| open.result.is_none())
+        {
+            let text = self
+                .texts
+                .unknown_outcome(&call.call.name, "stopped by a person");
             self.result(call, &Outcome { ok: false, text })?;
         }
         self.end_turn(true)
     }
 
     fn tool_names(&self) -> String {
-        self.tools.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(", ")
+        self.tools
+            .iter()
+            .map(|tool| tool.name())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -67,7 +67,9 @@ impl KeyRing {
     ) -> Result<Self, NoKey> {
         let mut ring = BTreeMap::new();
         for agent in &chart.agents {
-            let Some(model) = model::resolve(chart, &agent.model) else { continue };
+            let Some(model) = model::resolve(chart, &agent.model) else {
+                continue;
+            };
             if ring.contains_key(&model.provider) {
                 continue;
             }
@@ -85,7 +87,11 @@ fn one(
     env: &dyn Fn(&str) -> Option<String>,
     clean: &BTreeMap<String, String>,
 ) -> Result<Option<String>, NoKey> {
-    let refused = |why: String, hint: String| NoKey { provider: provider.to_owned(), why, hint };
+    let refused = |why: String, hint: String| NoKey {
+        provider: provider.to_owned(),
+        why,
+        hint,
+    };
     let key = match source {
         KeySource::None => return Ok(None),
         KeySource::Env(name) => env(name).ok_or_else(|| {
@@ -118,7 +124,10 @@ fn one(
     };
     let key = key.trim().to_owned();
     if key.is_empty() {
-        return Err(refused("it is empty".to_owned(), "set it, or add --mock".to_owned()));
+        return Err(refused(
+            "it is empty".to_owned(),
+            "set it, or add --mock".to_owned(),
+        ));
     }
     Ok(Some(key))
 }

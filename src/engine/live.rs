@@ -14,7 +14,7 @@ const LIVE_LIMIT: usize = 1 << 20;
 
 /// The writing end.
 #[derive(Debug)]
-pub struct Live {
+pub(super) struct Live {
     file: Option<File>,
     written: usize,
 }
@@ -22,7 +22,7 @@ pub struct Live {
 impl Live {
     /// Begins the stream of request `request` anew.
     #[must_use]
-    pub fn begin(path: &Path, request: u64) -> Self {
+    pub(super) fn begin(path: &Path, request: u64) -> Self {
         let file = OpenOptions::new().create(true).append(true).open(path).ok();
         if let Some(file) = &file {
             file.set_len(0).ok();
@@ -33,7 +33,7 @@ impl Live {
     }
 
     /// Adds what streamed in.
-    pub fn push(&mut self, delta: &Delta) {
+    pub(super) fn push(&mut self, delta: &Delta) {
         let (key, text) = match delta {
             Delta::Text(text) => ("text", text),
             Delta::Thinking(text) => ("thinking", text),

@@ -67,7 +67,9 @@ impl Found {
 
 impl Order {
     fn home(&self) -> PathBuf {
-        self.dir.experiment(self.run.id).join(format!("a{}", self.attempt))
+        self.dir
+            .experiment(self.run.id)
+            .join(format!("a{}", self.attempt))
     }
 
     fn checkout(&self) -> PathBuf {
@@ -79,7 +81,10 @@ impl Order {
     }
 
     pub(super) fn job(&self) -> JobFiles {
-        JobFiles { lock: self.home().join("lock"), result: self.home().join("result.json") }
+        JobFiles {
+            lock: self.home().join("lock"),
+            result: self.home().join("result.json"),
+        }
     }
 
     fn log(&self) -> PathBuf {
@@ -103,7 +108,11 @@ impl Order {
             .map_err(|error| crashed("pin the commit", &error))?;
         // Half made by a supervisor that was killed: nothing ran in it yet.
         fs::remove_dir_all(self.home()).ok();
-        for dir in [self.out(), self.home().join("home"), self.home().join("tmp")] {
+        for dir in [
+            self.out(),
+            self.home().join("home"),
+            self.home().join("tmp"),
+        ] {
             fs::create_dir_all(&dir).map_err(|error| crashed("make a directory", &error))?;
         }
         repo::checkout(&self.dir.repo_git(), &self.run.commit, &self.checkout())
@@ -117,7 +126,9 @@ impl Order {
         .map_err(|error| crashed("restore protected files", &error))?;
         self.setup()?;
         let spec = self.spec(&self.chart.task.run, "run", self.timeout_s);
-        self.launcher().submit(&spec).map_err(|error| crashed("start the job", &error))
+        self.launcher()
+            .submit(&spec)
+            .map_err(|error| crashed("start the job", &error))
     }
 
     /// Runs `setup` in the checkout, with network, to its end.
@@ -130,8 +141,11 @@ impl Order {
             policy.network = true;
         }
         let job = JobFiles::of(&spec);
-        let failed = |why: String| Found::failed(RunStatus::Crashed, format!("setup failed: {why}"));
-        self.launcher().submit(&spec).map_err(|error| failed(error.to_string()))?;
+        let failed =
+            |why: String| Found::failed(RunStatus::Crashed, format!("setup failed: {why}"));
+        self.launcher()
+            .submit(&spec)
+            .map_err(|error| failed(error.to_string()))?;
         let result = loop {
             match poll(&job) {
                 Ok(Poll::Done(result)) => break result,
@@ -159,7 +173,11 @@ impl Order {
             cwd: self.checkout(),
             env: self.env(),
             stdin: None,
-            stdout: Sink::Log(if main { self.log() } else { self.home().join("setup.log") }),
+            stdout: Sink::Log(if main {
+                self.log()
+            } else {
+                self.home().join("setup.log")
+            }),
             stderr: Sink::Same,
             policy: Some(self.policy()),
             timeout_s: Some(timeout_s),
@@ -205,7 +223,9 @@ impl Order {
         set("CUDA_VISIBLE_DEVICES", indices.join(","));
         set("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned());
         for (name, value) in task.env.iter().chain(&self.run.env) {
-            let value = value.replace("$ORG_OUT", &out).replace("$ORG_OVERLAY", &overlay);
+            let value = value
+                .replace("$ORG_OUT", &out)
+                .replace("$ORG_OVERLAY", &overlay);
             set(name, value);
         }
         set(&task.seed, self.run.seed.to_string());
@@ -248,8 +268,7 @@ impl Order {
     fn judged(&self, result: &JobResult) -> Found {
         let task = &self.chart.task;
         let said = output(&self.log());
-        let judged =
-            metric::judge(result, &said, &task.metric, &task.measure, &task.must_print);
+        let judged = metric::judge(result, &said, &task.metric, &task.measure, &task.must_print);
         let status = match judged.end {
             RunEnd::Ok => RunStatus::Ok,
             RunEnd::Crashed => RunStatus::Crashed,
@@ -288,10 +307,16 @@ impl Order {
 
 /// Removes files of `dir` that no glob keeps.
 fn prune(root: &Path, dir: &Path, keep: &[String]) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
-        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .into_owned();
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => prune(root, &path, keep),
             Ok(_) if !glob::any(keep, &name) => {

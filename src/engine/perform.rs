@@ -35,7 +35,11 @@ const LOOKS: u32 = 1000;
 impl Supervisor {
     /// Starts an agent's process and watches it.
     pub(super) fn start_agent(&mut self, name: &str) {
-        let gpu = self.state().agents.get(name).and_then(|agent| agent.gpu.clone());
+        let gpu = self
+            .state()
+            .agents
+            .get(name)
+            .and_then(|agent| agent.gpu.clone());
         match spawn::agent(&self.dir, &self.clean, &self.keys, name, gpu.as_ref()) {
             Ok(mut child) => {
                 let pid = child.pid();
@@ -45,7 +49,11 @@ impl Supervisor {
                     if let Ok(watch) = Watch::open(pid, None) {
                         watch.ended().await.ok();
                     }
-                    let how = child.try_wait().ok().flatten().map(|status| status.to_string());
+                    let how = child
+                        .try_wait()
+                        .ok()
+                        .flatten()
+                        .map(|status| status.to_string());
                     report.send(Report::AgentGone { name, pid, how }).ok();
                 });
             }
@@ -53,33 +61,52 @@ impl Supervisor {
                 tracing::error!(%error, agent = name, "an agent could not be started");
                 let how = Some(format!("it could not be started: {error}"));
                 let name = name.to_owned();
-                self.report.send(Report::AgentGone { name, pid: 0, how }).ok();
+                self.report
+                    .send(Report::AgentGone { name, pid: 0, how })
+                    .ok();
             }
         }
     }
 
     /// Watches an agent that an earlier supervisor started.
     pub(super) fn adopt_agent(&mut self, name: &str) {
-        let Some(holder) = lock::holder(&self.dir.agent_lock(name)) else { return };
-        let Ok(watch) = Watch::open(holder.pid, Some(holder.start)) else { return };
+        let Some(holder) = lock::holder(&self.dir.agent_lock(name)) else {
+            return;
+        };
+        let Ok(watch) = Watch::open(holder.pid, Some(holder.start)) else {
+            return;
+        };
         self.alive.insert(name.to_owned(), holder.pid);
         let (name, report) = (name.to_owned(), self.report.clone());
         tokio::spawn(async move {
             watch.ended().await.ok();
-            report.send(Report::AgentGone { name, pid: holder.pid, how: None }).ok();
+            report
+                .send(Report::AgentGone {
+                    name,
+                    pid: holder.pid,
+                    how: None,
+                })
+                .ok();
         });
     }
 
     /// Asks an agent's process to end, and ends it if it does not.
     pub(super) fn stop_agent(&mut self, name: &str) {
-        let Some(pid) = self.alive.get(name).copied() else { return };
+        let Some(pid) = self.alive.get(name).copied() else {
+            return;
+        };
         if !self.stopping.insert(name.to_owned()) {
             return;
         }
         tokio::spawn(async move {
-            let Ok(watch) = Watch::open(pid, None) else { return };
+            let Ok(watch) = Watch::open(pid, None) else {
+                return;
+            };
             watch.signal(Signal::TERM);
-            if tokio::time::timeout(AGENT_GRACE, watch.ended()).await.is_err() {
+            if tokio::time::timeout(AGENT_GRACE, watch.ended())
+                .await
+                .is_err()
+            {
                 watch.signal(Signal::KILL);
             }
         });
@@ -91,7 +118,8 @@ impl Supervisor {
             Some(port) => port,
             None => {
                 let port = free_port().map_err(SuperviseError::io("find a port for the mock"))?;
-                self.log.append(&Actor::Supervisor, vec![Kind::MockBound { port }])?;
+                self.log
+                    .append(&Actor::Supervisor, vec![Kind::MockBound { port }])?;
                 port
             }
         };
@@ -107,7 +135,8 @@ impl Supervisor {
         tokio::spawn(async move {
             let _child = child;
             for _ in 0..LOOKS {
-                let watch = lock::holder(&path).and_then(|h| Watch::open(h.pid, Some(h.start)).ok());
+                let watch =
+                    lock::holder(&path).and_then(|h| Watch::open(h.pid, Some(h.start)).ok());
                 if let Some(watch) = watch {
                     report.send(Report::MockUp).ok();
                     watch.ended().await.ok();
@@ -124,7 +153,10 @@ impl Supervisor {
     pub(super) fn launch(&mut self, grant: &Grant) -> Result<(), LogError> {
         let id = grant.experiment;
         let decide = |state: &State| {
-            let run = state.experiments.get(&id).filter(|run| run.status == RunStatus::Queued);
+            let run = state
+                .experiments
+                .get(&id)
+                .filter(|run| run.status == RunStatus::Queued);
             let attempt = run.ok_or(())?.attempt + 1;
             let gpus = grant.gpus.clone();
             Ok((vec![Kind::ExperimentStarted { id, attempt, gpus }], attempt))
@@ -138,8 +170,12 @@ impl Supervisor {
 
     /// Sees a run to its end; `launch` starts its job first.
     pub(super) fn follow(&mut self, id: u64, attempt: u32, gpus: Vec<Gpu>, launch: bool) {
-        let Some(run) = self.state().experiments.get(&id).cloned() else { return };
-        let claim = run.hypothesis.and_then(|id| self.state().hypotheses.get(&id));
+        let Some(run) = self.state().experiments.get(&id).cloned() else {
+            return;
+        };
+        let claim = run
+            .hypothesis
+            .and_then(|id| self.state().hypotheses.get(&id));
         let base = claim.map_or_else(|| self.state().start.clone(), |claim| claim.base.clone());
         let order = Arc::new(Order {
             dir: self.dir.clone(),
@@ -169,9 +205,18 @@ impl Supervisor {
     }
 
     /// Writes a run's end down, and tells the agent that asked for it.
-    pub(super) fn finish(&mut self, id: u64, attempt: u32, found: Found) -> Result<(), SuperviseError> {
+    pub(super) fn finish(
+        &mut self,
+        id: u64,
+        attempt: u32,
+        found: Found,
+    ) -> Result<(), SuperviseError> {
         self.orders.remove(&id);
-        let tail = self.log.blobs().text(&found.tail).map_err(SuperviseError::io("keep output"))?;
+        let tail = self
+            .log
+            .blobs()
+            .text(&found.tail)
+            .map_err(SuperviseError::io("keep output"))?;
         let finished = Kind::ExperimentFinished {
             id,
             attempt,
@@ -197,7 +242,11 @@ impl Supervisor {
 
     /// A letter from the lab.
     fn letter(&self, to: &str, subject: String, body: &str) -> Result<Kind, SuperviseError> {
-        let body = self.log.blobs().text(body).map_err(SuperviseError::io("keep a letter"))?;
+        let body = self
+            .log
+            .blobs()
+            .text(body)
+            .map_err(SuperviseError::io("keep a letter"))?;
         Ok(Kind::MailSent {
             id: 0,
             from: Actor::Lab.name().to_owned(),
@@ -227,7 +276,9 @@ impl Supervisor {
             };
             Ok((vec![queued], ()))
         };
-        self.log.transact(&Actor::Lab, queue)?.expect("an infallible decision");
+        self.log
+            .transact(&Actor::Lab, queue)?
+            .expect("an infallible decision");
         Ok(())
     }
 
@@ -236,14 +287,20 @@ impl Supervisor {
         match step {
             Step::Queue(wanted) => self.queue(wanted)?,
             Step::Plan(id, test, seeds) => {
-                let planned = Kind::HypothesisPlanned { id: *id, test: *test, seeds: *seeds };
+                let planned = Kind::HypothesisPlanned {
+                    id: *id,
+                    test: *test,
+                    seeds: *seeds,
+                };
                 self.log.append(&Actor::Lab, vec![planned])?;
             }
             Step::Move(id, status, reason, verdict) => {
                 let verdict = verdict.as_deref().cloned();
                 self.move_claim(*id, *status, reason, verdict, None)?;
             }
-            Step::Promote(id) | Step::Rebase(id) => self.merge(*id, matches!(step, Step::Promote(_))),
+            Step::Promote(id) | Step::Rebase(id) => {
+                self.merge(*id, matches!(step, Step::Promote(_)))
+            }
         }
         Ok(())
     }
@@ -279,7 +336,9 @@ impl Supervisor {
         if !self.merging.insert(id) {
             return;
         }
-        let Some(claim) = self.state().hypotheses.get(&id).cloned() else { return };
+        let Some(claim) = self.state().hypotheses.get(&id).cloned() else {
+            return;
+        };
         let (repo_git, champion) = (self.dir.repo_git(), self.state().champion.clone());
         let at = claim.at.as_second();
         let commit = claim.commit.clone().unwrap_or_default();
@@ -292,7 +351,14 @@ impl Supervisor {
                 repo::combine(&repo_git, &champion, &commit, &message, at)
             };
             let merged = merged.map_err(|error| error.to_string());
-            report.send(Report::Merged { id, promote, champion, merged }).ok();
+            report
+                .send(Report::Merged {
+                    id,
+                    promote,
+                    champion,
+                    merged,
+                })
+                .ok();
         });
     }
 
@@ -308,7 +374,10 @@ impl Supervisor {
         match merged {
             Ok(Merge::Merged { commit }) if promote => {
                 let reason = format!("merged into the programme as {}", short(&commit));
-                let advanced = Kind::ProgrammeAdvanced { hypothesis: id, commit };
+                let advanced = Kind::ProgrammeAdvanced {
+                    hypothesis: id,
+                    commit,
+                };
                 self.move_claim(id, Status::Promoted, &reason, None, Some(advanced))
             }
             Ok(Merge::Merged { commit }) => {
@@ -317,7 +386,11 @@ impl Supervisor {
                 if let Err(error) = pinned {
                     tracing::warn!(%error, "a rebased claim was not pinned");
                 }
-                let rebased = Kind::HypothesisRebased { id, commit, base: champion };
+                let rebased = Kind::HypothesisRebased {
+                    id,
+                    commit,
+                    base: champion,
+                };
                 Ok(self.log.append(&Actor::Lab, vec![rebased])?)
             }
             Ok(Merge::Conflict { paths }) => {
@@ -337,13 +410,16 @@ impl Supervisor {
 
     /// Writes the re-measured gain down.
     pub(super) fn headline(&mut self) -> Result<(), LogError> {
-        let Some(verdict) = protocol::headline(&self.chart, self.state()) else { return Ok(()) };
+        let Some(verdict) = protocol::headline(&self.chart, self.state()) else {
+            return Ok(());
+        };
         let headline = Headline {
             from: self.state().start.clone(),
             to: self.state().champion.clone(),
             verdict,
         };
-        self.log.append(&Actor::Lab, vec![Kind::HeadlineMeasured { headline }])
+        self.log
+            .append(&Actor::Lab, vec![Kind::HeadlineMeasured { headline }])
     }
 
     /// Delivers messages into mailboxes; one that is there already stays as it is.
@@ -394,7 +470,9 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
 
 /// A loopback port that was free a moment ago.
 fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
+        .local_addr()?
+        .port())
 }
 
 fn short(commit: &str) -> &str {

@@ -10,8 +10,6 @@ use crate::domain::chart::{Chart, GpuHome};
 use crate::domain::event::Kind;
 use crate::domain::state::State;
 
-
-
 use crate::office::{Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_for};
 use crate::os::exec;
 use crate::run::paths::RunDir;
@@ -48,14 +46,23 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
             dir.path().display().to_string(),
             name.to_owned(),
         ],
-        env: clean.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        env: clean
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
         title,
     };
-    let with_gpu: Vec<_> =
-        chart.agents.iter().filter(|agent| agent.gpu != GpuHome::None).collect();
+    let with_gpu: Vec<_> = chart
+        .agents
+        .iter()
+        .filter(|agent| agent.gpu != GpuHome::None)
+        .collect();
     let everybody = with_gpu.is_empty();
     let title = |agent: &crate::domain::chart::Agent| {
-        let gpu = state.agents.get(&agent.name).and_then(|agent| agent.gpu.as_ref());
+        let gpu = state
+            .agents
+            .get(&agent.name)
+            .and_then(|agent| agent.gpu.as_ref());
         let gpu = gpu.map_or_else(|| "no gpu".to_owned(), |gpu| format!("gpu {}", gpu.index));
         format!("{} · {} · {gpu}", agent.role, agent.model)
     };
@@ -63,16 +70,25 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
         .agents
         .iter()
         .partition(|agent| everybody || agent.gpu != GpuHome::None);
-    let mut hq: Vec<Seat> = hq.iter().map(|agent| seat(&agent.name, title(agent))).collect();
+    let mut hq: Vec<Seat> = hq
+        .iter()
+        .map(|agent| seat(&agent.name, title(agent)))
+        .collect();
     hq.push(seat(FEED, "what happens".to_owned()));
     hq.push(seat(STANDING, "claims".to_owned()));
-    let tint = |(word, colour): (&str, &str)| Tint { word: word.to_owned(), colour: colour.to_owned() };
+    let tint = |(word, colour): (&str, &str)| Tint {
+        word: word.to_owned(),
+        colour: colour.to_owned(),
+    };
     Plan {
         session: chart.name.replace(['.', ':'], "-"),
         mock: state.mock,
         grid: chart.office.grid,
         size: DETACHED,
-        pages: grid.iter().map(|agent| seat(&agent.name, title(agent))).collect(),
+        pages: grid
+            .iter()
+            .map(|agent| seat(&agent.name, title(agent)))
+            .collect(),
         hq,
         history: HISTORY,
         tints: TINTS.into_iter().map(tint).collect(),
@@ -86,7 +102,10 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
 pub fn office(dir: &RunDir, clean: &BTreeMap<String, String>) -> Result<Office, OfficeError> {
     let runtime = clean.get("XDG_RUNTIME_DIR").map(PathBuf::from);
     let socket = socket_for(&dir.tmux_socket(), runtime.as_deref())?;
-    let env = clean.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let env = clean
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     Ok(Office::Tmux(TmuxOffice::at(&socket, env)?))
 }
 

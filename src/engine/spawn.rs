@@ -68,9 +68,14 @@ pub fn agent(
     gpu: Option<&Gpu>,
 ) -> io::Result<Detached> {
     let path = dir.path().display().to_string();
-    own(dir, &agent_env(clean, dir, name, gpu), &["agent", &path, name], &format!("agent-{name}"))
-        .stdin(Input::Bytes(keys.to_json().into_bytes()))
-        .spawn_detached()
+    own(
+        dir,
+        &agent_env(clean, dir, name, gpu),
+        &["agent", &path, name],
+        &format!("agent-{name}"),
+    )
+    .stdin(Input::Bytes(keys.to_json().into_bytes()))
+    .spawn_detached()
 }
 
 /// Starts the mock server on its port.
@@ -103,7 +108,11 @@ pub fn toolchains(clean: &BTreeMap<String, String>) -> Vec<PathBuf> {
         .flat_map(|home| MANAGERS.iter().map(move |name| home.join(name)))
         .collect();
     let path = clean.get("PATH").map(String::as_str).unwrap_or_default();
-    for dir in path.split(':').filter(|dir| dir.starts_with('/')).map(PathBuf::from) {
+    for dir in path
+        .split(':')
+        .filter(|dir| dir.starts_with('/'))
+        .map(PathBuf::from)
+    {
         // `…/bin` belongs to a prefix with `lib` beside it; the root and a home are no prefixes.
         match dir.parent() {
             Some(prefix) if prefix.parent().is_some() && Some(prefix) != home.as_deref() => {

@@ -27,8 +27,8 @@ use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
 use super::measure::{Found, Order};
-use super::words::Words;
 use super::seats;
+use super::words::Words;
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
@@ -65,11 +65,24 @@ impl SuperviseError {
 /// What tasks and threads report back.
 #[derive(Debug)]
 pub(super) enum Report {
-    AgentGone { name: String, pid: u32, how: Option<String> },
+    AgentGone {
+        name: String,
+        pid: u32,
+        how: Option<String>,
+    },
     MockUp,
     MockGone,
-    RunDone { id: u64, attempt: u32, found: Found },
-    Merged { id: u64, promote: bool, champion: String, merged: Result<Merge, String> },
+    RunDone {
+        id: u64,
+        attempt: u32,
+        found: Found,
+    },
+    Merged {
+        id: u64,
+        promote: bool,
+        champion: String,
+        merged: Result<Merge, String>,
+    },
 }
 
 /// The supervisor's hands and what it has in them. Everything else is in the log.
@@ -148,17 +161,27 @@ impl Supervisor {
 
     fn mailboxes(&self) -> Vec<Maildir> {
         let agents = self.chart.agents.iter().map(|agent| agent.name.as_str());
-        agents.chain(["human"]).map(|name| Maildir::at(self.dir.mailbox(name))).collect()
+        agents
+            .chain(["human"])
+            .map(|name| Maildir::at(self.dir.mailbox(name)))
+            .collect()
     }
 
     /// Adopts what lives and finishes what was begun.
     fn take_over(&mut self) -> Result<(), SuperviseError> {
         let pid = std::process::id();
-        let started = Kind::SupervisorStarted { pid, sandbox: sandbox::probe() };
+        let started = Kind::SupervisorStarted {
+            pid,
+            sandbox: sandbox::probe(),
+        };
         self.log.append(&Actor::Supervisor, vec![started])?;
         for agent in self.chart.agents.clone() {
             self.adopt_agent(&agent.name);
-            let seen = self.state().agents.get(&agent.name).and_then(|state| state.pid);
+            let seen = self
+                .state()
+                .agents
+                .get(&agent.name)
+                .and_then(|state| state.pid);
             if seen.is_some() && self.alive.get(&agent.name) != seen.as_ref() {
                 let died = Kind::AgentDied {
                     agent: agent.name.clone(),
@@ -198,19 +221,26 @@ impl Supervisor {
                 let body = self.log.blobs().text(&dropped.text);
                 let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
                 let call = format!("drop:{}:{}", agent.name, dropped.name);
-                let known = self.state().mails.values().any(|m| m.call.as_ref() == Some(&call));
+                let known = self
+                    .state()
+                    .mails
+                    .values()
+                    .any(|m| m.call.as_ref() == Some(&call));
                 if !known {
                     let subject = dropped.name.chars().take(80).collect();
-                    self.log.append(&Actor::Human, vec![Kind::MailSent {
-                        id: 0,
-                        from: Actor::Human.name().to_owned(),
-                        to: vec![agent.name.clone()],
-                        subject,
-                        body,
-                        now: false,
-                        assignment: false,
-                        call: Some(call),
-                    }])?;
+                    self.log.append(
+                        &Actor::Human,
+                        vec![Kind::MailSent {
+                            id: 0,
+                            from: Actor::Human.name().to_owned(),
+                            to: vec![agent.name.clone()],
+                            subject,
+                            body,
+                            now: false,
+                            assignment: false,
+                            call: Some(call),
+                        }],
+                    )?;
                 }
                 mailbox.swallow(&dropped.name);
             }
@@ -283,14 +313,22 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
-            Report::Merged { id, promote, champion, merged } => {
-                self.merged(id, promote, champion, merged)
-            }
+            Report::Merged {
+                id,
+                promote,
+                champion,
+                merged,
+            } => self.merged(id, promote, champion, merged),
         }
     }
 
     /// An agent's process is gone: on its own word, or it died.
-    fn agent_gone(&mut self, name: &str, pid: u32, how: Option<String>) -> Result<(), SuperviseError> {
+    fn agent_gone(
+        &mut self,
+        name: &str,
+        pid: u32,
+        how: Option<String>,
+    ) -> Result<(), SuperviseError> {
         self.alive.remove(name);
         self.stopping.remove(name);
         self.end_jobs(name);
@@ -302,13 +340,18 @@ impl Supervisor {
         }
         let how = how.unwrap_or_else(|| "how is not known".to_owned());
         tracing::warn!(agent = name, pid, how, "an agent died");
-        let died = Kind::AgentDied { agent: name.to_owned(), how };
+        let died = Kind::AgentDied {
+            agent: name.to_owned(),
+            how,
+        };
         Ok(self.log.append(&Actor::Supervisor, vec![died])?)
     }
 
     /// Ends the jobs that an agent left behind.
     fn end_jobs(&self, name: &str) {
-        let Ok(entries) = std::fs::read_dir(self.dir.jobs(name)) else { return };
+        let Ok(entries) = std::fs::read_dir(self.dir.jobs(name)) else {
+            return;
+        };
         for entry in entries.flatten() {
             let dir = entry.path();
             let job = crate::lab::local::JobFiles {
@@ -328,7 +371,10 @@ impl Supervisor {
             && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
         {
             watch.signal(rustix::process::Signal::TERM);
-            if tokio::time::timeout(Duration::from_secs(5), watch.ended()).await.is_err() {
+            if tokio::time::timeout(Duration::from_secs(5), watch.ended())
+                .await
+                .is_err()
+            {
                 watch.signal(rustix::process::Signal::KILL);
             }
         }
@@ -338,7 +384,9 @@ impl Supervisor {
         {
             tracing::warn!(%error, "the office did not close");
         }
-        Ok(self.log.append(&Actor::Supervisor, vec![Kind::RunStopped {}])?)
+        Ok(self
+            .log
+            .append(&Actor::Supervisor, vec![Kind::RunStopped {}])?)
     }
 }
 

@@ -26,7 +26,9 @@ impl Words {
     pub(super) fn of(dir: &RunDir) -> Result<Self, String> {
         let text = std::fs::read_to_string(dir.prompts().join("messages.toml"))
             .map_err(|error| format!("messages.toml: {error}"))?;
-        Ok(Self(Arc::new(Texts::parse(&text).map_err(|error| error.to_string())?)))
+        Ok(Self(Arc::new(
+            Texts::parse(&text).map_err(|error| error.to_string())?,
+        )))
     }
 
     pub(super) fn shared(&self) -> Arc<Texts> {
@@ -53,7 +55,9 @@ impl Words {
     }
 
     pub(super) fn nudge(&self, chart: &Chart, state: &State, name: &str) -> String {
-        self.0.get(Key::Continue).render(&[("brief", &self.brief(chart, state, name))])
+        self.0
+            .get(Key::Continue)
+            .render(&[("brief", &self.brief(chart, state, name))])
     }
 
     /// A message as its reader sees it: the human's is the only voice without an envelope of mail.
@@ -62,7 +66,10 @@ impl Words {
         let at = mail.at.to_string();
         match (mail.from.as_str(), mail.now) {
             ("human", true) => self.0.get(Key::Interrupted).render(&[("text", &body)]),
-            ("human", false) => self.0.get(Key::Human).render(&[("at", &at), ("text", &body)]),
+            ("human", false) => self
+                .0
+                .get(Key::Human)
+                .render(&[("at", &at), ("text", &body)]),
             (from, _) => self.0.get(Key::Mail).render(&[
                 ("id", &format!("m{}", mail.id)),
                 ("from", from),
@@ -79,15 +86,21 @@ impl Words {
     }
 
     pub(super) fn unknown_tool(&self, tool: &str, tools: &str) -> String {
-        self.0.get(Key::UnknownTool).render(&[("tool", tool), ("tools", tools)])
+        self.0
+            .get(Key::UnknownTool)
+            .render(&[("tool", tool), ("tools", tools)])
     }
 
     pub(super) fn bad_arguments(&self, tool: &str, problem: &str) -> String {
-        self.0.get(Key::BadArguments).render(&[("tool", tool), ("problem", problem)])
+        self.0
+            .get(Key::BadArguments)
+            .render(&[("tool", tool), ("problem", problem)])
     }
 
     pub(super) fn unknown_outcome(&self, tool: &str, partial: &str) -> String {
-        self.0.get(Key::UnknownOutcome).render(&[("tool", tool), ("partial", partial)])
+        self.0
+            .get(Key::UnknownOutcome)
+            .render(&[("tool", tool), ("partial", partial)])
     }
 
     /// The lab's letter on a run without a claim.
@@ -123,9 +136,9 @@ impl Words {
             })
         };
         let of = |value: Option<f64>| value.map_or_else(none, number);
-        let ci = verdict.and_then(|verdict| verdict.ci).map_or_else(none, |[lo, hi]| {
-            format!("[{}, {}]", number(lo), number(hi))
-        });
+        let ci = verdict
+            .and_then(|verdict| verdict.ci)
+            .map_or_else(none, |[lo, hi]| format!("[{}, {}]", number(lo), number(hi)));
         self.0.get(Key::Verdict).render(&[
             ("id", &format!("h{}", claim.id)),
             ("title", &neutral(&claim.title)),
@@ -133,7 +146,12 @@ impl Words {
             ("reason", why),
             ("effect", &of(verdict.and_then(|verdict| verdict.effect))),
             ("ci", &ci),
-            ("p", &verdict.and_then(|v| v.p).map_or_else(none, |p| format!("{p:.2e}"))),
+            (
+                "p",
+                &verdict
+                    .and_then(|v| v.p)
+                    .map_or_else(none, |p| format!("{p:.2e}")),
+            ),
             ("baseline", &arm(&|verdict| verdict.baseline)),
             ("candidate", &arm(&|verdict| verdict.candidate)),
             ("ratios", &verdict.map_or_else(none, ratios)),
@@ -143,9 +161,9 @@ impl Words {
 
 fn ratios(verdict: &Verdict) -> String {
     let names = ["wall", "gpu", "peak_mem", "flops", "params", "tokens"];
-    let known = names.iter().filter_map(|name| {
-        Some(format!("{name} {:.2}", verdict.ratios.get(name)?))
-    });
+    let known = names
+        .iter()
+        .filter_map(|name| Some(format!("{name} {:.2}", verdict.ratios.get(name)?)));
     known.collect::<Vec<_>>().join(", ")
 }
 

@@ -94,7 +94,7 @@ pub async fn feed(dir: RunDir) -> Result<(), LogError> {
         loop {
             log.catch_up()?;
             for event in log.drain() {
-                for note in note(&event) {
+                if let Some(note) = note(&event) {
                     notes.send(note).ok();
                 }
             }
@@ -151,7 +151,13 @@ fn say(dir: &RunDir, name: &str, line: &str) -> Option<String> {
     let sent = (|| -> Result<(), String> {
         let mut log = Log::open(dir).map_err(|error| error.to_string())?;
         let body = log.blobs().text(text).map_err(|error| error.to_string())?;
-        let subject: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
+        let subject: String = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(60)
+            .collect();
         let mail = Kind::MailSent {
             id: 0,
             from: Actor::Human.name().to_owned(),
@@ -162,7 +168,8 @@ fn say(dir: &RunDir, name: &str, line: &str) -> Option<String> {
             assignment: false,
             call: None,
         };
-        log.append(&Actor::Human, vec![mail]).map_err(|error| error.to_string())?;
+        log.append(&Actor::Human, vec![mail])
+            .map_err(|error| error.to_string())?;
         let last = log.state().mails.values().next_back().cloned();
         if let Some(mail) = last {
             // The log has it; the mailbox is a view that the supervisor fills as well.
@@ -247,7 +254,9 @@ impl Follower {
         let standing = standing::agent(state, &self.name, Some(alive));
         let agent = state.agents.get(&self.name).cloned().unwrap_or_default();
         let chart = self.chart.agent(&self.name);
-        let since = agent.since.map_or(0.0, |at| clock::now().duration_since(at).as_secs_f64());
+        let since = agent
+            .since
+            .map_or(0.0, |at| clock::now().duration_since(at).as_secs_f64());
         let usage = agent.usage;
         Status {
             name: self.name.clone(),
@@ -273,22 +282,36 @@ impl Follower {
     fn shows(&mut self, event: &Event) -> Vec<Show> {
         match &event.body {
             Kind::TurnStarted { mails, .. } => self.mails(mails),
-            Kind::ReplyReceived { request, text, thinking, .. } => {
+            Kind::ReplyReceived {
+                request,
+                text,
+                thinking,
+                ..
+            } => {
                 let blobs = self.log.blobs();
                 let whole = |text| blobs.whole(text).unwrap_or_default();
                 self.live.rest(*request, &whole(thinking), &whole(text))
             }
-            Kind::RequestFailed { error, retry_at, .. } => {
+            Kind::RequestFailed {
+                error, retry_at, ..
+            } => {
                 let when = retry_at.map_or_else(String::new, |at| {
                     let wait = at.duration_since(event.at).as_secs_f64();
                     format!(", waiting {wait:.0} s")
                 });
-                vec![Show::Notice { text: format!("{error}{when}") }]
+                vec![Show::Notice {
+                    text: format!("{error}{when}"),
+                }]
             }
             Kind::ToolIntent { tool, brief, .. } => {
-                vec![Show::Call { tool: tool.clone(), brief: brief.clone() }]
+                vec![Show::Call {
+                    tool: tool.clone(),
+                    brief: brief.clone(),
+                }]
             }
-            Kind::ToolResult { tool, ok, output, .. } => {
+            Kind::ToolResult {
+                tool, ok, output, ..
+            } => {
                 let head = output.head();
                 let brief = head.lines().next().unwrap_or_default();
                 let rest: Vec<&str> = head.lines().skip(1).take(DETAIL_LINES).collect();
@@ -302,25 +325,43 @@ impl Follower {
             Kind::TurnEnded { interrupted, .. } => {
                 let mut shows = vec![Show::TurnEnd];
                 if *interrupted {
-                    shows.push(Show::Notice { text: "stopped by a person".to_owned() });
+                    shows.push(Show::Notice {
+                        text: "stopped by a person".to_owned(),
+                    });
                 }
                 shows
             }
             Kind::AgentHeld { reason, .. } => {
-                vec![Show::State { word: "held".to_owned(), reason: reason.clone() }]
+                vec![Show::State {
+                    word: "held".to_owned(),
+                    reason: reason.clone(),
+                }]
             }
             Kind::AgentDied { how, .. } => {
-                vec![Show::Notice { text: format!("its process died: {how}") }]
+                vec![Show::Notice {
+                    text: format!("its process died: {how}"),
+                }]
             }
             Kind::AgentEnded { reason, .. } => {
-                vec![Show::State { word: "stopped".to_owned(), reason: reason.clone() }]
+                vec![Show::State {
+                    word: "stopped".to_owned(),
+                    reason: reason.clone(),
+                }]
             }
             Kind::MailSent { from, id, .. } if from == "human" => {
-                vec![Show::Notice { text: format!("m{id} sent; it is taken in at the next turn") }]
+                vec![Show::Notice {
+                    text: format!("m{id} sent; it is taken in at the next turn"),
+                }]
             }
-            Kind::HypothesisRegistered { id, title, commit, .. } => {
+            Kind::HypothesisRegistered {
+                id, title, commit, ..
+            } => {
                 let short = commit.get(..12).unwrap_or(commit);
-                vec![result(format!("h{id}"), "registered", format!("{title} at {short}"))]
+                vec![result(
+                    format!("h{id}"),
+                    "registered",
+                    format!("{title} at {short}"),
+                )]
             }
             Kind::HypothesisRejected { id, reason, .. } => {
                 vec![result(format!("h{id}"), "rejected", reason.clone())]
@@ -337,11 +378,13 @@ impl Follower {
                 let body = blobs.whole(&mail.body).unwrap_or_default();
                 match mail.from.as_str() {
                     "human" => Show::Human { text: body },
-                    "lab" => verdict_line(state, &mail.subject, &self.chart).unwrap_or(Show::Mail {
-                        from: mail.from.clone(),
-                        subject: mail.subject.clone(),
-                        body,
-                    }),
+                    "lab" => {
+                        verdict_line(state, &mail.subject, &self.chart).unwrap_or(Show::Mail {
+                            from: mail.from.clone(),
+                            subject: mail.subject.clone(),
+                            body,
+                        })
+                    }
                     _ => Show::Mail {
                         from: mail.from.clone(),
                         subject: mail.subject.clone(),
@@ -354,7 +397,11 @@ impl Follower {
 }
 
 fn result(id: String, status: &str, text: String) -> Show {
-    Show::Result { id, status: status.to_owned(), text }
+    Show::Result {
+        id,
+        status: status.to_owned(),
+        text,
+    }
 }
 
 /// A letter of the lab as a line with the numbers it is about.
@@ -394,7 +441,13 @@ struct LiveTail {
 
 impl LiveTail {
     fn at(path: PathBuf) -> Self {
-        Self { path, offset: 0, request: 0, said: String::new(), thought: String::new() }
+        Self {
+            path,
+            offset: 0,
+            request: 0,
+            said: String::new(),
+            thought: String::new(),
+        }
     }
 
     /// What streamed in since last time. A stream that was begun anew is shorter than what was read.
@@ -402,7 +455,9 @@ impl LiveTail {
         let text = self.read().unwrap_or_default();
         let mut shows = Vec::new();
         for line in text.lines() {
-            let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else {
+                continue;
+            };
             let piece = |key: &str| value.get(key).and_then(|v| v.as_str()).map(str::to_owned);
             if let Some(request) = value.get("request").and_then(serde_json::Value::as_u64) {
                 self.request = request;
@@ -428,7 +483,10 @@ impl LiveTail {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         // An unfinished line is read again when it is whole.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         self.offset += whole as u64;
         Ok(String::from_utf8_lossy(&bytes[..whole]).into_owned())
     }
@@ -459,7 +517,13 @@ impl LiveTail {
 
 /// The claims as the board shows them.
 fn claims(chart: &Chart, state: &State) -> Standing {
-    let count = |status| state.experiments.values().filter(|run| run.status == status).count();
+    let count = |status| {
+        state
+            .experiments
+            .values()
+            .filter(|run| run.status == status)
+            .count()
+    };
     let values: Vec<f64> = state
         .experiments
         .values()
@@ -475,10 +539,17 @@ fn claims(chart: &Chart, state: &State) -> Standing {
         base.n,
         count(RunStatus::Queued),
         count(RunStatus::Running),
-        state.experiments.values().filter(|run| run.finished_at.is_some()).count(),
+        state
+            .experiments
+            .values()
+            .filter(|run| run.finished_at.is_some())
+            .count(),
     );
     let claims = state.hypotheses.values().map(|claim| {
-        let ci = claim.verdict.as_ref().and_then(|verdict| Some((verdict.effect?, verdict.ci?)));
+        let ci = claim
+            .verdict
+            .as_ref()
+            .and_then(|verdict| Some((verdict.effect?, verdict.ci?)));
         let effect = match ci {
             Some((effect, [lo, hi])) => format!("{effect:+.4} [{lo:+.4}, {hi:+.4}]"),
             None => claim.reason.clone(),
@@ -497,42 +568,88 @@ fn claims(chart: &Chart, state: &State) -> Standing {
             tone,
         }
     });
-    Standing { heading, claims: claims.collect() }
+    Standing {
+        heading,
+        claims: claims.collect(),
+    }
 }
 
 /// What an event is in the feed: what happened between people, agents and the lab, not every call.
 fn note(event: &Event) -> Option<Note> {
     let (who, text, tone) = match &event.body {
-        Kind::MailSent { from, to, subject, .. } => {
-            let to = if to.len() > 2 { format!("{} people", to.len()) } else { to.join(", ") };
+        Kind::MailSent {
+            from, to, subject, ..
+        } => {
+            let to = if to.len() > 2 {
+                format!("{} people", to.len())
+            } else {
+                to.join(", ")
+            };
             (from.clone(), format!("→ {to}: {subject}"), Tone::Mail)
         }
-        Kind::HypothesisRegistered { id, agent, title, .. } => {
-            (agent.clone(), format!("registered h{id}: {title}"), Tone::Strong)
-        }
-        Kind::HypothesisRejected { id, agent, reason, .. } => {
-            (agent.clone(), format!("h{id} rejected: {reason}"), Tone::Warn)
-        }
-        Kind::HypothesisMoved { id, status, reason, .. } => {
-            let tone = if status.is_exit() { Tone::Warn } else { Tone::Good };
-            ("lab".to_owned(), format!("h{id} {}: {reason}", status.word()), tone)
+        Kind::HypothesisRegistered {
+            id, agent, title, ..
+        } => (
+            agent.clone(),
+            format!("registered h{id}: {title}"),
+            Tone::Strong,
+        ),
+        Kind::HypothesisRejected {
+            id, agent, reason, ..
+        } => (
+            agent.clone(),
+            format!("h{id} rejected: {reason}"),
+            Tone::Warn,
+        ),
+        Kind::HypothesisMoved {
+            id, status, reason, ..
+        } => {
+            let tone = if status.is_exit() {
+                Tone::Warn
+            } else {
+                Tone::Good
+            };
+            (
+                "lab".to_owned(),
+                format!("h{id} {}: {reason}", status.word()),
+                tone,
+            )
         }
         Kind::ExperimentStarted { id, gpus, .. } => {
             let on: Vec<String> = gpus.iter().map(|gpu| gpu.index.to_string()).collect();
-            ("lab".to_owned(), format!("e{id} runs on gpu {}", on.join(",")), Tone::Dim)
+            (
+                "lab".to_owned(),
+                format!("e{id} runs on gpu {}", on.join(",")),
+                Tone::Dim,
+            )
         }
-        Kind::ExperimentFinished { id, status, measured, .. } => {
-            let value = measured.value.map_or_else(String::new, |value| format!(" {value:.4}"));
+        Kind::ExperimentFinished {
+            id,
+            status,
+            measured,
+            ..
+        } => {
+            let value = measured
+                .value
+                .map_or_else(String::new, |value| format!(" {value:.4}"));
             let text = format!("e{id} {}{value} in {:.1} s", status.word(), measured.wall_s);
             ("lab".to_owned(), text, Tone::Dim)
         }
         Kind::ProgrammeAdvanced { hypothesis, commit } => {
             let short = commit.get(..12).unwrap_or(commit);
-            ("lab".to_owned(), format!("the programme has h{hypothesis}, {short}"), Tone::Good)
+            (
+                "lab".to_owned(),
+                format!("the programme has h{hypothesis}, {short}"),
+                Tone::Good,
+            )
         }
         Kind::HeadlineMeasured { headline } => {
             let effect = headline.verdict.effect.unwrap_or_default();
-            ("lab".to_owned(), format!("re-measured gain {effect:.4}"), Tone::Good)
+            (
+                "lab".to_owned(),
+                format!("re-measured gain {effect:.4}"),
+                Tone::Good,
+            )
         }
         Kind::AgentHeld { agent, reason } => (agent.clone(), format!("held: {reason}"), Tone::Bad),
         Kind::AgentDied { agent, how } => (agent.clone(), format!("died: {how}"), Tone::Bad),
@@ -544,5 +661,10 @@ fn note(event: &Event) -> Option<Note> {
         _ => return None,
     };
     let at = event.at.strftime("%H:%M:%S").to_string();
-    Some(Note { at, who, text, tone })
+    Some(Note {
+        at,
+        who,
+        text,
+        tone,
+    })
 }

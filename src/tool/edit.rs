@@ -139,7 +139,11 @@ fn replace(texts: &Texts, spot: &Spot, old: &str, new: &str) -> Result<Outcome, 
             if many.len() > PLACES {
                 lines.push_str(", …");
             }
-            let values = [("path", path.as_str()), ("count", &count), ("lines", &lines)];
+            let values = [
+                ("path", path.as_str()),
+                ("count", &count),
+                ("lines", &lines),
+            ];
             Ok(Outcome::failed(texts.get(Key::EditMany).render(&values)))
         }
     }
@@ -184,7 +188,10 @@ fn closest(text: &str, old: &str) -> String {
 /// Where in `now` the passage was replaced, if taking it back gives the file that was there before.
 fn undone(now: &str, old: &str, new: &str, pre: &str) -> Option<(usize, String)> {
     let places: Vec<usize> = if new.is_empty() {
-        now.char_indices().map(|(at, _)| at).chain([now.len()]).collect()
+        now.char_indices()
+            .map(|(at, _)| at)
+            .chain([now.len()])
+            .collect()
     } else {
         occurrences(now, new)
     };

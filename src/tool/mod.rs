@@ -42,7 +42,6 @@ use crate::run::paths::RunDir;
 use arguments::Arguments;
 pub use arguments::{Argument, Problem, Shape};
 
-
 pub use shell::{end_jobs, end_jobs_of};
 
 /// Longest line that stands for a call, in characters: it is shown in a pane and kept in the log.

@@ -259,7 +259,12 @@ fn step_by_step(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, E
         } else {
             flags
         };
-        at = rustix::fs::openat(&at, part.as_os_str(), step | OFlags::NOFOLLOW, Mode::empty())?;
+        at = rustix::fs::openat(
+            &at,
+            part.as_os_str(),
+            step | OFlags::NOFOLLOW,
+            Mode::empty(),
+        )?;
     }
     Ok(at)
 }
@@ -269,9 +274,13 @@ fn replace(parent: &OwnedFd, name: &Path, bytes: &[u8], mode: Mode) -> Result<()
     let draft = format!(".org-write.{}", std::process::id());
     // What a killed process of our pid left.
     let _ = rustix::fs::unlinkat(parent, draft.as_str(), AtFlags::empty());
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(parent.as_fd(), draft.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(
+        parent.as_fd(),
+        draft.as_str(),
+        flags,
+        Mode::RUSR | Mode::WUSR,
+    )?;
     let mut file = File::from(file);
     let filled = file
         .write_all(bytes)

@@ -17,6 +17,6 @@ pub mod table;
 pub use status_text::text as status_text;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

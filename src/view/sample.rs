@@ -40,12 +40,12 @@ model = "gpt-6.2-sol"
 "#;
 
 /// When the sample run began.
-pub(super) fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     "2026-02-03T04:05:06Z".parse().expect("a time")
 }
 
 /// The sample's chart.
-pub(super) fn chart() -> Chart {
+pub(crate) fn chart() -> Chart {
     let context = Context {
         base: Path::new("/tmp"),
         home: None,
@@ -58,7 +58,7 @@ pub(super) fn chart() -> Chart {
 }
 
 /// The sample's chart and fold.
-pub(super) fn run() -> (Chart, State) {
+pub(crate) fn run() -> (Chart, State) {
     let (chart, events) = events();
     let mut state = State::default();
     for event in &events {
@@ -68,7 +68,7 @@ pub(super) fn run() -> (Chart, State) {
 }
 
 /// The sample's chart and log.
-pub(super) fn events() -> (Chart, Vec<Event>) {
+pub(crate) fn events() -> (Chart, Vec<Event>) {
     let mut log = Vec::new();
     opening(&mut log);
     turn(&mut log);
@@ -397,7 +397,7 @@ fn closing(log: &mut Draft) {
 }
 
 /// The names of an object's members, sorted.
-pub(super) fn keys(value: &impl serde::Serialize) -> Vec<String> {
+pub(crate) fn keys(value: &impl serde::Serialize) -> Vec<String> {
     let value = serde_json::to_value(value).expect("plain data");
     let mut keys: Vec<String> = value
         .as_object()
