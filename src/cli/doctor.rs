@@ -1,6 +1,7 @@
 //! `org doctor`: what of this machine an org would need, and what to type where it is missing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -105,9 +106,10 @@ fn page(findings: &[Finding]) -> String {
             Mark::Note => "note   ",
             Mark::Missing => "MISSING",
         };
-        text.push_str(&format!("{mark}  {:<12} {}\n", finding.what, finding.found));
+        let (what, found) = (finding.what, &finding.found);
+        writeln!(text, "{mark}  {what:<12} {found}").ok();
         if !finding.hint.is_empty() {
-            text.push_str(&format!("         {:<12} hint: {}\n", "", finding.hint));
+            writeln!(text, "         {:<12} hint: {}", "", finding.hint).ok();
         }
     }
     text

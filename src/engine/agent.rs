@@ -31,9 +31,9 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 use crate::tool::{self, Desk, Tool};
 
-use super::guard;
 use super::keys::KeyRing;
 use super::words::Words;
+use super::{guard, task};
 
 /// Why an agent's process cannot go on. Tool failures are not among them: they are results.
 #[derive(Debug, thiserror::Error)]
@@ -113,11 +113,11 @@ pub async fn run(
     let mut terminate =
         signal(SignalKind::terminate()).map_err(AgentError::io("listen for signals"))?;
     let term = me.term.clone();
-    let listener = tokio::spawn(async move {
+    let listener = task::start(async move {
         terminate.recv().await;
         term.cancel();
     });
-    let guardian = tokio::spawn(guard::watch_supervisor(me.dir.clone(), clean, keys));
+    let guardian = task::start(guard::watch_supervisor(me.dir.clone(), clean, keys));
     let outcome = me.work().await;
     listener.abort();
     guardian.abort();

@@ -96,9 +96,12 @@ impl Order {
     }
 
     /// Lays the checkout out and starts the job, unless it was started before. Says what went wrong.
-    pub(super) fn launch(&self) -> Result<(), Found> {
+    pub(super) fn launch(&self) -> Result<(), Box<Found>> {
         let crashed = |what: &str, error: &dyn std::fmt::Display| {
-            Found::failed(RunStatus::Crashed, format!("cannot {what}: {error}"))
+            Box::new(Found::failed(
+                RunStatus::Crashed,
+                format!("cannot {what}: {error}"),
+            ))
         };
         if !matches!(poll(&self.job()), Ok(Poll::Lost)) {
             return Ok(());
@@ -132,7 +135,7 @@ impl Order {
     }
 
     /// Runs `setup` in the checkout, with network, to its end.
-    fn setup(&self) -> Result<(), Found> {
+    fn setup(&self) -> Result<(), Box<Found>> {
         if self.chart.task.setup.trim().is_empty() {
             return Ok(());
         }
@@ -141,8 +144,12 @@ impl Order {
             policy.network = true;
         }
         let job = JobFiles::of(&spec);
-        let failed =
-            |why: String| Found::failed(RunStatus::Crashed, format!("setup failed: {why}"));
+        let failed = |why: String| {
+            Box::new(Found::failed(
+                RunStatus::Crashed,
+                format!("setup failed: {why}"),
+            ))
+        };
         self.launcher()
             .submit(&spec)
             .map_err(|error| failed(error.to_string()))?;

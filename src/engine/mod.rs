@@ -13,4 +13,5 @@ mod perform;
 pub mod seats;
 pub mod spawn;
 pub mod supervise;
+mod task;
 mod words;

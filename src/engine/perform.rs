@@ -22,8 +22,8 @@ use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
 use super::measure::{Found, Order};
-use super::spawn;
 use super::supervise::{Report, SuperviseError, Supervisor};
+use super::{spawn, task};
 
 /// How long an agent has to end after it was asked to.
 const AGENT_GRACE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Supervisor {
                 let pid = child.pid();
                 self.alive.insert(name.to_owned(), pid);
                 let (name, report) = (name.to_owned(), self.report.clone());
-                tokio::spawn(async move {
+                task::start(async move {
                     if let Ok(watch) = Watch::open(pid, None) {
                         watch.ended().await.ok();
                     }
@@ -78,7 +78,7 @@ impl Supervisor {
         };
         self.alive.insert(name.to_owned(), holder.pid);
         let (name, report) = (name.to_owned(), self.report.clone());
-        tokio::spawn(async move {
+        task::start(async move {
             watch.ended().await.ok();
             report
                 .send(Report::AgentGone {
@@ -98,7 +98,7 @@ impl Supervisor {
         if !self.stopping.insert(name.to_owned()) {
             return;
         }
-        tokio::spawn(async move {
+        task::start(async move {
             let Ok(watch) = Watch::open(pid, None) else {
                 return;
             };
@@ -132,7 +132,7 @@ impl Supervisor {
             Some(child.map_err(SuperviseError::io("start the mock server"))?)
         };
         let report = self.report.clone();
-        tokio::spawn(async move {
+        task::start(async move {
             let _child = child;
             for _ in 0..LOOKS {
                 let watch =
@@ -189,7 +189,7 @@ impl Supervisor {
         });
         self.orders.insert(id, Arc::clone(&order));
         let report = self.report.clone();
-        tokio::spawn(async move {
+        task::start(async move {
             let found = see_through(order, launch).await;
             report.send(Report::RunDone { id, attempt, found }).ok();
         });
@@ -299,7 +299,7 @@ impl Supervisor {
                 self.move_claim(*id, *status, reason, verdict, None)?;
             }
             Step::Promote(id) | Step::Rebase(id) => {
-                self.merge(*id, matches!(step, Step::Promote(_)))
+                self.merge(*id, matches!(step, Step::Promote(_)));
             }
         }
         Ok(())
@@ -452,7 +452,7 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
         let begun = Arc::clone(&order);
         match tokio::task::spawn_blocking(move || begun.launch()).await {
             Ok(Ok(())) => {}
-            Ok(Err(found)) => return found,
+            Ok(Err(found)) => return *found,
             Err(error) => return broken(&error),
         }
     }

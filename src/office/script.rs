@@ -291,7 +291,8 @@ fn by_state(tints: &[Tint], style: impl Fn(&Tint) -> String, other: &str) -> Str
     let mut format = String::new();
     for tint in tints {
         let word = word_of(&tint.word);
-        format += &format!("#{{?#{{==:#{{@org_state}},{word}}},{},", style(tint));
+        let test = format!("#{{?#{{==:#{{@org_state}},{word}}},{},", style(tint));
+        format.push_str(&test);
     }
     format + other + &"}".repeat(tints.len())
 }

@@ -61,7 +61,8 @@ impl<W: Write> Painter<W> {
             row.ansi(&mut text);
         }
         if view.len() > 1 {
-            text += &format!("\x1b[{}A", view.len() - 1);
+            let up = format!("\x1b[{}A", view.len() - 1);
+            text.push_str(&up);
         }
         text.push('\r');
         text.push_str(WRAP);

@@ -157,14 +157,14 @@ pub fn granted(grants: &[String]) -> Vec<Box<dyn Tool>> {
 /// The tools as a model is told of them.
 #[must_use]
 pub fn specs(tools: &[Box<dyn Tool>], texts: &ToolTexts) -> Vec<ToolSpec> {
-    let spec = |tool: &Box<dyn Tool>| ToolSpec {
+    let spec = |tool: &dyn Tool| ToolSpec {
         name: tool.name().to_owned(),
         description: texts
             .get(tool.name())
             .map_or_else(String::new, |text| text.description.clone()),
         parameters: tool.parameters(texts),
     };
-    tools.iter().map(spec).collect()
+    tools.iter().map(|tool| spec(tool.as_ref())).collect()
 }
 
 /// The answer to a call whose arguments are not JSON, or do not fit.

@@ -86,7 +86,7 @@ impl Spot {
     }
 
     /// Refuses what belongs to git.
-    pub(super) fn to_write(self) -> Result<Self, FileError> {
+    pub(super) fn into_writing(self) -> Result<Self, FileError> {
         let git = |part: Component<'_>| part.as_os_str().eq_ignore_ascii_case(".git");
         if self.below.components().any(git) {
             return Err(FileError::Git(self.shown()));
