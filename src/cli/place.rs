@@ -168,10 +168,6 @@ pub(super) fn var(name: &str) -> Option<String> {
 
 /// What of the environment is handed on: where things are and how to print, never a secret.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the only door to the environment"
-)]
 pub(super) fn clean_env() -> BTreeMap<String, String> {
     let vars = std::env::vars_os();
     exec::inherited_env(

@@ -368,7 +368,7 @@ async fn a_server_that_does_not_answer_is_unknown() {
     let office = Office::Tmux(TmuxOffice::at(&socket, env()).unwrap());
     let hang_up = async {
         loop {
-            drop(listener.accept().await)
+            drop(listener.accept().await);
         }
     };
     tokio::select! {
