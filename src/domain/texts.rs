@@ -295,13 +295,16 @@ mod tests {
     fn a_file_replaces_what_it_has_and_is_told_what_does_not_fit() {
         let texts = Texts::parse("human = 'Hear: {{text}}'").unwrap();
         assert_eq!(texts.get(Key::Human).render(&[("text", "x")]), "Hear: x");
-        assert_eq!(texts.get(Key::Compact).text, Texts::builtin().get(Key::Compact).text);
+        assert_eq!(
+            texts.get(Key::Compact).text,
+            Texts::builtin().get(Key::Compact).text
+        );
         let said = |text: &str| Texts::parse(text).unwrap_err().to_string();
         assert!(said("humn = ''").contains("did you mean \"human\"?"));
         assert!(said("human = '{{txt}}'").contains("did you mean \"text\"?"));
         assert!(said("a = ''\nb = 3").starts_with("line 2"));
         let tools = |text: &str| ToolTexts::parse(text).unwrap_err().to_string();
-        assert!(tools("[rd]\ndescription = ''").contains("did you mean"), "{}", tools("[rd]\ndescription = ''"));
+        assert!(tools("[notes]\ndescription = ''").contains("did you mean \"note\"?"));
         assert!(tools("[note]\ndescription = ''").contains("note.args.text"));
     }
 }

@@ -263,16 +263,37 @@ mod tests {
         };
         for (value, wanted) in [
             (json!({"path": "x"}), "fits"),
-            (json!({"path": "x", "limit": 3.0, "kind": null, "x": null}), "fits"),
+            (
+                json!({"path": "x", "limit": 3.0, "kind": null, "x": null}),
+                "fits",
+            ),
             (json!([]), "they are no JSON object"),
             (json!({"limit": 3}), "`path` is missing"),
             (json!({"path": null}), "`path` is missing"),
-            (json!({"path": "x", "limt": 3}), "there is no argument \"limt\"; did you mean \"limit\"?"),
-            (json!({"path": "x", "limit": 11}), "`limit` must be a whole number from 1 to 10"),
-            (json!({"path": "x", "limit": "3"}), "`limit` must be a whole number from 1 to 10"),
-            (json!({"path": "123456"}), "`path` must be text of at most 5 bytes"),
-            (json!({"path": "x", "kind": "c"}), "`kind` must be one of: a, b"),
-            (json!({"path": "x", "env": {"A": 1}}), "`env` must be an object of at most 64 texts of at most 3 bytes each"),
+            (
+                json!({"path": "x", "limt": 3}),
+                "there is no argument \"limt\"; did you mean \"limit\"?",
+            ),
+            (
+                json!({"path": "x", "limit": 11}),
+                "`limit` must be a whole number from 1 to 10",
+            ),
+            (
+                json!({"path": "x", "limit": "3"}),
+                "`limit` must be a whole number from 1 to 10",
+            ),
+            (
+                json!({"path": "123456"}),
+                "`path` must be text of at most 5 bytes",
+            ),
+            (
+                json!({"path": "x", "kind": "c"}),
+                "`kind` must be one of: a, b",
+            ),
+            (
+                json!({"path": "x", "env": {"A": 1}}),
+                "`env` must be an object of at most 64 texts of at most 3 bytes each",
+            ),
         ] {
             assert_eq!(said(value), wanted);
         }

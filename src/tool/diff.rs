@@ -89,7 +89,10 @@ mod tests {
             "f\n@@ -1,7 +1,8 @@\n a\n b\n c\n-d\n+D\n+E\n e\n f\n g"
         );
         assert_eq!(of(text, "a\n", ""), "f\n@@ -1,4 +1,3 @@\n-a\n b\n c\n d");
-        assert_eq!(of(text, "g\n", "g\nh\n"), "f\n@@ -5,3 +5,4 @@\n e\n f\n g\n+h");
+        assert_eq!(
+            of(text, "g\n", "g\nh\n"),
+            "f\n@@ -5,3 +5,4 @@\n e\n f\n g\n+h"
+        );
         assert_eq!(of("x = 1", "1", "2"), "f\n@@ -1,1 +1,1 @@\n-x = 1\n+x = 2");
         assert_eq!(of("a\nb\nc\n", "\nb", ""), "f\n@@ -1,3 +1,2 @@\n a\n-b\n c");
     }

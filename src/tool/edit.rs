@@ -77,7 +77,7 @@ impl Tool for Edit {
             if old == new {
                 return bad_arguments(&desk.texts, self.name(), "`old` and `new` are the same");
             }
-            let spot = Spot::find(desk, args.needed("path"), false).and_then(Spot::to_write);
+            let spot = Spot::find(desk, args.needed("path"), false).and_then(Spot::writable);
             let texts = desk.texts.clone();
             aside(move || {
                 spot.and_then(|spot| replace(&texts, &spot, &old, &new))
@@ -94,7 +94,7 @@ impl Tool for Edit {
             }
             let text = |name: &str| args[name].as_str().unwrap_or("").to_owned();
             let (path, old, new) = (text("path"), text("old"), text("new"));
-            let spot = Spot::find(desk, &path, false).and_then(Spot::to_write);
+            let spot = Spot::find(desk, &path, false).and_then(Spot::writable);
             let pre = open.pre.clone().unwrap_or_default();
             let done = aside(move || {
                 let spot = spot.ok()?;
@@ -139,7 +139,11 @@ fn replace(texts: &Texts, spot: &Spot, old: &str, new: &str) -> Result<Outcome, 
             if many.len() > PLACES {
                 lines.push_str(", …");
             }
-            let values = [("path", path.as_str()), ("count", &count), ("lines", &lines)];
+            let values = [
+                ("path", path.as_str()),
+                ("count", &count),
+                ("lines", &lines),
+            ];
             Ok(Outcome::failed(texts.get(Key::EditMany).render(&values)))
         }
     }
@@ -184,7 +188,10 @@ fn closest(text: &str, old: &str) -> String {
 /// Where in `now` the passage was replaced, if taking it back gives the file that was there before.
 fn undone(now: &str, old: &str, new: &str, pre: &str) -> Option<(usize, String)> {
     let places: Vec<usize> = if new.is_empty() {
-        now.char_indices().map(|(at, _)| at).chain([now.len()]).collect()
+        now.char_indices()
+            .map(|(at, _)| at)
+            .chain([now.len()])
+            .collect()
     } else {
         occurrences(now, new)
     };

@@ -110,10 +110,7 @@ impl Tool for Experiment {
 }
 
 /// The environment that a run is given on top of the task's.
-fn environment(
-    chart: &Chart,
-    given: &[(&str, &str)],
-) -> Result<BTreeMap<String, String>, Refusal> {
+fn environment(chart: &Chart, given: &[(&str, &str)]) -> Result<BTreeMap<String, String>, Refusal> {
     for (name, value) in given {
         let named = || clip(name, 60);
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';

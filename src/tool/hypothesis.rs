@@ -88,7 +88,9 @@ impl Tool for Hypothesis {
 /// The claim that the arguments make.
 fn read(chart: &Chart, args: Arguments<'_>) -> Result<Words, &'static str> {
     let claim = Claim::parse(args.needed("claim")).ok_or("`claim` is no claim")?;
-    let axis = args.text("axis").map_or(Some(chart.protocol.matched), Axis::parse);
+    let axis = args
+        .text("axis")
+        .map_or(Some(chart.protocol.matched), Axis::parse);
     let id = |text: &str| text.trim().strip_prefix('h')?.parse::<u64>().ok();
     let replicates = match args.text("replicates").filter(|text| !text.is_empty()) {
         None => None,
@@ -280,9 +282,7 @@ impl Look {
                 .hypotheses
                 .range(self.next..)
                 .filter(|(_, claim)| lint::blocks_twins(claim.status))
-                .filter_map(|(id, claim)| {
-                    Some((*id, claim.commit.clone()?, claim.base.clone()))
-                })
+                .filter_map(|(id, claim)| Some((*id, claim.commit.clone()?, claim.base.clone())))
                 .collect();
             (champions, others, state.next_hypothesis())
         })?;

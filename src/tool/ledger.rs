@@ -163,7 +163,10 @@ fn short(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a logarithm of a double is small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a logarithm of a double is small"
+    )]
     let size = value.abs().log10().floor() as i32;
     let places = usize::try_from(3 - size).unwrap_or(0).min(10);
     format!("{value:.places$}")

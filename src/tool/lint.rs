@@ -109,7 +109,10 @@ pub(super) fn words(
             return Err(Refused::Empty(name));
         }
     }
-    if let Some(id) = words.replicates.filter(|id| !state.hypotheses.contains_key(id)) {
+    if let Some(id) = words
+        .replicates
+        .filter(|id| !state.hypotheses.contains_key(id))
+    {
         return Err(Refused::Replicates(id));
     }
     let open = state
@@ -229,8 +232,14 @@ mod tests {
             words(&chart, &state, "ana", &claim)
         };
         assert_eq!(said(&|_| {}), Ok(()));
-        assert!(matches!(said(&|it| it.predicts = 0.0), Err(Refused::Predicts(_))));
-        assert!(matches!(said(&|it| it.predicts = f64::NAN), Err(Refused::Predicts(_))));
+        assert!(matches!(
+            said(&|it| it.predicts = 0.0),
+            Err(Refused::Predicts(_))
+        ));
+        assert!(matches!(
+            said(&|it| it.predicts = f64::NAN),
+            Err(Refused::Predicts(_))
+        ));
         assert_eq!(said(&|it| it.margin = Some(0.1)), Err(Refused::Margin));
         let no_worse = |margin: f64| {
             said(&move |it: &mut Words| {
@@ -243,10 +252,22 @@ mod tests {
         assert!(matches!(no_worse(0.2), Err(Refused::Wide { .. })));
         assert_eq!(no_worse(0.0), Err(Refused::NoMargin));
         assert_eq!(said(&|it| it.axis = Axis::Flops), Ok(()), "the chart's own");
-        assert!(matches!(said(&|it| it.axis = Axis::Tokens), Err(Refused::Axis(..))));
-        assert!(matches!(said(&|it| it.axis = Axis::None), Err(Refused::Axis(..))));
-        assert_eq!(said(&|it| it.title = " ".to_owned()), Err(Refused::Empty("title")));
-        assert_eq!(said(&|it| it.replicates = Some(3)), Err(Refused::Replicates(3)));
+        assert!(matches!(
+            said(&|it| it.axis = Axis::Tokens),
+            Err(Refused::Axis(..))
+        ));
+        assert!(matches!(
+            said(&|it| it.axis = Axis::None),
+            Err(Refused::Axis(..))
+        ));
+        assert_eq!(
+            said(&|it| it.title = " ".to_owned()),
+            Err(Refused::Empty("title"))
+        );
+        assert_eq!(
+            said(&|it| it.replicates = Some(3)),
+            Err(Refused::Replicates(3))
+        );
     }
 
     #[test]
@@ -266,7 +287,10 @@ mod tests {
             change(&chart, "0123456789abcdef", &changes, &diff).map_err(|it| it.to_string())
         };
         assert_eq!(judge("src/a.py", "-LR = 1\n+LR = 2\n"), Ok(()));
-        assert_eq!(judge("src/eval.py", ""), Err("src/eval.py is protected".to_owned()));
+        assert_eq!(
+            judge("src/eval.py", ""),
+            Err("src/eval.py is protected".to_owned())
+        );
         assert_eq!(
             judge("b.py", ""),
             Err("b.py is outside of what a claim may change: src".to_owned())

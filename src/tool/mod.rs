@@ -42,7 +42,6 @@ use crate::run::paths::RunDir;
 use arguments::Arguments;
 pub use arguments::{Argument, Problem, Shape};
 
-
 pub use shell::{end_jobs, end_jobs_of};
 
 /// Longest line that stands for a call, in characters: it is shown in a pane and kept in the log.
@@ -158,14 +157,14 @@ pub fn granted(grants: &[String]) -> Vec<Box<dyn Tool>> {
 /// The tools as a model is told of them.
 #[must_use]
 pub fn specs(tools: &[Box<dyn Tool>], texts: &ToolTexts) -> Vec<ToolSpec> {
-    let spec = |tool: &Box<dyn Tool>| ToolSpec {
+    let spec = |tool: &dyn Tool| ToolSpec {
         name: tool.name().to_owned(),
         description: texts
             .get(tool.name())
             .map_or_else(String::new, |text| text.description.clone()),
         parameters: tool.parameters(texts),
     };
-    tools.iter().map(spec).collect()
+    tools.iter().map(|tool| spec(&**tool)).collect()
 }
 
 /// The answer to a call whose arguments are not JSON, or do not fit.

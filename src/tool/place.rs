@@ -68,10 +68,12 @@ impl Spot {
             let below = path;
             return Ok(Self { root: work, below });
         }
+        let below = |root: &Path| path.strip_prefix(root).ok().map(Path::to_owned);
         roots
             .into_iter()
             .find_map(|root| {
-                let below = path.strip_prefix(&root).ok()?.to_owned();
+                // By the run's own name, or by the one that `pwd` prints where a link leads to it.
+                let below = below(&root).or_else(|| below(&root.canonicalize().ok()?))?;
                 Some(Self { root, below })
             })
             .ok_or_else(outside)
@@ -86,7 +88,7 @@ impl Spot {
     }
 
     /// Refuses what belongs to git.
-    pub(super) fn to_write(self) -> Result<Self, FileError> {
+    pub(super) fn writable(self) -> Result<Self, FileError> {
         let git = |part: Component<'_>| part.as_os_str().eq_ignore_ascii_case(".git");
         if self.below.components().any(git) {
             return Err(FileError::Git(self.shown()));
@@ -259,7 +261,12 @@ fn step_by_step(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, E
         } else {
             flags
         };
-        at = rustix::fs::openat(&at, part.as_os_str(), step | OFlags::NOFOLLOW, Mode::empty())?;
+        at = rustix::fs::openat(
+            &at,
+            part.as_os_str(),
+            step | OFlags::NOFOLLOW,
+            Mode::empty(),
+        )?;
     }
     Ok(at)
 }
@@ -269,9 +276,13 @@ fn replace(parent: &OwnedFd, name: &Path, bytes: &[u8], mode: Mode) -> Result<()
     let draft = format!(".org-write.{}", std::process::id());
     // What a killed process of our pid left.
     let _ = rustix::fs::unlinkat(parent, draft.as_str(), AtFlags::empty());
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(parent.as_fd(), draft.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(
+        parent.as_fd(),
+        draft.as_str(),
+        flags,
+        Mode::RUSR | Mode::WUSR,
+    )?;
     let mut file = File::from(file);
     let filled = file
         .write_all(bytes)

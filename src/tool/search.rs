@@ -124,10 +124,12 @@ impl Hunt {
             _ => drop(spot.file()?),
         }
         if self.full {
-            self.found.push(format!("[cut after {MATCHES} matching lines]"));
+            self.found
+                .push(format!("[cut after {MATCHES} matching lines]"));
         }
         if self.late {
-            self.found.push(format!("[given up after {} s]", LIMIT.as_secs()));
+            self.found
+                .push(format!("[given up after {} s]", LIMIT.as_secs()));
         }
         if self.found.is_empty() {
             self.found.push("no line matches".to_owned());

@@ -142,7 +142,9 @@ async fn carry_out(desk: &Desk, call: &str, args: Arguments<'_>) -> io::Result<O
         kept.armed = false;
         let (path, seconds) = (spec::output(&at).display().to_string(), seconds.to_string());
         let values = [("job", &*job), ("path", &*path), ("seconds", &*seconds)];
-        return Ok(Outcome::done(desk.texts.get(Key::InBackground).render(&values)));
+        return Ok(Outcome::done(
+            desk.texts.get(Key::InBackground).render(&values),
+        ));
     }
     kept.ended().await?;
     Ok(match outcome(&desk.texts, &at, seconds) {
@@ -198,7 +200,9 @@ impl Kept {
                 None => break,
             }
         }
-        Err(io::Error::other("the command was not started: its keeper gave up"))
+        Err(io::Error::other(
+            "the command was not started: its keeper gave up",
+        ))
     }
 
     async fn ended(mut self) -> io::Result<()> {

@@ -119,7 +119,9 @@ pub(super) fn private_dirs(dir: &RunDir, agent: &str) -> Vec<PathBuf> {
 pub(super) fn spec(request: &Request<'_>) -> JobSpec {
     let job_dir = job_dir(request.dir, request.agent, request.job);
     JobSpec {
-        argv: [request.shell, "-c", request.command].map(str::to_owned).into(),
+        argv: [request.shell, "-c", request.command]
+            .map(str::to_owned)
+            .into(),
         cwd: request.dir.work(request.agent),
         env: environment(request),
         stdin: None,
@@ -153,7 +155,11 @@ fn environment(request: &Request<'_>) -> BTreeMap<String, String> {
     env.extend(QUIET.map(|(name, value)| (name.to_owned(), value.to_owned())));
     for (name, below) in CACHES {
         let path = scratch.join("cache");
-        let path = if below.is_empty() { path } else { path.join(below) };
+        let path = if below.is_empty() {
+            path
+        } else {
+            path.join(below)
+        };
         env.insert(name.to_owned(), text(path));
     }
     env.insert("HOME".to_owned(), text(scratch.join("home")));
@@ -249,7 +255,10 @@ mod tests {
         assert_eq!(spec.argv, ["sh", "-c", "ls; true"]);
         assert_eq!(spec.timeout_s, Some(9.0));
         assert_eq!(spec.cwd, Path::new("/home/u/runs/x-1/work/ana"));
-        assert_eq!(spec.result, Path::new("/home/u/runs/x-1/jobs/ana/c1/result"));
+        assert_eq!(
+            spec.result,
+            Path::new("/home/u/runs/x-1/jobs/ana/c1/result")
+        );
         assert_eq!(spec.env["HOME"], "/home/u/runs/x-1/scratch/ana/home");
         assert_eq!(
             spec.env["UV_CACHE_DIR"],
@@ -267,12 +276,19 @@ mod tests {
         }
         // Nothing opens the home, the run, its log, or another agent's corner.
         for path in policy.read.iter().chain(&policy.write) {
-            for secret in ["/home/u", "/home/u/runs/x-1/events.jsonl", "/home/u/runs/x-1/work/ben"] {
+            for secret in [
+                "/home/u",
+                "/home/u/runs/x-1/events.jsonl",
+                "/home/u/runs/x-1/work/ben",
+            ] {
                 assert!(!Path::new(secret).starts_with(path), "{}", path.display());
             }
             assert!(path.is_absolute());
         }
-        let pretended = Gpu { simulated: true, ..gpu.clone() };
+        let pretended = Gpu {
+            simulated: true,
+            ..gpu.clone()
+        };
         request.gpu = Some(&pretended);
         assert!(super::spec(&request).policy.unwrap().devices.is_empty());
     }
