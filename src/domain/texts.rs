@@ -304,11 +304,7 @@ mod tests {
         assert!(said("human = '{{txt}}'").contains("did you mean \"text\"?"));
         assert!(said("a = ''\nb = 3").starts_with("line 2"));
         let tools = |text: &str| ToolTexts::parse(text).unwrap_err().to_string();
-        assert!(
-            tools("[rd]\ndescription = ''").contains("did you mean"),
-            "{}",
-            tools("[rd]\ndescription = ''")
-        );
+        assert!(tools("[notes]\ndescription = ''").contains("did you mean \"note\"?"));
         assert!(tools("[note]\ndescription = ''").contains("note.args.text"));
     }
 }

@@ -77,7 +77,7 @@ impl Tool for Edit {
             if old == new {
                 return bad_arguments(&desk.texts, self.name(), "`old` and `new` are the same");
             }
-            let spot = Spot::find(desk, args.needed("path"), false).and_then(Spot::into_writing);
+            let spot = Spot::find(desk, args.needed("path"), false).and_then(Spot::writable);
             let texts = desk.texts.clone();
             aside(move || {
                 spot.and_then(|spot| replace(&texts, &spot, &old, &new))
@@ -94,7 +94,7 @@ impl Tool for Edit {
             }
             let text = |name: &str| args[name].as_str().unwrap_or("").to_owned();
             let (path, old, new) = (text("path"), text("old"), text("new"));
-            let spot = Spot::find(desk, &path, false).and_then(Spot::into_writing);
+            let spot = Spot::find(desk, &path, false).and_then(Spot::writable);
             let pre = open.pre.clone().unwrap_or_default();
             let done = aside(move || {
                 let spot = spot.ok()?;

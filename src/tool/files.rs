@@ -163,7 +163,7 @@ impl Tool for Write {
                 Ok(args) => args,
                 Err(outcome) => return outcome,
             };
-            let spot = Spot::find(desk, args.needed("path"), false).and_then(Spot::into_writing);
+            let spot = Spot::find(desk, args.needed("path"), false).and_then(Spot::writable);
             let content = args.needed("content").to_owned();
             aside(move || match spot.and_then(|spot| put(&spot, &content)) {
                 Ok(said) => Outcome::done(said),

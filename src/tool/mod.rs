@@ -164,7 +164,7 @@ pub fn specs(tools: &[Box<dyn Tool>], texts: &ToolTexts) -> Vec<ToolSpec> {
             .map_or_else(String::new, |text| text.description.clone()),
         parameters: tool.parameters(texts),
     };
-    tools.iter().map(|tool| spec(tool.as_ref())).collect()
+    tools.iter().map(|tool| spec(&**tool)).collect()
 }
 
 /// The answer to a call whose arguments are not JSON, or do not fit.

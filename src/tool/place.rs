@@ -68,10 +68,12 @@ impl Spot {
             let below = path;
             return Ok(Self { root: work, below });
         }
+        let below = |root: &Path| path.strip_prefix(root).ok().map(Path::to_owned);
         roots
             .into_iter()
             .find_map(|root| {
-                let below = path.strip_prefix(&root).ok()?.to_owned();
+                // By the run's own name, or by the one that `pwd` prints where a link leads to it.
+                let below = below(&root).or_else(|| below(&root.canonicalize().ok()?))?;
                 Some(Self { root, below })
             })
             .ok_or_else(outside)
@@ -86,7 +88,7 @@ impl Spot {
     }
 
     /// Refuses what belongs to git.
-    pub(super) fn into_writing(self) -> Result<Self, FileError> {
+    pub(super) fn writable(self) -> Result<Self, FileError> {
         let git = |part: Component<'_>| part.as_os_str().eq_ignore_ascii_case(".git");
         if self.below.components().any(git) {
             return Err(FileError::Git(self.shown()));
