@@ -1,12 +1,18 @@
 //! The only room that speaks: argv in, words and exit codes out. One file per command.
 
 mod args;
+mod attach;
 mod bug;
+mod charts;
 mod check;
 mod completions;
+mod doctor;
+mod down;
 mod failure;
 mod help;
+mod hidden;
 mod inbox;
+mod init;
 mod ledger;
 mod logs;
 mod ls;
@@ -20,6 +26,8 @@ mod schema;
 mod send;
 mod status;
 mod ui;
+mod until;
+mod up;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -134,20 +142,26 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Schema(args) => schema::run(context, &args).map(done),
         Command::Prompt(args) => prompt::run(context, &args).map(done),
         Command::Completions(args) => completions::run(context, &args).map(done),
-        Command::Init(_)
-        | Command::Doctor(_)
-        | Command::Up(_)
-        | Command::Down(_)
-        | Command::Attach(_)
-        | Command::Supervise(_)
-        | Command::Agent(_)
-        | Command::Pane(_)
-        | Command::Job(_)
-        | Command::Mock(_) => Err(Failure::refused(
-            "this command is not part of this build",
-            "`org --help` lists what there is",
-        )),
+        Command::Init(args) => init::run(context, &args).map(done),
+        Command::Doctor(args) => doctor::run(context, &args),
+        Command::Up(args) => up::run(context, &args).map(done),
+        Command::Down(args) => down::run(context, &args).map(done),
+        Command::Attach(args) => attach::run(context, &args).map(done),
+        Command::Supervise(args) => hidden::supervise(&args).map(done),
+        Command::Agent(args) => hidden::agent(&args).map(done),
+        Command::Pane(args) => hidden::pane(&args).map(done),
+        Command::Job(_) => hidden::job().map(done),
+        Command::Mock(args) => hidden::mock(context, &args).map(done),
     }
+}
+
+/// Runs a future to its end, on this thread alone: two threads less in every process of a run.
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs an epoll descriptor and nothing else")
+        .block_on(future)
 }
 
 #[cfg(test)]

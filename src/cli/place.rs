@@ -16,7 +16,7 @@ use crate::domain::chart::Chart;
 use crate::domain::decode::{self, Context};
 use crate::domain::event::Event;
 use crate::domain::price;
-use crate::os::{files, lock};
+use crate::os::{exec, files, lock};
 use crate::run::index::{Index, runs_dir};
 use crate::run::paths::RunDir;
 use crate::view::status::{Holder, Seen};
@@ -190,6 +190,21 @@ impl RunOrArg {
 )]
 pub(super) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// What of the environment is handed on: where things are and how to print, never a secret.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only door to the environment"
+)]
+pub(super) fn clean_env() -> BTreeMap<String, String> {
+    let vars = std::env::vars_os();
+    exec::inherited_env(
+        vars.filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    )
 }
 
 /// The run of that id, prefix or path.

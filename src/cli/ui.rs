@@ -67,6 +67,12 @@ impl Ui {
         }
     }
 
+    /// Whether a person sits at both ends.
+    #[must_use]
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
     /// How data is tinted.
     #[must_use]
     pub(super) fn paint(&self) -> Paint {

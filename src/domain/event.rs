@@ -899,12 +899,14 @@ impl Kind {
     /// promises or merges. The rest is carried along by the next sync, which covers all earlier bytes.
     #[must_use]
     pub fn must_be_durable(&self) -> bool {
+        if let Self::ToolIntent { class, .. } = self {
+            return *class != Class::Read;
+        }
         matches!(
             self,
             Self::RunCreated { .. }
                 | Self::RequestReserved { .. }
                 | Self::ReplyReceived { .. }
-                | Self::ToolIntent { .. }
                 | Self::ToolResult { .. }
                 | Self::MailSent { .. }
                 | Self::ExperimentQueued { .. }

@@ -14,7 +14,7 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     !pattern.is_empty() && (1..=path.len()).any(|depth| parts_match(&pattern, &path[..depth]))
 }
 
-/// Whether one of the patterns matches, see [`matches`].
+/// Whether one of the patterns matches, see [`matches()`].
 pub fn any(patterns: &[String], path: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern, path))
 }

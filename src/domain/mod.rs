@@ -1,6 +1,7 @@
 //! Pure values and decisions. Knows no files, network, clock, randomness, environment or async, so
 //! it cannot fail for reasons of the world and needs no mocks: time and randomness are arguments.
 
+pub mod brief;
 pub mod budget;
 pub mod chart;
 pub mod chat;
@@ -12,10 +13,12 @@ pub mod glob;
 pub mod keys;
 pub mod lease;
 pub mod mail;
+pub mod model;
 pub mod price;
 pub mod problem;
 pub mod protocol;
 pub mod restart;
+pub mod retry;
 pub mod scenario;
 pub mod schema;
 pub mod session;
@@ -25,3 +28,4 @@ pub mod stats;
 pub mod suggest;
 pub mod supervisor;
 pub mod template;
+pub mod texts;

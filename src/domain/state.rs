@@ -229,6 +229,8 @@ pub struct AgentState {
     pub truncations: u32,
     /// Idle turns in a row.
     pub idle_turns: u32,
+    /// Requests in a row that gave nothing usable.
+    pub failures: u32,
     /// Tokens so far.
     pub usage: Usage,
     /// US dollars settled.
@@ -812,6 +814,7 @@ impl AgentState {
                     self.request = None;
                 }
                 self.usd += usd;
+                self.failures += 1;
                 self.retry = Some((error.clone(), *retry_at));
             }
             Kind::ReplyReceived {
@@ -823,6 +826,7 @@ impl AgentState {
                 usd,
                 ..
             } => {
+                self.failures = 0;
                 self.truncations = if truncated.is_empty() {
                     0
                 } else {

@@ -62,8 +62,10 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     }
     let mut effects = Vec::new();
     if state.mock && !seen.mock {
-        effects.push(Effect::StartMock);
+        // Nobody should start by being refused a connection.
+        return vec![Effect::StartMock];
     }
+    effects.extend(overtime(chart, state, now));
     for agent in &chart.agents {
         effects.extend(tend(state, &agent.name, seen, now));
     }
@@ -110,6 +112,24 @@ fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Ef
     }
     let early = agent.deaths.not_before().is_some_and(|at| now < at);
     (!early).then(|| Effect::Start(name.to_owned()))
+}
+
+/// Holds everybody once the chart's wall time is spent; runs that were started end by themselves.
+fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
+    let cap = state.caps.get("wall").copied().or(chart.budget.wall);
+    let (Some(cap), Some(created)) = (cap, state.created) else {
+        return Vec::new();
+    };
+    if now.duration_since(created).as_secs_f64() < cap {
+        return Vec::new();
+    }
+    let why = format!("the wall budget of {cap:.0} s is spent");
+    let free = state
+        .agents
+        .iter()
+        .filter(|(_, agent)| agent.held.is_none());
+    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
+        .collect()
 }
 
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {

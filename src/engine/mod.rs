@@ -1,2 +1,16 @@
 //! The two loops, supervise and agent, and the hands that carry out decisions. The only place with
 //! tasks, `select!` and shutdown.
+
+pub mod agent;
+mod ask;
+pub mod found;
+mod guard;
+mod hands;
+pub mod keys;
+mod live;
+mod measure;
+mod perform;
+pub mod seats;
+pub mod spawn;
+pub mod supervise;
+mod words;

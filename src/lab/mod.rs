@@ -1,1 +1,5 @@
 //! Runs experiments: devices, launching, metric extraction. Knows jobs, not agents.
+
+pub mod gpu;
+pub mod local;
+pub mod metric;

@@ -311,14 +311,15 @@ fn a_repeat_gets_the_same_bytes_also_from_another_server() {
     );
 }
 
+fn faulty(fault: &str) -> Scenario {
+    scenario(&format!(
+        "[[scripts.steps]]\nfault = {{ {fault} }}\nsay = 'a b c'\n[[scripts.steps.call]]\n\
+         tool = 't'\nx = 'yyyyyyyyyyyyyyyy'\n"
+    ))
+}
+
 #[test]
 fn faults_come_first_and_then_the_reply() {
-    let steps = |fault: &str| {
-        format!(
-            "[[scripts.steps]]\nfault = {{ {fault} }}\nsay = 'a b c'\n[[scripts.steps.call]]\n\
-             tool = 't'\nx = 'yyyyyyyyyyyyyyyy'\n"
-        )
-    };
     for (path, key, body, last) in [
         ("/v1/messages", KEY, messages(&["x"]), "message_stop"),
         ("/v1/responses", BEARER, input(&["x"]), "response.completed"),
@@ -332,7 +333,7 @@ fn faults_come_first_and_then_the_reply() {
             "truncate_tool = true",
             "chunk_bytes = 7, delay_ms = 1, stall_ms = 1",
         ] {
-            let play = scenario(&steps(fault));
+            let play = faulty(fault);
             with_server(&play, None, |port| {
                 let body = &body;
                 async move {

@@ -24,6 +24,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("update-environment", ""),
     ("window-size", "latest"),
     ("mouse", "on"),
+    // So that a program can show whether keys come to it.
+    ("focus-events", "on"),
     ("allow-rename", "off"),
     ("automatic-rename", "off"),
     ("renumber-windows", "off"),

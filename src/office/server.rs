@@ -35,6 +35,14 @@ impl TmuxOffice {
         })
     }
 
+    /// Whether tmux is there and new enough.
+    ///
+    /// # Errors
+    /// Where it is missing or too old.
+    pub async fn usable(&self) -> Result<(), OfficeError> {
+        self.client.check().await
+    }
+
     /// See [`super::Office::open`].
     pub async fn open(&self, plan: &Plan) -> Result<Opened, OfficeError> {
         if plan.pages.is_empty() && plan.hq.is_empty() {

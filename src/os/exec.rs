@@ -6,22 +6,18 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
-
+use super::listen::listen;
 use super::{clock, process};
 
-/// Bytes kept of each stream by [`Exec::output`]: what `org` asks of git, tmux and nvidia-smi is far
-/// shorter, and a program gone wild must not fill memory.
-const OUTPUT_CAP: usize = 16 << 20;
 /// Bytes that a fresh pipe takes without a reader, on every Linux page size.
 const PIPE_TAKES: usize = 4096;
 /// The first descriptor that is not a standard stream.
@@ -422,84 +418,6 @@ fn ignore_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
-    }
-}
-
-/// Reads both streams until the child ends, whoever else may still hold them, or the deadline.
-fn listen(child: &mut Child, deadline: Instant) -> io::Result<(Vec<u8>, Vec<u8>, bool)> {
-    let pidfd = process::pidfd(child.id())?;
-    let mut streams = [
-        child
-            .stdout
-            .take()
-            .map(|pipe| Stream::new(pipe.into()))
-            .transpose()?,
-        child
-            .stderr
-            .take()
-            .map(|pipe| Stream::new(pipe.into()))
-            .transpose()?,
-    ];
-    let mut timed_out = false;
-    loop {
-        let left = deadline.saturating_duration_since(clock::monotonic());
-        if left.is_zero() {
-            timed_out = true;
-            break;
-        }
-        let mut fds = vec![PollFd::new(&pidfd, PollFlags::IN)];
-        let open = streams.iter().flatten().filter(|stream| !stream.ended);
-        fds.extend(open.map(|stream| PollFd::new(&stream.pipe, PollFlags::IN)));
-        let limit = left.try_into().ok();
-        match rustix::event::poll(&mut fds, limit.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let ended = !fds[0].revents().is_empty();
-        drop(fds);
-        for stream in streams.iter_mut().flatten() {
-            stream.drain()?;
-        }
-        if ended {
-            break;
-        }
-    }
-    let [stdout, stderr] = streams.map(|stream| stream.map_or_else(Vec::new, |it| it.kept));
-    Ok((stdout, stderr, timed_out))
-}
-
-/// One output stream of a child, read without blocking.
-struct Stream {
-    pipe: File,
-    kept: Vec<u8>,
-    ended: bool,
-}
-
-impl Stream {
-    fn new(pipe: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(pipe.as_fd(), true)?;
-        Ok(Self {
-            pipe: pipe.into(),
-            kept: Vec::new(),
-            ended: false,
-        })
-    }
-
-    fn drain(&mut self) -> io::Result<()> {
-        let mut chunk = [0; 16 * 1024];
-        while !self.ended {
-            match self.pipe.read(&mut chunk) {
-                Ok(0) => self.ended = true,
-                Ok(length) => {
-                    let room = OUTPUT_CAP.saturating_sub(self.kept.len()).min(length);
-                    self.kept.extend_from_slice(&chunk[..room]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

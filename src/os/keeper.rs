@@ -6,21 +6,19 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
-use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clock;
-use super::exec::{Exec, Input, Output};
-use super::job::{Exit, JobResult, JobSpec, Sink};
-use super::output::{CappedLog, Kept};
+use super::exec::{Exec, Input};
+use super::job::{Exit, JobResult, JobSpec};
+use super::output::Kept;
 use super::process::{self, Signal};
 use super::sandbox::{self, Report};
+use super::sink::{Stream, Target, pump, sink};
 
 /// How long what a command leaves behind may take to end by itself, as a pool's workers do.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -28,8 +26,6 @@ const SETTLE: Duration = Duration::from_millis(50);
 const KILL_AGAIN: Duration = Duration::from_millis(20);
 /// How long killed processes may take to vanish; one in an uninterruptible wait never does.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes read from the command at a time: what a pipe holds.
-const CHUNK: usize = 64 << 10;
 /// Makes the kernel choose a job before the org when memory runs out.
 const OOM_SCORE: &[u8] = b"500";
 
@@ -65,20 +61,8 @@ pub(super) async fn carry_out(spec: &JobSpec, signals: &mut Signals) -> JobResul
     let timeout = spec
         .timeout_s
         .and_then(|limit| Duration::try_from_secs_f64(limit).ok());
-    let mut tree = Tree {
-        main: begin.main,
-        status: None,
-        ended: None,
-        all_gone: false,
-        phase: Phase::Running {
-            until: timeout.and_then(|limit| begun.checked_add(limit)),
-        },
-        grace: Duration::try_from_secs_f64(spec.grace_s).unwrap_or(Duration::ZERO),
-        timed_out: false,
-        cancelled: false,
-        killed: BTreeSet::new(),
-        given_up: false,
-    };
+    let until = timeout.and_then(|limit| begun.checked_add(limit));
+    let mut tree = Tree::new(begin.main, until, spec.grace_s);
     tree.collect();
     let [out, err] = &mut streams;
     while !tree.over() {
@@ -251,107 +235,6 @@ fn pin(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// The command's end of an output.
-enum Target {
-    Null,
-    Inherit,
-    Pipe(OwnedFd),
-}
-
-impl Target {
-    fn into_output(self) -> Output {
-        match self {
-            Self::Null => Output::Null,
-            Self::Inherit => Output::Inherit,
-            Self::Pipe(fd) => Output::Fd(fd),
-        }
-    }
-}
-
-fn sink(sink: &Sink, cap: u64, same: Option<&Target>) -> Result<(Option<Stream>, Target), String> {
-    match (sink, same) {
-        (Sink::Null, _) => Ok((None, Target::Null)),
-        (Sink::Log(path), _) => {
-            let opened = Stream::open(path, cap);
-            let (stream, fd) =
-                opened.map_err(|error| format!("open {}: {error}", path.display()))?;
-            Ok((Some(stream), Target::Pipe(fd)))
-        }
-        (Sink::Same, Some(Target::Pipe(fd))) => {
-            let fd = fd
-                .try_clone()
-                .map_err(|error| format!("share the output: {error}"))?;
-            Ok((None, Target::Pipe(fd)))
-        }
-        (Sink::Same, Some(Target::Null)) => Ok((None, Target::Null)),
-        (Sink::Same, Some(Target::Inherit)) => {
-            // Ours by number, so that errors go where the output goes and not where ours do.
-            let fd = rustix::io::fcntl_dupfd_cloexec(io::stdout(), 3)
-                .map_err(|error| format!("share the output: {error}"))?;
-            Ok((None, Target::Pipe(fd)))
-        }
-        (Sink::Inherit, _) | (Sink::Same, None) => Ok((None, Target::Inherit)),
-    }
-}
-
-/// The keeper's end of an output: a pipe and the log that it fills. The command never holds the log
-/// itself, so it can neither rewrite it nor outgrow the cap.
-struct Stream {
-    pipe: Option<pipe::Receiver>,
-    log: CappedLog,
-    chunk: Vec<u8>,
-}
-
-impl Stream {
-    fn open(path: &Path, cap: u64) -> io::Result<(Self, OwnedFd)> {
-        let log = CappedLog::create(path, cap)?;
-        let (reader, writer) = io::pipe()?;
-        let pipe = pipe::Receiver::from_owned_fd(reader.into())?;
-        Ok((
-            Self {
-                pipe: Some(pipe),
-                log,
-                chunk: vec![0; CHUNK],
-            },
-            writer.into(),
-        ))
-    }
-
-    /// Takes what is there; false when nothing is.
-    fn take(&mut self) -> bool {
-        let Some(pipe) = &self.pipe else { return false };
-        match pipe.try_read(&mut self.chunk) {
-            Ok(0) => self.pipe = None,
-            Ok(length) => self.log.push(&self.chunk[..length]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            Err(_) => self.pipe = None,
-        }
-        true
-    }
-
-    fn finish(mut self) -> Kept {
-        while self.take() {}
-        self.log.finish()
-    }
-}
-
-/// Waits for output and takes some of it. Cancel-safe: nothing is awaited after it was taken.
-async fn pump(stream: &mut Option<Stream>) {
-    let Some(stream) = stream else {
-        return std::future::pending().await;
-    };
-    match &stream.pipe {
-        None => std::future::pending().await,
-        Some(pipe) => {
-            if pipe.readable().await.is_err() {
-                stream.pipe = None;
-                return;
-            }
-        }
-    }
-    stream.take();
-}
-
 /// Where a job is on its way to its end.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
@@ -386,17 +269,42 @@ struct Tree {
     grace: Duration,
     timed_out: bool,
     cancelled: bool,
+    asked: BTreeSet<(u32, u64)>,
     killed: BTreeSet<(u32, u64)>,
     given_up: bool,
 }
 
 impl Tree {
+    fn new(main: Pid, until: Option<Instant>, grace_s: f64) -> Self {
+        Self {
+            main,
+            status: None,
+            ended: None,
+            all_gone: false,
+            phase: Phase::Running { until },
+            grace: Duration::try_from_secs_f64(grace_s).unwrap_or(Duration::ZERO),
+            timed_out: false,
+            cancelled: false,
+            asked: BTreeSet::new(),
+            killed: BTreeSet::new(),
+            given_up: false,
+        }
+    }
+
     fn over(&self) -> bool {
         self.given_up || (self.all_gone && self.status.is_some())
     }
 
-    /// Collects whoever has ended.
+    /// Collects whoever has ended, and turns to whom they left behind.
     fn collect(&mut self) {
+        self.reap();
+        if matches!(self.phase, Phase::Asked { .. }) && !self.all_gone {
+            // A parent that just ended may have forked after it was asked.
+            self.ask();
+        }
+    }
+
+    fn reap(&mut self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == self.main => {
@@ -427,17 +335,24 @@ impl Tree {
         // A job that was ending anyway ends as it was going to; a second wish changes nothing.
         if matches!(self.phase, Phase::Running { .. }) {
             self.cancelled = true;
-            self.ask();
+            self.begin_asking();
         }
     }
 
-    fn ask(&mut self) {
-        for process in self.left() {
-            process::signal(&process, Signal::TERM);
-        }
+    fn begin_asking(&mut self) {
         self.phase = Phase::Asked {
             until: clock::monotonic() + self.grace,
         };
+        self.ask();
+    }
+
+    /// Asks those to end that were not asked yet.
+    fn ask(&mut self) {
+        for process in self.left() {
+            if self.asked.insert((process.pid, process.start)) {
+                process::signal(&process, Signal::TERM);
+            }
+        }
     }
 
     /// The phase's time is up.
@@ -446,7 +361,7 @@ impl Tree {
         match self.phase {
             Phase::Running { .. } => {
                 self.timed_out = true;
-                self.ask();
+                self.begin_asking();
             }
             Phase::Settling { .. } | Phase::Asked { .. } => self.kill(now + KILL_PATIENCE),
             Phase::Killing { until, .. } if now >= until => self.given_up = true,

@@ -126,6 +126,14 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said aloud, since closing alone does not let go while a child that another thread is
+        // starting has not yet reached its exec.
+        drop(set(&self.file, libc::F_UNLCK));
+    }
+}
+
 /// Who holds the lock now, asked without taking it. A holder whose name cannot be read is there
 /// nevertheless, with pid 0.
 #[must_use]
@@ -215,5 +223,24 @@ mod tests {
         drop(lock);
         assert_eq!(holder(&path), None);
         child.kill().unwrap();
+    }
+    #[test]
+    fn many_waiters_never_hold_it_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, count) = (dir.path().join("a.lock"), dir.path().join("count"));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let deadline = clock::monotonic() + Duration::from_secs(30);
+                        let lock = Lock::wait(&path, deadline).unwrap();
+                        let before = fs::read(&count).map_or(0, |it| it.len());
+                        super::super::files::write_view(&count, &vec![b'x'; before + 1]).unwrap();
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::metadata(&count).unwrap().len(), 200);
     }
 }

@@ -207,17 +207,24 @@ pub struct Ended {
 
 /// Ends every process that carries a mark: TERM, and KILL after the grace.
 pub async fn kill_tree(marker: &str, grace: Duration) -> Ended {
-    let first = marked(marker);
+    let mut left = marked(marker);
     let mut ended = Ended {
-        found: first.len(),
+        found: left.len(),
         ..Ended::default()
     };
-    for stat in &first {
-        signal(stat, Signal::TERM);
-    }
-    let mut left = first;
+    let mut asked = BTreeSet::new();
     let deadline = clock::monotonic() + grace;
-    while !left.is_empty() && clock::monotonic() < deadline {
+    while !left.is_empty() {
+        // Those too that were forked while the others were being asked.
+        for stat in left
+            .iter()
+            .filter(|stat| asked.insert((stat.pid, stat.start)))
+        {
+            signal(stat, Signal::TERM);
+        }
+        if clock::monotonic() >= deadline {
+            break;
+        }
         tokio::time::sleep(LOOK).await;
         left = marked(marker);
     }

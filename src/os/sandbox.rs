@@ -218,9 +218,10 @@ impl Rights {
             ("unix_sockets", self.files.contains(AccessFs::ResolveUnix)),
             ("capabilities", true),
             ("new_privileges", true),
-            // What no allow-list of hierarchies can do.
+            // What Landlock cannot do: hide a file inside a granted directory, keep the owner of a
+            // file from changing its mode anywhere, or hide other processes' command lines.
             ("hidden_files", false),
-            ("chmod_inside", false),
+            ("chmod_outside", false),
             ("processes_hidden", false),
         ]
         .into_iter()

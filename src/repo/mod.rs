@@ -7,7 +7,7 @@
 //! looked at. Commits are forty hexadecimal digits in text. Knows no events, runs or roles, and
 //! nothing of where in a run these paths lie.
 //!
-//! One `Repository` is opened a call; every verb may be called from any thread.
+//! One `Repository` is opened a call; every verb may be called from any thread, and blocks it.
 
 mod error;
 mod gather;

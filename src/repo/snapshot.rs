@@ -5,7 +5,9 @@
 //! The agent's own repository is never written. A commit that the program made on top of the agent's
 //! stays unknown to the agent's branch; its files stay uncommitted there, and its objects can be
 //! seen through the alternates. As long as the agent commits nothing, snapshots follow one another;
-//! when it does, the next snapshot follows the agent's commit, and the old one keeps a ref.
+//! when it does, the next snapshot follows the agent's commit, and the old one keeps a ref. Only
+//! branch `agent/<name>` is followed: what the agent commits on a branch of another name stays in its
+//! own repository until it merges it, though the files of that branch are saved while it is there.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -51,7 +53,11 @@ pub fn snapshot(place: &Place, message: &str, at: i64) -> Result<Snapshot, RepoE
     let seen = store::target(&repo, &seen_ref)?;
 
     let quarantine = own.join(format!("{}.incoming", place.agent));
-    let tip = agent_tip(&repo, &odb, &place.agent_git, &branch, quarantine);
+    let tip = match incoming::branch_tip(&place.agent_git, &branch) {
+        Ok(tip) if Some(tip) == seen => Ok(tip),
+        Ok(tip) => accept(&repo, &odb, &place.agent_git, quarantine, tip),
+        Err(why) => Err(why.to_owned()),
+    };
     // The agent's commit where it made one since, else what we had: a chain of our own on its tip.
     let parent = match tip {
         Ok(tip) if Some(tip) != seen => tip,
@@ -86,15 +92,14 @@ pub fn snapshot(place: &Place, message: &str, at: i64) -> Result<Snapshot, RepoE
     })
 }
 
-/// The agent's own last commit, once it and all behind it are in repo.git.
-fn agent_tip(
+/// The agent's own commit, once it and all behind it are in repo.git and found to be well formed.
+fn accept(
     repo: &Repository,
     odb: &Odb<'_>,
     agent_git: &Path,
-    branch: &str,
     quarantine: PathBuf,
+    tip: Oid,
 ) -> Result<Oid, String> {
-    let tip = incoming::branch_tip(agent_git, branch)?;
     incoming::take_in(odb, agent_git, quarantine, tip).map_err(|error| told(&error))?;
     let commit = repo
         .find_commit(tip)

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{Commit, Config, ErrorCode, Odb, Oid, Repository, RepositoryOpenFlags, Signature, Time};
+use git2::{Commit, Config, ErrorCode, Odb, Oid, Repository, Signature, Time};
 
 use super::error::{RepoError, git, io};
 use super::plain;
@@ -29,9 +29,9 @@ const CONFIG: &str = "\
 /// Opens repo.git.
 pub(super) fn open(repo_git: &Path) -> Result<Repository, RepoError> {
     let doing = || format!("open {}", repo_git.display());
-    let flags =
-        RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::NO_DOTGIT;
-    let repo = Repository::open_ext(repo_git, flags, &[] as &[&Path]).map_err(git(doing()))?;
+    // Takes this directory or nothing. Whose it is does not matter: the run is ours, wherever a
+    // container mounted it from.
+    let repo = Repository::open_bare(repo_git).map_err(git(doing()))?;
     // The person's and the system's configuration would bring line endings, excludes and drivers.
     let own = Config::open(&repo_git.join("config")).map_err(git(doing()))?;
     repo.set_config(&own).map_err(git(doing()))?;

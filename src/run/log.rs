@@ -216,7 +216,13 @@ impl Log {
         }
         let mut bytes = Vec::new();
         let mut events = Vec::new();
-        for kind in kinds {
+        let mut next_mail = self.state.next_mail();
+        for mut kind in kinds {
+            // Messages are numbered here, under the lock, so that no two share a number.
+            if let Kind::MailSent { id, .. } = &mut kind {
+                *id = next_mail;
+                next_mail += 1;
+            }
             let seq = self.state.seq + 1 + events.len() as u64;
             let event = Event {
                 seq,

@@ -3,6 +3,7 @@
 
 pub mod bell;
 pub mod blobs;
+pub mod frozen;
 pub mod index;
 pub mod log;
 pub mod maildir;

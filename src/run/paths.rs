@@ -54,6 +54,12 @@ impl RunDir {
         self.0.join("scenario.toml")
     }
 
+    /// Who is who, for the mock.
+    #[must_use]
+    pub fn roster(&self) -> PathBuf {
+        self.0.join("roster.json")
+    }
+
     /// The log.
     #[must_use]
     pub fn events(&self) -> PathBuf {

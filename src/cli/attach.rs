@@ -1,0 +1,97 @@
+//! `org attach`: sit down in a run's office.
+
+use super::Context;
+use super::args::AttachArgs;
+use super::failure::Failure;
+use super::{block_on, place};
+use crate::domain::event::Actor;
+use crate::domain::state::State;
+use crate::engine::seats;
+use crate::office::Liveness;
+use crate::os::exec::{Exec, Input, Output};
+use crate::run::log::Log;
+use crate::run::paths::RunDir;
+
+/// Runs the command.
+///
+/// # Errors
+/// Where there is no terminal, no tmux, or no such agent.
+pub(super) fn run(context: &Context, args: &AttachArgs) -> Result<(), Failure> {
+    let dir = context.place.acting(args.run.name())?;
+    attach(context, &dir, args.agent.as_deref())
+}
+
+/// Attaches, and builds the office anew where it is gone. Becomes tmux; returns only on failure.
+///
+/// # Errors
+/// Where there is no terminal, no tmux, or no such agent.
+pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Result<(), Failure> {
+    let ui = &context.ui;
+    let chart = place::chart(dir)?;
+    if let Some(agent) = agent
+        && chart.agent(agent).is_none()
+    {
+        let names: Vec<&str> = chart
+            .agents
+            .iter()
+            .map(|agent| agent.name.as_str())
+            .collect();
+        return Err(Failure::refused(
+            format!("{} has no agent {agent:?}", dir.id()),
+            format!("its agents are {}", names.join(", ")),
+        ));
+    }
+    let clean = place::clean_env();
+    if !ui.is_terminal() {
+        let words = "this is no terminal, so there is nothing to show the office in";
+        let hint = format!(
+            "type `org attach --run {}` in a terminal; `org status` works anywhere",
+            dir.id()
+        );
+        return Err(Failure::refused(words, hint));
+    }
+    let mut log = Log::open(dir)?;
+    let argv = block_on(async {
+        if office_is_gone(dir, log.state()).await {
+            let opened = seats::open(&chart, log.state(), dir, &clean).await;
+            let opened = opened.map_err(no_office)?;
+            log.append(&Actor::Human, vec![opened])?;
+        }
+        let pane = agent.and_then(|name| log.state().office.as_ref()?.panes.get(name));
+        let office = seats::office(dir, &clean).map_err(no_office)?;
+        Ok::<_, Failure>(
+            office.attach_argv(place::var("TMUX").as_deref(), pane.map(String::as_str)),
+        )
+    })?;
+    let Some((program, rest)) = argv.as_deref().and_then(<[String]>::split_first) else {
+        return Err(Failure::refused("the office has no door", "org doctor"));
+    };
+    let error = Exec::new(program)
+        .args(rest.iter().cloned())
+        .envs(clean)
+        .stdin(Input::Inherit)
+        .stdout(Output::Inherit)
+        .stderr(Output::Inherit)
+        .replace();
+    Err(Failure::refused("tmux could not be started", "org doctor").because(&error))
+}
+
+fn no_office(error: crate::office::OfficeError) -> Failure {
+    Failure::refused(
+        "the office could not be built",
+        "org doctor; org status works without tmux",
+    )
+    .because(&error)
+}
+
+/// Whether the office has to be built: there is none, or its server is gone. Not where that is not
+/// known.
+pub(super) async fn office_is_gone(dir: &RunDir, state: &State) -> bool {
+    if state.office.is_none() {
+        return true;
+    }
+    match seats::office(dir, &place::clean_env()) {
+        Ok(office) => matches!(office.alive().await, Liveness::Gone),
+        Err(_) => true,
+    }
+}

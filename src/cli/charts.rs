@@ -1,0 +1,74 @@
+//! What `up` and its neighbours ask of a chart before anything is created.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::failure::Failure;
+use super::place::Place;
+use super::ui::Ui;
+use super::{block_on, check};
+use crate::domain::chart::Chart;
+use crate::engine::found::FoundError;
+use crate::office::TmuxOffice;
+
+/// The chart, if nothing is wrong in it.
+///
+/// # Errors
+/// Everything that is wrong, with its places; exit code 2.
+pub(super) fn accepted(place: &Place, ui: &Ui, path: &Path) -> Result<Chart, Failure> {
+    let bytes = check::read(path)?;
+    let report = check::judge(place, path, &bytes);
+    let shown = |list: &[crate::domain::problem::Problem]| -> Vec<String> {
+        let path = path.display();
+        list.iter()
+            .map(|p| format!("{path}:{}:{}: {}: {}", p.line, p.column, p.path, p.message))
+            .collect()
+    };
+    for warning in shown(&report.warnings) {
+        ui.note(&format!("warning: {warning}"));
+    }
+    report.chart.ok_or_else(|| {
+        let hint = format!("org check {} shows what to write instead", path.display());
+        let mut failure = Failure::usage(format!("{} is not in order", path.display()), hint);
+        failure.causes = shown(&report.problems);
+        failure
+    })
+}
+
+/// Whether tmux can build an office here.
+///
+/// # Errors
+/// Where it is missing or too old.
+pub(super) fn office_can_be(clean: &BTreeMap<String, String>) -> Result<(), Failure> {
+    let env = clean
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let usable = block_on(async {
+        let socket = std::env::temp_dir().join("org-nobody");
+        TmuxOffice::at(&socket, env)?.usable().await
+    });
+    usable.map_err(|error| {
+        Failure::refused(
+            "no office can be built",
+            "apt-get install tmux, or add --headless",
+        )
+        .because(&error)
+    })
+}
+
+/// Why no run was made, with what to do about it.
+pub(super) fn not_founded(error: FoundError) -> Failure {
+    let hint = match &error {
+        FoundError::Repo(error) => error.hint(),
+        FoundError::Gpu(_) => {
+            "org doctor shows the GPUs; set compute.gpus, or add --mock to pretend them".to_owned()
+        }
+        FoundError::Scenario(_) => "org up CHART --scenario FILE".to_owned(),
+        FoundError::Prompt { .. } => "org check names what is wrong in a prompt".to_owned(),
+        FoundError::Log(_) | FoundError::Io { .. } => {
+            "look at the disk and at who may write there; ORG_RUNS names another place".to_owned()
+        }
+    };
+    Failure::refused("the run was not started, and nothing of it is left", hint).because(&error)
+}

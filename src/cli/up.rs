@@ -1,0 +1,200 @@
+//! `org up`: from a chart to a working organisation, or back to one that was left.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Context;
+use super::args::UpArgs;
+use super::failure::Failure;
+use super::place::{self, Place};
+use super::ui::Ui;
+use super::{attach, block_on, charts, down, until};
+use crate::domain::chart::Chart;
+use crate::domain::event::{Actor, Kind};
+use crate::domain::standing;
+use crate::engine::found::{self, Ask};
+use crate::engine::keys::KeyRing;
+use crate::engine::{seats, spawn};
+use crate::os::clock;
+use crate::run::bell::Bell;
+use crate::run::log::Log;
+use crate::run::paths::RunDir;
+
+/// Longest time until every agent has started: a loaded machine with many agents.
+const READY: Duration = Duration::from_secs(60);
+/// Lines of the supervisor's log that a failed start shows.
+const LAST_LINES: usize = 5;
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stands against it; nothing is left half made.
+pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
+    let (place, ui) = (&context.place, &context.ui);
+    let dir = match (&args.resume, &args.chart) {
+        (Some(run), _) => resume(place, ui, run)?,
+        (None, Some(chart)) => start(place, ui, args, chart)?,
+        (None, None) => {
+            return Err(Failure::usage(
+                "no chart was named",
+                "org up orgs/demo.toml --mock",
+            ));
+        }
+    };
+    let chart = place::chart(&dir)?;
+    let headless = args.headless || Log::open(&dir)?.state().headless;
+    wait_until_ready(&dir, &chart, headless)?;
+    if args.until.is_some() {
+        return until::done(ui, &dir, &chart);
+    }
+    let terminal = ui.is_terminal() && !args.detach && !headless;
+    if terminal {
+        return attach::attach(context, &dir, None);
+    }
+    announce(ui, &dir, &chart, headless)
+}
+
+fn announce(ui: &Ui, dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), Failure> {
+    let log = Log::open(dir)?;
+    let mock = if log.state().mock { "MOCK  " } else { "" };
+    let agents = chart.agents.len();
+    ui.out(&format!("{mock}{} is up with {agents} agents\n", dir.id()))?;
+    if headless {
+        ui.note(&format!(
+            "watch:  org status --run {0}\nstop:   org down {0}",
+            dir.id()
+        ));
+    } else {
+        ui.note(&format!(
+            "attach: org attach --run {0}\nstop:   org down {0}",
+            dir.id()
+        ));
+    }
+    Ok(())
+}
+
+/// Makes a run of a chart and starts it.
+fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, Failure> {
+    let chart = charts::accepted(place, ui, path)?;
+    let mock = args.mock || args.scenario.is_some();
+    let clean = place::clean_env();
+    let keys = if mock {
+        KeyRing::default()
+    } else {
+        KeyRing::collect(&chart, &|name| place::var(name), &clean).map_err(|error| {
+            let hint = error.hint.clone();
+            Failure::refused("a model cannot be asked", hint).because(&error)
+        })?
+    };
+    if !args.headless {
+        charts::office_can_be(&clean)?;
+    }
+    let ask = Ask {
+        chart,
+        mock,
+        scenario: args.scenario.as_ref().map(|path| place.cwd.join(path)),
+        headless: args.headless,
+        runs: place.index.here.clone(),
+        clean: clean.clone(),
+        visible: place::var("CUDA_VISIBLE_DEVICES"),
+    };
+    let plan = found::plan(ask).map_err(charts::not_founded)?;
+    let dir = found::found(plan).map_err(charts::not_founded)?;
+    if let Err(error) = place.index.remember(&dir) {
+        let here = place.index.here.display();
+        ui.note(&format!(
+            "warning: the run is found from {here} only: {error}"
+        ));
+    }
+    spawn::supervisor(&dir, &clean, &keys).map_err(Failure::from)?;
+    Ok(dir)
+}
+
+/// Goes on with a run.
+fn resume(place: &Place, ui: &Ui, run: &str) -> Result<RunDir, Failure> {
+    let dir = place.reading(Some(run))?;
+    if place::supervised(&dir) {
+        ui.note(&format!("{} is up already", dir.id()));
+        return Ok(dir);
+    }
+    let chart = place::chart(&dir)?;
+    let clean = place::clean_env();
+    let mut log = Log::open(&dir)?;
+    if log.state().stopped || log.state().down.is_some() {
+        log.append(&Actor::Human, vec![Kind::RunResumed {}])?;
+    }
+    let keys = if log.state().mock {
+        KeyRing::default()
+    } else {
+        KeyRing::collect(&chart, &|name| place::var(name), &clean).unwrap_or_else(|error| {
+            ui.note(&format!("warning: {error}; its agents are held"));
+            KeyRing::default()
+        })
+    };
+    spawn::supervisor(&dir, &clean, &keys).map_err(Failure::from)?;
+    Ok(dir)
+}
+
+/// Builds the office and waits until every agent has started.
+fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), Failure> {
+    let mut log = Log::open(dir)?;
+    block_on(async {
+        if !headless && attach::office_is_gone(dir, log.state()).await {
+            let opened = seats::open(chart, log.state(), dir, &place::clean_env()).await;
+            match opened {
+                Ok(opened) => log.append(&Actor::Human, vec![opened])?,
+                Err(error) => {
+                    down::bring_down(dir, "the office could not be built")?;
+                    return Err(Failure::refused(
+                        "the office could not be built",
+                        "org doctor, or add --headless",
+                    )
+                    .because(&error));
+                }
+            }
+        }
+        let mut bell = Bell::on(&[dir.events()]);
+        let deadline = clock::monotonic() + READY;
+        loop {
+            log.catch_up()?;
+            log.drain();
+            let supervised = place::supervised(dir);
+            let standing = standing::run(chart, log.state(), true);
+            if supervised && standing.word != "starting" {
+                return Ok(());
+            }
+            if clock::monotonic() > deadline || supervisor_failed(dir, supervised) {
+                return Err(not_started(dir));
+            }
+            let look = tokio::time::sleep(Duration::from_millis(100));
+            tokio::select! {
+                () = bell.wait() => {}
+                () = look => {}
+            }
+        }
+    })
+}
+
+/// Whether the supervisor has come and gone, by the words it left.
+fn supervisor_failed(dir: &RunDir, supervised: bool) -> bool {
+    let words = std::fs::metadata(dir.logs().join("supervisor.log"));
+    !supervised && words.is_ok_and(|words| words.len() > 0)
+}
+
+fn not_started(dir: &RunDir) -> Failure {
+    let path = dir.logs().join("supervisor.log");
+    let words = std::fs::read_to_string(&path).unwrap_or_default();
+    let lines: Vec<&str> = words.lines().collect();
+    let mut failure = Failure::refused(
+        format!("{} did not start within {} s", dir.id(), READY.as_secs()),
+        format!(
+            "org status --run {0}, then org up --resume {0}, or org down {0}",
+            dir.id()
+        ),
+    );
+    failure.causes = lines[lines.len().saturating_sub(LAST_LINES)..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect();
+    failure
+}

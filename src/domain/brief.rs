@@ -1,0 +1,100 @@
+//! Where things stand, in a few lines for a model: never *keep going*, always what is known.
+//!
+//! Owns the selection; the sentences around it are in `prompts/messages.toml`. Numbers come from the
+//! fold, never from anybody's words.
+
+use super::chart::Chart;
+use super::event::{Arm, RunStatus, Status};
+use super::state::State;
+use super::stats::Sample;
+
+/// Most claims listed under one head; the ledger tool has the rest.
+const LISTED: usize = 8;
+
+/// The values of the `brief` template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    /// The baseline and what was promoted.
+    pub standing: String,
+    /// The champion.
+    pub best: String,
+    /// Claims under way.
+    pub open_claims: String,
+    /// Claims that ended badly.
+    pub dead_ends: String,
+    /// Tasks given to this agent.
+    pub assignments: String,
+}
+
+/// A brief for one agent.
+#[must_use]
+pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
+    let metric = &chart.task.metric.name;
+    let values: Vec<f64> = state
+        .experiments
+        .values()
+        .filter(|run| run.arm == Arm::Baseline && run.commit == state.start)
+        .filter(|run| run.status == RunStatus::Ok)
+        .filter_map(|run| run.measured.value)
+        .collect();
+    let base = Sample::of(&values);
+    let standing = if base.n == 0 {
+        "the baseline is not measured yet".to_owned()
+    } else {
+        format!(
+            "baseline {metric} {:.4}, sd {:.4}, {} runs",
+            base.mean, base.sd, base.n
+        )
+    };
+    let best = state.promotions.last().and_then(|(id, _, commit)| {
+        let claim = state.hypotheses.get(id)?;
+        let value = claim.verdict.as_ref()?.candidate.mean;
+        let short = commit.get(..12).unwrap_or(commit);
+        Some(format!(
+            "h{id} ({}), {metric} {value:.4}, commit {short}",
+            claim.title
+        ))
+    });
+    let list = |keep: &dyn Fn(Status) -> bool| {
+        let lines: Vec<String> = state
+            .hypotheses
+            .values()
+            .rev()
+            .filter(|claim| keep(claim.status))
+            .take(LISTED)
+            .map(|claim| {
+                format!(
+                    "h{} {} by {}: {}",
+                    claim.id,
+                    claim.status.word(),
+                    claim.agent,
+                    claim.title
+                )
+            })
+            .collect();
+        or_none(lines)
+    };
+    let assignments = state
+        .mails
+        .values()
+        .filter(|mail| mail.assignment && mail.to.iter().any(|to| to == name))
+        .rev()
+        .take(LISTED)
+        .map(|mail| format!("m{} from {}: {}", mail.id, mail.from, mail.subject))
+        .collect();
+    Brief {
+        standing,
+        best: best.unwrap_or_else(|| "nothing has been promoted".to_owned()),
+        open_claims: list(&|status| !status.is_exit() && status != Status::Promoted),
+        dead_ends: list(&|status| status.is_exit()),
+        assignments: or_none(assignments),
+    }
+}
+
+fn or_none(lines: Vec<String>) -> String {
+    if lines.is_empty() {
+        "none".to_owned()
+    } else {
+        lines.join("; ")
+    }
+}

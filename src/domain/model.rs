@@ -1,0 +1,59 @@
+//! Which server serves a model, and on what terms: the chart's word over the built-in table's.
+
+use super::chart::{Chart, ProviderSpec};
+use super::price::{self, Rates};
+
+/// Most tokens that one reply may have: a turn of an agent is never a book, and what is set aside for
+/// a request grows with it.
+pub const MAX_OUTPUT: u64 = 32_000;
+/// The context window of a model of which nothing is known, in tokens.
+const UNKNOWN_CONTEXT: u64 = 128_000;
+
+/// A model with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The chart's name for its server.
+    pub provider: String,
+    /// The server.
+    pub spec: ProviderSpec,
+    /// What it costs; none where nobody said.
+    pub rates: Option<Rates>,
+    /// Context window, tokens.
+    pub context: u64,
+    /// Most tokens of one reply.
+    pub max_output: u64,
+}
+
+/// The models that a chart may name without describing them, each with its provider.
+#[must_use]
+pub fn known() -> Vec<(&'static str, &'static str)> {
+    price::names()
+        .filter_map(|name| Some((name, price::builtin(name)?.provider)))
+        .collect()
+}
+
+/// What is known of a model; none where the chart names a provider that it lacks.
+#[must_use]
+pub fn resolve(chart: &Chart, name: &str) -> Option<Model> {
+    let own = chart.models.get(name);
+    let builtin = price::builtin(name);
+    let provider = match (own, builtin) {
+        (Some(own), _) => own.provider.clone(),
+        (None, Some(builtin)) => builtin.provider.to_owned(),
+        (None, None) => return None,
+    };
+    let rates = own
+        .and_then(|own| own.price)
+        .map(Rates::from)
+        .or(builtin.map(|builtin| builtin.rates));
+    Some(Model {
+        spec: chart.providers.get(&provider)?.clone(),
+        provider,
+        rates,
+        context: own
+            .and_then(|own| own.context)
+            .or(builtin.map(|builtin| builtin.context))
+            .unwrap_or(UNKNOWN_CONTEXT),
+        max_output: builtin.map_or(MAX_OUTPUT, |builtin| builtin.max_output.min(MAX_OUTPUT)),
+    })
+}

@@ -1,0 +1,502 @@
+//! Making a run: everything that is judged before anything is created, and then the whole of it, or
+//! nothing.
+//!
+//! Owns the order: repository, devices and prompts are judged first; then the directory is made, the
+//! repository cloned, agents seated, and the log begun last, so that a directory without a log is no
+//! run and is removed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
+use crate::domain::event::{Actor, FORMAT, Gpu, Kind};
+use crate::domain::scenario::{self, Member, Roster, Scenario};
+use crate::domain::{mail, template};
+use crate::lab::gpu::{self, GpuError};
+use crate::os::{files, random};
+use crate::repo::{self, Place, RepoError};
+use crate::run::frozen;
+use crate::run::log::{Log, LogError};
+use crate::run::maildir::Maildir;
+use crate::run::paths::RunDir;
+
+/// Letters of a run's id after the org's name.
+const ID_LETTERS: usize = 5;
+/// The built-in prompts, by role.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("researcher", include_str!("../../prompts/researcher.md")),
+    ("chief", include_str!("../../prompts/chief.md")),
+];
+/// The built-in texts, by file.
+const TEXTS: [(&str, &str); 2] = [
+    ("messages.toml", include_str!("../../prompts/messages.toml")),
+    ("tools.toml", include_str!("../../prompts/tools.toml")),
+];
+
+/// What `up` was asked for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The chart, checked.
+    pub chart: Chart,
+    /// Whether models are mocked.
+    pub mock: bool,
+    /// The scenario in place of the chart's.
+    pub scenario: Option<PathBuf>,
+    /// Whether there is no office.
+    pub headless: bool,
+    /// Where runs are made.
+    pub runs: PathBuf,
+    /// The cleared environment.
+    pub clean: BTreeMap<String, String>,
+    /// The caller's `CUDA_VISIBLE_DEVICES`.
+    pub visible: Option<String>,
+}
+
+/// Why no run was made.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundError {
+    /// The repository.
+    #[error("the task's repository cannot be used")]
+    Repo(#[from] RepoError),
+    /// The devices.
+    #[error("the GPUs that the chart asks for cannot be had")]
+    Gpu(#[from] GpuError),
+    /// A mocked run needs lines.
+    #[error("{0}")]
+    Scenario(String),
+    /// A prompt.
+    #[error("the prompt of {agent} cannot be used: {why}")]
+    Prompt {
+        /// Whose.
+        agent: String,
+        /// Why not.
+        why: String,
+    },
+    /// The log.
+    #[error("the run's log cannot be begun")]
+    Log(#[from] LogError),
+    /// The file system.
+    #[error("cannot {doing}")]
+    Io {
+        /// What was tried.
+        doing: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> FoundError {
+    let doing = doing.into();
+    move |source| FoundError::Io { doing, source }
+}
+
+/// What a run will be made of; nothing is created yet.
+#[derive(Debug)]
+pub struct Plan {
+    chart: Chart,
+    ask: Ask,
+    scenario: Option<String>,
+    homes: BTreeMap<String, Gpu>,
+    gpus: Vec<Gpu>,
+    prompts: Vec<(String, String)>,
+}
+
+/// Judges everything that can be judged before anything is made.
+///
+/// # Errors
+/// The first thing that stands against it.
+pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
+    let mut chart = if ask.mock {
+        ask.chart.clone().mocked()
+    } else {
+        ask.chart.clone()
+    };
+    if ask.mock {
+        chart.task.share.retain(|path| path.exists());
+    }
+    let scenario = if ask.mock {
+        Some(lines(&ask, &chart)?)
+    } else {
+        None
+    };
+    repo::inspect(&chart.task.repo)?;
+    let inventory = inventory(&ask, &chart)?;
+    let wanted: Vec<(String, GpuHome)> = chart
+        .agents
+        .iter()
+        .map(|agent| (agent.name.clone(), agent.gpu.clone()))
+        .collect();
+    let request = match &chart.compute.gpus {
+        GpuRequest::Simulate(_) => GpuRequest::Auto,
+        other => other.clone(),
+    };
+    let homes = gpu::assign(&request, &wanted, &inventory)?;
+    let gpus: Vec<Gpu> = gpu::select(&request, &inventory)?
+        .iter()
+        .map(event_gpu)
+        .collect();
+    if gpus.len() < chart.task.gpus as usize {
+        return Err(GpuError::TooFew {
+            who: "task.gpus".to_owned(),
+            wanted: chart.task.gpus as usize,
+            have: gpus.iter().map(|gpu| gpu.index.to_string()).collect(),
+        }
+        .into());
+    }
+    let homes = homes
+        .iter()
+        .map(|(name, gpu)| (name.clone(), event_gpu(gpu)))
+        .collect();
+    let mut prompts = Vec::new();
+    for agent in &chart.agents {
+        prompts.push((agent.name.clone(), system_prompt(&chart, agent, &homes)?));
+    }
+    Ok(Plan {
+        chart,
+        ask,
+        scenario,
+        homes,
+        gpus,
+        prompts,
+    })
+}
+
+/// Makes the run. Where that fails, nothing of it is left.
+///
+/// # Errors
+/// Whatever failed.
+pub fn found(plan: Plan) -> Result<RunDir, FoundError> {
+    let name = random::word(ID_LETTERS).map_err(io_error("draw a name"))?;
+    fs::create_dir_all(&plan.ask.runs)
+        .map_err(io_error(format!("make {}", plan.ask.runs.display())))?;
+    let runs = plan
+        .ask
+        .runs
+        .canonicalize()
+        .map_err(io_error("find the runs directory"))?;
+    let dir = RunDir::at(runs.join(format!("{}-{name}", plan.chart.name)));
+    let made = make(&plan, &dir);
+    if made.is_err() {
+        // Nothing has run in it: it is ours alone.
+        fs::remove_dir_all(dir.path()).ok();
+    }
+    made.map(|()| dir)
+}
+
+fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
+    let here = || format!("make {}", dir.path().display());
+    files::create_private_dir(dir.path()).map_err(io_error(here()))?;
+    for path in dir.skeleton() {
+        fs::create_dir_all(path).map_err(io_error(here()))?;
+    }
+    let mut chart = plan.chart.clone();
+    let founded = repo::found(
+        &chart.task.repo,
+        chart.task.base.as_deref(),
+        &dir.repo_git(),
+    )?;
+    chart.task.base = Some(founded.branch.clone());
+    freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
+    seat_all(&chart, dir, &founded.commit)?;
+    for name in chart
+        .agents
+        .iter()
+        .map(|agent| agent.name.as_str())
+        .chain(["human"])
+    {
+        Maildir::at(dir.mailbox(name))
+            .create()
+            .map_err(io_error("make a mailbox"))?;
+    }
+    begin(plan, dir, &chart, &founded.commit)
+}
+
+fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
+    frozen::freeze(dir, chart)?;
+    for (agent, text) in &plan.prompts {
+        frozen::freeze_prompt(dir, &format!("{agent}.md"), text)?;
+    }
+    for (file, text) in TEXTS {
+        frozen::freeze_prompt(dir, file, text)?;
+    }
+    if let Some(scenario) = &plan.scenario {
+        files::write_atomic(&dir.scenario(), scenario.as_bytes(), 0o444)?;
+        let roster = serde_json::to_vec(&roster(chart))?;
+        files::write_atomic(&dir.roster(), &roster, 0o444)?;
+    }
+    Ok(())
+}
+
+/// Who is who, for the mock.
+#[must_use]
+pub fn roster(chart: &Chart) -> Roster {
+    let member = |agent: &Agent| Member {
+        role: Some(agent.role.clone()),
+        model: Some(agent.model.clone()),
+    };
+    chart
+        .agents
+        .iter()
+        .map(|agent| (agent.name.clone(), member(agent)))
+        .collect()
+}
+
+/// Seats everybody, in parallel: file creation is what it costs.
+fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
+    let seated: Vec<Result<(), RepoError>> = std::thread::scope(|scope| {
+        let seats: Vec<_> = chart
+            .agents
+            .iter()
+            .map(|agent| {
+                scope.spawn(|| {
+                    let place = Place {
+                        repo_git: dir.repo_git(),
+                        agent_git: dir.agent_git(&agent.name),
+                        worktree: dir.work(&agent.name),
+                        agent: agent.name.clone(),
+                    };
+                    repo::seat(&place, base)
+                })
+            })
+            .collect();
+        seats
+            .into_iter()
+            .map(|seat| seat.join().expect("seating does not panic"))
+            .collect()
+    });
+    for agent in &chart.agents {
+        for sub in ["home", "tmp"] {
+            fs::create_dir_all(dir.scratch(&agent.name).join(sub))
+                .map_err(io_error("make an agent's scratch"))?;
+        }
+        fs::create_dir_all(dir.jobs(&agent.name)).map_err(io_error("make an agent's jobs"))?;
+    }
+    seated
+        .into_iter()
+        .collect::<Result<(), RepoError>>()
+        .map_err(FoundError::from)
+}
+
+fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), FoundError> {
+    let mut log = Log::create(
+        dir,
+        Kind::RunCreated {
+            format: FORMAT,
+            run: dir.id(),
+            org: chart.name.clone(),
+            mock: plan.ask.mock,
+            headless: plan.ask.headless,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            base: base.to_owned(),
+        },
+    )?;
+    let pool = random::number().map_err(io_error("draw the seed pool"))?;
+    let opened = Kind::LabOpened {
+        pool,
+        gpus: plan.gpus.clone(),
+        parallel: parallel(plan, chart),
+    };
+    log.append(&Actor::Lab, vec![opened])?;
+    let seated = chart.agents.iter().map(|agent| Kind::AgentSeated {
+        agent: agent.name.clone(),
+        gpu: plan.homes.get(&agent.name).cloned(),
+        branch: format!("agent/{}", agent.name),
+        worktree: dir.work(&agent.name).display().to_string(),
+    });
+    log.append(&Actor::Supervisor, seated.collect())?;
+    Ok(())
+}
+
+/// Measured runs at a time: as many as devices and cores bear. Where wall time is what must agree and
+/// devices are only pretended, one: they would share the same cores.
+fn parallel(plan: &Plan, chart: &Chart) -> u32 {
+    if let Some(parallel) = chart.compute.parallel {
+        return parallel.max(1);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let real = plan.gpus.iter().any(|gpu| !gpu.simulated);
+    let timed = matches!(chart.protocol.matched, Axis::Wall | Axis::Gpu);
+    if timed && !real {
+        return 1;
+    }
+    let each = chart.task.gpus.max(1) as usize;
+    let devices = if chart.task.gpus == 0 {
+        cores
+    } else {
+        plan.gpus.len() / each
+    };
+    u32::try_from(devices.min(cores).max(1)).unwrap_or(1)
+}
+
+fn event_gpu(gpu: &gpu::Gpu) -> Gpu {
+    Gpu {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        simulated: gpu.simulated,
+    }
+}
+
+/// The devices there are; pretended ones under `--mock` or where the chart asks for them.
+fn inventory(ask: &Ask, chart: &Chart) -> Result<Vec<gpu::Gpu>, FoundError> {
+    let homes = chart
+        .agents
+        .iter()
+        .filter(|agent| agent.gpu != GpuHome::None);
+    let enough = u32::try_from(homes.count())
+        .unwrap_or(u32::MAX)
+        .max(chart.task.gpus);
+    let count = match &chart.compute.gpus {
+        GpuRequest::Simulate(count) => Some(*count),
+        _ if !ask.mock => None,
+        GpuRequest::Auto | GpuRequest::Uuids(_) => Some(enough),
+        GpuRequest::Indices(indices) => {
+            Some(indices.iter().max().map_or(0, |most| most + 1).max(enough))
+        }
+    };
+    if let Some(count) = count {
+        let mut gpus = gpu::simulate(&chart.name, count);
+        if let GpuRequest::Uuids(uuids) = &chart.compute.gpus {
+            for (gpu, uuid) in gpus.iter_mut().zip(uuids) {
+                gpu.uuid.clone_from(uuid);
+            }
+        }
+        return Ok(gpus);
+    }
+    Ok(gpu::inventory(&ask.clean, ask.visible.as_deref()).gpus)
+}
+
+/// The scenario's text, judged.
+fn lines(ask: &Ask, chart: &Chart) -> Result<String, FoundError> {
+    let path = ask.scenario.clone().or_else(|| chart.mock.scenario.clone()).ok_or_else(|| {
+        let why = "a mocked run needs a scenario: give [mock] scenario in the chart, or --scenario FILE";
+        FoundError::Scenario(why.to_owned())
+    })?;
+    let text = fs::read_to_string(&path).map_err(|error| {
+        FoundError::Scenario(format!(
+            "scenario {} cannot be read: {error}",
+            path.display()
+        ))
+    })?;
+    decoded(&path, &text)?;
+    Ok(text)
+}
+
+fn decoded(path: &Path, text: &str) -> Result<Scenario, FoundError> {
+    scenario::decode(text).map_err(|problems| {
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|p| format!("{}:{}:{}: {}", path.display(), p.line, p.column, p.message))
+            .collect();
+        FoundError::Scenario(lines.join("\n"))
+    })
+}
+
+/// Exactly what a model will see as its system prompt.
+///
+/// # Errors
+/// Where the prompt is missing or names an unknown variable.
+pub fn system_prompt(
+    chart: &Chart,
+    agent: &Agent,
+    homes: &BTreeMap<String, Gpu>,
+) -> Result<String, FoundError> {
+    let failed = |why: String| FoundError::Prompt {
+        agent: agent.name.clone(),
+        why,
+    };
+    let role = chart.role_of(agent);
+    let text = match &role.prompt {
+        Some(path) => fs::read_to_string(path)
+            .map_err(|error| failed(format!("{}: {error}", path.display())))?,
+        None => BUILT_IN
+            .iter()
+            .find(|(name, _)| *name == agent.role)
+            .map(|(_, text)| (*text).to_owned())
+            .ok_or_else(|| failed(format!("role {} has none", agent.role)))?,
+    };
+    let values = values(chart, agent, homes);
+    template::render(&text, &values).map_err(|error| failed(error.to_string()))
+}
+
+fn values(
+    chart: &Chart,
+    agent: &Agent,
+    homes: &BTreeMap<String, Gpu>,
+) -> BTreeMap<&'static str, String> {
+    let task = &chart.task;
+    let list = |items: &[String], none: &str| {
+        if items.is_empty() {
+            none.to_owned()
+        } else {
+            items.join(", ")
+        }
+    };
+    let team: Vec<String> = chart
+        .agents
+        .iter()
+        .map(|other| {
+            let to = other
+                .reports_to
+                .as_ref()
+                .map(|to| format!(", reports to {to}"));
+            format!("- {}: {}{}", other.name, other.role, to.unwrap_or_default())
+        })
+        .collect();
+    let mut peers = mail::channels(chart, &agent.name);
+    peers.push("human".to_owned());
+    let tools = crate::tool::granted(&chart.role_of(agent).tools);
+    let tools: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
+    let gpu = homes
+        .get(&agent.name)
+        .map_or_else(|| "none".to_owned(), |gpu| gpu.index.to_string());
+    let timeout = match task.timeout {
+        crate::domain::chart::Timeout::Auto => "twice the baseline's time".to_owned(),
+        crate::domain::chart::Timeout::Seconds(seconds) => format!("{seconds:.0} s"),
+    };
+    let goal = match task.metric.goal {
+        crate::domain::chart::Goal::Min => "minimise",
+        crate::domain::chart::Goal::Max => "maximise",
+    };
+    let margin = chart
+        .protocol
+        .margin
+        .map_or_else(|| "none".to_owned(), |m| m.to_string());
+    BTreeMap::from([
+        ("agent.name", agent.name.clone()),
+        ("agent.role", agent.role.clone()),
+        ("agent.gpu", gpu),
+        ("agent.model", agent.model.clone()),
+        ("agent.branch", format!("agent/{}", agent.name)),
+        (
+            "agent.reports_to",
+            agent
+                .reports_to
+                .clone()
+                .unwrap_or_else(|| "the human".to_owned()),
+        ),
+        ("org.name", chart.name.clone()),
+        ("mission", chart.mission.clone()),
+        ("team", team.join("\n")),
+        ("peers", peers.join(", ")),
+        ("task.run", task.run.clone()),
+        ("task.metric", task.metric.name.clone()),
+        ("task.goal", goal.to_owned()),
+        (
+            "task.editable",
+            list(&task.editable, "everything that is not protected"),
+        ),
+        ("task.protect", list(&task.protect, "nothing")),
+        ("task.seed", task.seed.clone()),
+        ("task.timeout", timeout),
+        ("protocol.match", chart.protocol.matched.as_str().to_owned()),
+        (
+            "protocol.tolerance",
+            format!("{}", chart.protocol.tolerance),
+        ),
+        ("protocol.alpha", format!("{}", chart.protocol.alpha)),
+        ("protocol.margin", margin),
+        ("tools", tools.join(", ")),
+    ])
+}

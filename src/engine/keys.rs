@@ -1,0 +1,133 @@
+//! Keys to model servers: read once at `up`, handed on over standard input, kept in memory only.
+//!
+//! In no environment of a long-lived process, argument, log, event or blob. A ring travels whole, so
+//! that an agent that finds the supervisor gone can start one that lacks nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::chart::{Chart, KeySource};
+use crate::domain::model;
+use crate::os::exec::Exec;
+
+/// Longest time a `key_cmd` may take; password managers ask a person.
+const KEY_CMD_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Keys by provider name.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRing(BTreeMap<String, String>);
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyRing of {}", self.0.len())
+    }
+}
+
+/// A key that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("no key for provider {provider}: {why}")]
+pub struct NoKey {
+    /// The provider.
+    pub provider: String,
+    /// Why not.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl KeyRing {
+    /// The ring that travelled as JSON; an empty text is an empty ring.
+    #[must_use]
+    pub fn from_json(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// The ring as it travels.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// A provider's key.
+    #[must_use]
+    pub fn get(&self, provider: &str) -> Option<&str> {
+        self.0.get(provider).map(String::as_str)
+    }
+
+    /// Collects the keys of every provider that a chart's agents use. `env` looks a variable up.
+    ///
+    /// # Errors
+    /// The first key that cannot be had.
+    pub fn collect(
+        chart: &Chart,
+        env: &dyn Fn(&str) -> Option<String>,
+        clean: &BTreeMap<String, String>,
+    ) -> Result<Self, NoKey> {
+        let mut ring = BTreeMap::new();
+        for agent in &chart.agents {
+            let Some(model) = model::resolve(chart, &agent.model) else {
+                continue;
+            };
+            if ring.contains_key(&model.provider) {
+                continue;
+            }
+            if let Some(key) = one(&model.provider, &model.spec.key, env, clean)? {
+                ring.insert(model.provider, key);
+            }
+        }
+        Ok(Self(ring))
+    }
+}
+
+fn one(
+    provider: &str,
+    source: &KeySource,
+    env: &dyn Fn(&str) -> Option<String>,
+    clean: &BTreeMap<String, String>,
+) -> Result<Option<String>, NoKey> {
+    let refused = |why: String, hint: String| NoKey {
+        provider: provider.to_owned(),
+        why,
+        hint,
+    };
+    let key = match source {
+        KeySource::None => return Ok(None),
+        KeySource::Env(name) => env(name).ok_or_else(|| {
+            refused(
+                format!("the environment has no {name}"),
+                format!("export {name}=…, or add --mock to try without a key"),
+            )
+        })?,
+        KeySource::File(path) => std::fs::read_to_string(path).map_err(|error| {
+            refused(
+                format!("{} cannot be read: {error}", path.display()),
+                format!("put the key into {}", path.display()),
+            )
+        })?,
+        KeySource::Cmd(command) => {
+            let said = Exec::new("sh")
+                .args(["-c", command])
+                .envs(clean.clone())
+                .output(KEY_CMD_LIMIT)
+                .ok()
+                .filter(|said| said.status.success());
+            let said = said.ok_or_else(|| {
+                refused(
+                    "its key_cmd failed".to_owned(),
+                    "run the chart's key_cmd by hand and see what it says".to_owned(),
+                )
+            })?;
+            String::from_utf8_lossy(&said.stdout).into_owned()
+        }
+    };
+    let key = key.trim().to_owned();
+    if key.is_empty() {
+        return Err(refused(
+            "it is empty".to_owned(),
+            "set it, or add --mock".to_owned(),
+        ));
+    }
+    Ok(Some(key))
+}

@@ -1,0 +1,131 @@
+//! Who sits where in the office: the translation of a chart into seats.
+//!
+//! Agents with a GPU fill the grid in chart order (all agents, where none has one), over pages; the
+//! others sit in `hq` beside the supervisor's feed and the standing of the claims.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::domain::chart::{Chart, GpuHome};
+use crate::domain::event::Kind;
+use crate::domain::state::State;
+
+use crate::office::{Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_for};
+use crate::os::exec;
+use crate::run::paths::RunDir;
+
+/// The size of windows until somebody attaches: a usual full screen.
+const DETACHED: (u16, u16) = (220, 50);
+/// Lines of scrollback a pane: eight full panes are some 15 MiB of the tmux server.
+const HISTORY: u32 = 3000;
+/// The colours of states on borders. Never the only sign: the word stands beside it.
+const TINTS: [(&str, &str); 8] = [
+    ("starting", "colour244"),
+    ("thinking", "colour75"),
+    ("tool", "colour179"),
+    ("waiting", "colour108"),
+    ("paused", "colour244"),
+    ("held", "colour203"),
+    ("stopped", "colour240"),
+    ("unknown", "colour208"),
+];
+/// The seat of the supervisor's feed.
+pub const FEED: &str = "feed";
+/// The seat of the claims.
+pub const STANDING: &str = "standing";
+
+/// The office of a run.
+#[must_use]
+pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String, String>) -> Plan {
+    let exe = exec::current_exe().unwrap_or_else(|_| PathBuf::from("org"));
+    let seat = |name: &str, title: String| Seat {
+        name: name.to_owned(),
+        argv: vec![
+            exe.display().to_string(),
+            "pane".to_owned(),
+            dir.path().display().to_string(),
+            name.to_owned(),
+        ],
+        env: clean
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        title,
+    };
+    let with_gpu: Vec<_> = chart
+        .agents
+        .iter()
+        .filter(|agent| agent.gpu != GpuHome::None)
+        .collect();
+    let everybody = with_gpu.is_empty();
+    let title = |agent: &crate::domain::chart::Agent| {
+        let gpu = state
+            .agents
+            .get(&agent.name)
+            .and_then(|agent| agent.gpu.as_ref());
+        let gpu = gpu.map_or_else(|| "no gpu".to_owned(), |gpu| format!("gpu {}", gpu.index));
+        format!("{} · {} · {gpu}", agent.role, agent.model)
+    };
+    let (grid, hq): (Vec<_>, Vec<_>) = chart
+        .agents
+        .iter()
+        .partition(|agent| everybody || agent.gpu != GpuHome::None);
+    let mut hq: Vec<Seat> = hq
+        .iter()
+        .map(|agent| seat(&agent.name, title(agent)))
+        .collect();
+    hq.push(seat(FEED, "what happens".to_owned()));
+    hq.push(seat(STANDING, "claims".to_owned()));
+    let tint = |(word, colour): (&str, &str)| Tint {
+        word: word.to_owned(),
+        colour: colour.to_owned(),
+    };
+    Plan {
+        session: chart.name.replace(['.', ':'], "-"),
+        mock: state.mock,
+        grid: chart.office.grid,
+        size: DETACHED,
+        pages: grid
+            .iter()
+            .map(|agent| seat(&agent.name, title(agent)))
+            .collect(),
+        hq,
+        history: HISTORY,
+        tints: TINTS.into_iter().map(tint).collect(),
+    }
+}
+
+/// The tmux server of a run, whether or not it lives.
+///
+/// # Errors
+/// Where tmux is missing or too old, or no place for its socket can be had.
+pub fn office(dir: &RunDir, clean: &BTreeMap<String, String>) -> Result<Office, OfficeError> {
+    let runtime = clean.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let socket = socket_for(&dir.tmux_socket(), runtime.as_deref())?;
+    let env = clean
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Ok(Office::Tmux(TmuxOffice::at(&socket, env)?))
+}
+
+/// Builds the office and says where it is.
+///
+/// # Errors
+/// Whatever tmux says.
+pub async fn open(
+    chart: &Chart,
+    state: &State,
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+) -> Result<Kind, OfficeError> {
+    let runtime = clean.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let socket = socket_for(&dir.tmux_socket(), runtime.as_deref())?;
+    let plan = plan(chart, state, dir, clean);
+    let opened = office(dir, clean)?.open(&plan).await?;
+    Ok(Kind::OfficeOpened {
+        socket: socket.display().to_string(),
+        session: plan.session,
+        panes: opened.panes,
+    })
+}

@@ -1,0 +1,129 @@
+//! How the processes of a run are started: with a cleared environment, keys on standard input, words
+//! into `logs/`.
+//!
+//! Owns the hidden commands' arguments, so that nobody else builds an argv of ours.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use crate::domain::event::Gpu;
+use crate::os::exec::{Detached, Exec, Input, Output};
+use crate::run::paths::RunDir;
+
+use super::keys::KeyRing;
+
+/// The environment of everything that an agent is and starts.
+#[must_use]
+pub fn agent_env(
+    clean: &BTreeMap<String, String>,
+    dir: &RunDir,
+    agent: &str,
+    gpu: Option<&Gpu>,
+) -> BTreeMap<String, String> {
+    let mut env = clean.clone();
+    let visible = gpu.map_or_else(String::new, |gpu| gpu.index.to_string());
+    env.insert("CUDA_VISIBLE_DEVICES".to_owned(), visible);
+    env.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned());
+    env.insert("ORG_RUN".to_owned(), dir.path().display().to_string());
+    env.insert("ORG_AGENT".to_owned(), agent.to_owned());
+    env
+}
+
+fn own(dir: &RunDir, clean: &BTreeMap<String, String>, args: &[&str], log: &str) -> Exec {
+    let words = dir.logs().join(format!("{log}.log"));
+    Exec::this_program()
+        .args(args.iter().copied())
+        .envs(clean.clone())
+        .cwd(dir.path())
+        .stdout(Output::File(words.clone()))
+        .stderr(Output::File(words))
+}
+
+/// Starts a supervisor. One that finds the lock taken ends at once.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn supervisor(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+) -> io::Result<Detached> {
+    let path = dir.path().display().to_string();
+    own(dir, clean, &["supervise", &path], "supervisor")
+        .env("ORG_RUN", path)
+        .stdin(Input::Bytes(keys.to_json().into_bytes()))
+        .spawn_detached()
+}
+
+/// Starts an agent.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn agent(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+    name: &str,
+    gpu: Option<&Gpu>,
+) -> io::Result<Detached> {
+    let path = dir.path().display().to_string();
+    own(
+        dir,
+        &agent_env(clean, dir, name, gpu),
+        &["agent", &path, name],
+        &format!("agent-{name}"),
+    )
+    .stdin(Input::Bytes(keys.to_json().into_bytes()))
+    .spawn_detached()
+}
+
+/// Starts the mock server on its port.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn mock(dir: &RunDir, clean: &BTreeMap<String, String>, port: u16) -> io::Result<Detached> {
+    let (path, port) = (dir.path().display().to_string(), port.to_string());
+    let args = ["mock", "--dir", &path, "--port", &port];
+    own(dir, clean, &args, "mock").spawn_detached()
+}
+
+/// Directories that hold interpreters and their packages, readable by whatever agents run: those of
+/// `PATH` with what lies beside them, and the usual version managers of the home directory.
+#[must_use]
+pub fn toolchains(clean: &BTreeMap<String, String>) -> Vec<PathBuf> {
+    const MANAGERS: [&str; 8] = [
+        ".pyenv",
+        ".cargo",
+        ".rustup",
+        ".nvm",
+        ".local/bin",
+        ".local/lib",
+        ".local/share/uv",
+        ".conda",
+    ];
+    let home = clean.get("HOME").map(PathBuf::from);
+    let mut dirs: Vec<PathBuf> = home
+        .iter()
+        .flat_map(|home| MANAGERS.iter().map(move |name| home.join(name)))
+        .collect();
+    let path = clean.get("PATH").map(String::as_str).unwrap_or_default();
+    for dir in path
+        .split(':')
+        .filter(|dir| dir.starts_with('/'))
+        .map(PathBuf::from)
+    {
+        // `…/bin` belongs to a prefix with `lib` beside it; the root and a home are no prefixes.
+        match dir.parent() {
+            Some(prefix) if prefix.parent().is_some() && Some(prefix) != home.as_deref() => {
+                dirs.push(prefix.join("lib"));
+                dirs.push(dir);
+            }
+            _ => dirs.push(dir),
+        }
+    }
+    dirs.retain(|dir| dir.is_dir());
+    dirs.sort();
+    dirs.dedup();
+    dirs
+}

@@ -1,0 +1,395 @@
+//! The supervisor's loop: fold, compare, perform the difference, wait.
+//!
+//! May only receive, apply, decide, perform and append; every rule is in `domain`. It can be killed
+//! at any moment: its successor adopts living agents by their locks and running jobs by theirs, and
+//! then does what this one would have done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::domain::chart::Chart;
+use crate::domain::event::{Actor, Kind, RunStatus};
+use crate::domain::state::State;
+use crate::domain::supervisor::{Effect, Observed, decide, next_due};
+use crate::os::lock::Lock;
+use crate::os::{clock, exec, process, sandbox};
+use crate::repo::Merge;
+use crate::run::bell::Bell;
+use crate::run::frozen::{self, FrozenError};
+use crate::run::log::{Log, LogError};
+use crate::run::maildir::Maildir;
+use crate::run::paths::RunDir;
+
+use super::keys::KeyRing;
+use super::measure::{Found, Order};
+use super::seats;
+use super::words::Words;
+
+/// Shortest time between two starts of the same agent: *at once* must not become a spin.
+const START_SPACING: Duration = Duration::from_millis(300);
+
+/// Why the supervisor cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// The log.
+    #[error("the log failed")]
+    Log(#[from] LogError),
+    /// The frozen chart.
+    #[error("the frozen chart cannot be had")]
+    Frozen(#[from] FrozenError),
+    /// The frozen prompts.
+    #[error("the frozen prompts cannot be read: {0}")]
+    Prompts(String),
+    /// The file system or a process.
+    #[error("cannot {doing}")]
+    Io {
+        /// What was tried.
+        doing: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl SuperviseError {
+    pub(super) fn io(doing: &str) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.to_owned();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// What tasks and threads report back.
+#[derive(Debug)]
+pub(super) enum Report {
+    AgentGone {
+        name: String,
+        pid: u32,
+        how: Option<String>,
+    },
+    MockUp,
+    MockGone,
+    RunDone {
+        id: u64,
+        attempt: u32,
+        found: Found,
+    },
+    Merged {
+        id: u64,
+        promote: bool,
+        champion: String,
+        merged: Result<Merge, String>,
+    },
+}
+
+/// The supervisor's hands and what it has in them. Everything else is in the log.
+pub(super) struct Supervisor {
+    pub(super) dir: RunDir,
+    pub(super) chart: Arc<Chart>,
+    pub(super) log: Log,
+    pub(super) clean: BTreeMap<String, String>,
+    pub(super) keys: KeyRing,
+    pub(super) words: Words,
+    pub(super) report: mpsc::UnboundedSender<Report>,
+    /// Agents' processes, starting ones included.
+    pub(super) alive: BTreeMap<String, u32>,
+    pub(super) stopping: BTreeSet<String>,
+    pub(super) orders: BTreeMap<u64, Arc<Order>>,
+    pub(super) merging: BTreeSet<u64>,
+    started: BTreeMap<String, Instant>,
+    mock: Option<bool>,
+}
+
+/// Supervises a run until it is brought down. Returns at once where another supervisor lives.
+///
+/// # Errors
+/// Where the world breaks; whoever finds the supervisor gone starts another.
+pub async fn run(
+    dir: RunDir,
+    clean: BTreeMap<String, String>,
+    keys: KeyRing,
+) -> Result<(), SuperviseError> {
+    exec::become_session().map_err(SuperviseError::io("leave the session"))?;
+    process::set_undumpable().map_err(SuperviseError::io("become undumpable"))?;
+    let lock = Lock::try_take(&dir.lock("supervisor")).map_err(SuperviseError::io("lock"))?;
+    let Some(lock) = lock else { return Ok(()) };
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let mut me = Supervisor {
+        chart: Arc::new(frozen::chart(&dir)?),
+        log: Log::open(&dir)?,
+        words: Words::of(&dir).map_err(SuperviseError::Prompts)?,
+        dir,
+        clean,
+        keys,
+        report,
+        alive: BTreeMap::new(),
+        stopping: BTreeSet::new(),
+        orders: BTreeMap::new(),
+        merging: BTreeSet::new(),
+        started: BTreeMap::new(),
+        mock: None,
+    };
+    let mut boxes: Vec<_> = me.mailboxes().iter().map(Maildir::new_dir).collect();
+    boxes.push(me.dir.events());
+    let mut bell = Bell::on(&boxes);
+    me.take_over()?;
+    while !me.state().stopped {
+        me.log.catch_up()?;
+        me.look_at_news()?;
+        let due = me.act().await?;
+        let sleep = tokio::time::sleep(due.unwrap_or(Duration::from_secs(3600)));
+        tokio::select! {
+            () = bell.wait() => {}
+            () = sleep, if due.is_some() => {}
+            Some(report) = reports.recv() => me.take(report)?,
+        }
+        while let Ok(report) = reports.try_recv() {
+            me.take(report)?;
+        }
+    }
+    drop(lock);
+    Ok(())
+}
+
+impl Supervisor {
+    pub(super) fn state(&self) -> &State {
+        self.log.state()
+    }
+
+    fn mailboxes(&self) -> Vec<Maildir> {
+        let agents = self.chart.agents.iter().map(|agent| agent.name.as_str());
+        agents
+            .chain(["human"])
+            .map(|name| Maildir::at(self.dir.mailbox(name)))
+            .collect()
+    }
+
+    /// Adopts what lives and finishes what was begun.
+    fn take_over(&mut self) -> Result<(), SuperviseError> {
+        let pid = std::process::id();
+        let started = Kind::SupervisorStarted {
+            pid,
+            sandbox: sandbox::probe(),
+        };
+        self.log.append(&Actor::Supervisor, vec![started])?;
+        for agent in self.chart.agents.clone() {
+            self.adopt_agent(&agent.name);
+            let seen = self
+                .state()
+                .agents
+                .get(&agent.name)
+                .and_then(|state| state.pid);
+            if seen.is_some() && self.alive.get(&agent.name) != seen.as_ref() {
+                let died = Kind::AgentDied {
+                    agent: agent.name.clone(),
+                    how: "while no supervisor lived".to_owned(),
+                };
+                self.log.append(&Actor::Supervisor, vec![died])?;
+            }
+        }
+        let running: Vec<_> = self
+            .state()
+            .experiments
+            .values()
+            .filter(|run| run.status == RunStatus::Running)
+            .map(|run| (run.id, run.attempt, run.gpus.clone()))
+            .collect();
+        for (id, attempt, gpus) in running {
+            // Launched again: a job that is there is found, one that never began begins now.
+            self.follow(id, attempt, gpus, self.state().down.is_none());
+        }
+        let all: Vec<u64> = self.state().mails.keys().copied().collect();
+        self.post(&all);
+        Ok(())
+    }
+
+    /// Delivers new mail and takes in what people dropped.
+    fn look_at_news(&mut self) -> Result<(), SuperviseError> {
+        let mut mails = Vec::new();
+        for event in self.log.drain() {
+            if let Kind::MailSent { id, .. } = event.body {
+                mails.push(id);
+            }
+        }
+        self.post(&mails);
+        for agent in self.chart.agents.clone() {
+            let mailbox = Maildir::at(self.dir.mailbox(&agent.name));
+            for dropped in mailbox.dropped().unwrap_or_default() {
+                let body = self.log.blobs().text(&dropped.text);
+                let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
+                let call = format!("drop:{}:{}", agent.name, dropped.name);
+                let known = self
+                    .state()
+                    .mails
+                    .values()
+                    .any(|m| m.call.as_ref() == Some(&call));
+                if !known {
+                    let subject = dropped.name.chars().take(80).collect();
+                    self.log.append(
+                        &Actor::Human,
+                        vec![Kind::MailSent {
+                            id: 0,
+                            from: Actor::Human.name().to_owned(),
+                            to: vec![agent.name.clone()],
+                            subject,
+                            body,
+                            now: false,
+                            assignment: false,
+                            call: Some(call),
+                        }],
+                    )?;
+                }
+                mailbox.swallow(&dropped.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Performs the difference; says after how long something falls due by itself.
+    async fn act(&mut self) -> Result<Option<Duration>, SuperviseError> {
+        let now = clock::now();
+        let seen = Observed {
+            agents: self.alive.keys().cloned().collect(),
+            mock: self.mock == Some(true),
+        };
+        let effects = decide(&self.chart, self.state(), &seen, now);
+        let mut due = next_due(self.state(), now).map(|at| until(now, at));
+        for effect in effects {
+            if let Some(wait) = self.perform(effect).await? {
+                due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
+            }
+        }
+        Ok(due)
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
+        match effect {
+            Effect::StartMock if self.mock.is_none() => {
+                self.mock = Some(false);
+                self.start_mock()?;
+            }
+            Effect::StartMock => {}
+            Effect::Start(name) => return Ok(self.start_spaced(&name)),
+            Effect::Stop(name) => self.stop_agent(&name),
+            Effect::Hold(agent, reason) => {
+                let held = Kind::AgentHeld { agent, reason };
+                self.log.append(&Actor::Supervisor, vec![held])?;
+            }
+            Effect::Launch(grant) => self.launch(&grant)?,
+            Effect::Interrupt(id) => self.interrupt(id),
+            Effect::Lab(step) => self.lab(&step)?,
+            Effect::Close(wanted) => self.queue(&wanted)?,
+            Effect::Headline => self.headline()?,
+            Effect::Stopped => self.close().await?,
+        }
+        Ok(None)
+    }
+
+    fn start_spaced(&mut self, name: &str) -> Option<Duration> {
+        let now = clock::monotonic();
+        if let Some(last) = self.started.get(name) {
+            let since = now.duration_since(*last);
+            if since < START_SPACING {
+                return Some(START_SPACING - since);
+            }
+        }
+        self.started.insert(name.to_owned(), now);
+        self.start_agent(name);
+        None
+    }
+
+    fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
+        match report {
+            Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::MockUp => {
+                self.mock = Some(true);
+                Ok(())
+            }
+            Report::MockGone => {
+                self.mock = None;
+                Ok(())
+            }
+            Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
+            Report::Merged {
+                id,
+                promote,
+                champion,
+                merged,
+            } => self.merged(id, promote, champion, merged),
+        }
+    }
+
+    /// An agent's process is gone: on its own word, or it died.
+    fn agent_gone(
+        &mut self,
+        name: &str,
+        pid: u32,
+        how: Option<String>,
+    ) -> Result<(), SuperviseError> {
+        self.alive.remove(name);
+        self.stopping.remove(name);
+        self.end_jobs(name);
+        self.log.catch_up()?;
+        let agent = self.state().agents.get(name);
+        let said_so = agent.is_some_and(|agent| agent.pid.is_none() && agent.ended.is_some());
+        if said_so {
+            return Ok(());
+        }
+        let how = how.unwrap_or_else(|| "how is not known".to_owned());
+        tracing::warn!(agent = name, pid, how, "an agent died");
+        let died = Kind::AgentDied {
+            agent: name.to_owned(),
+            how,
+        };
+        Ok(self.log.append(&Actor::Supervisor, vec![died])?)
+    }
+
+    /// Ends the jobs that an agent left behind.
+    fn end_jobs(&self, name: &str) {
+        let Ok(entries) = std::fs::read_dir(self.dir.jobs(name)) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let dir = entry.path();
+            let job = crate::lab::local::JobFiles {
+                lock: dir.join("lock"),
+                result: dir.join("result.json"),
+            };
+            let _ended = crate::lab::local::cancel(&job);
+        }
+    }
+
+    /// Everything of the run has ended: closes the office, ends the mock, and says so.
+    async fn close(&mut self) -> Result<(), SuperviseError> {
+        for agent in self.chart.agents.clone() {
+            self.end_jobs(&agent.name);
+        }
+        if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
+            && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
+        {
+            watch.signal(rustix::process::Signal::TERM);
+            if tokio::time::timeout(Duration::from_secs(5), watch.ended())
+                .await
+                .is_err()
+            {
+                watch.signal(rustix::process::Signal::KILL);
+            }
+        }
+        if self.state().office.is_some()
+            && let Ok(office) = seats::office(&self.dir, &self.clean)
+            && let Err(error) = office.close().await
+        {
+            tracing::warn!(%error, "the office did not close");
+        }
+        Ok(self
+            .log
+            .append(&Actor::Supervisor, vec![Kind::RunStopped {}])?)
+    }
+}
+
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
+}

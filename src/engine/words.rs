@@ -1,0 +1,186 @@
+//! The texts of `prompts/messages.toml`, filled in with what is so.
+//!
+//! Owns which value goes into which text, and that whatever others wrote is made unable to pose as an
+//! envelope. Owns no sentence.
+
+use std::sync::Arc;
+
+use crate::domain::brief;
+use crate::domain::chart::Chart;
+use crate::domain::event::RunStatus;
+use crate::domain::mail::neutral;
+use crate::domain::protocol::Verdict;
+use crate::domain::state::{Experiment, Hypothesis, Mail, State};
+use crate::domain::texts::{Key, Texts};
+use crate::run::paths::RunDir;
+
+/// Characters of a run's last lines that a mail carries: a traceback, not a log.
+const TAIL_IN_MAIL: usize = 3000;
+
+/// The frozen texts of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Words(Arc<Texts>);
+
+impl Words {
+    /// Reads those that were frozen.
+    pub(super) fn of(dir: &RunDir) -> Result<Self, String> {
+        let text = std::fs::read_to_string(dir.prompts().join("messages.toml"))
+            .map_err(|error| format!("messages.toml: {error}"))?;
+        Ok(Self(Arc::new(
+            Texts::parse(&text).map_err(|error| error.to_string())?,
+        )))
+    }
+
+    pub(super) fn shared(&self) -> Arc<Texts> {
+        Arc::clone(&self.0)
+    }
+
+    fn brief(&self, chart: &Chart, state: &State, name: &str) -> String {
+        let brief = brief::brief(chart, state, name);
+        self.0.get(Key::Brief).render(&[
+            ("standing", &brief.standing),
+            ("best", &brief.best),
+            ("open_claims", &neutral(&brief.open_claims)),
+            ("dead_ends", &neutral(&brief.dead_ends)),
+            ("assignments", &neutral(&brief.assignments)),
+        ])
+    }
+
+    pub(super) fn first_turn(&self, chart: &Chart, state: &State, name: &str) -> String {
+        self.0.get(Key::FirstTurn).render(&[
+            ("agent.name", name),
+            ("mission", &chart.mission),
+            ("brief", &self.brief(chart, state, name)),
+        ])
+    }
+
+    pub(super) fn nudge(&self, chart: &Chart, state: &State, name: &str) -> String {
+        self.0
+            .get(Key::Continue)
+            .render(&[("brief", &self.brief(chart, state, name))])
+    }
+
+    /// A message as its reader sees it: the human's is the only voice without an envelope of mail.
+    pub(super) fn mail(&self, mail: &Mail, body: &str, reader: &str) -> String {
+        let body = neutral(body);
+        let at = mail.at.to_string();
+        match (mail.from.as_str(), mail.now) {
+            ("human", true) => self.0.get(Key::Interrupted).render(&[("text", &body)]),
+            ("human", false) => self
+                .0
+                .get(Key::Human)
+                .render(&[("at", &at), ("text", &body)]),
+            (from, _) => self.0.get(Key::Mail).render(&[
+                ("id", &format!("m{}", mail.id)),
+                ("from", from),
+                ("to", reader),
+                ("subject", &neutral(&mail.subject).replace('"', "'")),
+                ("at", &at),
+                ("body", &body),
+            ]),
+        }
+    }
+
+    pub(super) fn truncated_call(&self, tool: &str) -> String {
+        self.0.get(Key::TruncatedCall).render(&[("tool", tool)])
+    }
+
+    pub(super) fn unknown_tool(&self, tool: &str, tools: &str) -> String {
+        self.0
+            .get(Key::UnknownTool)
+            .render(&[("tool", tool), ("tools", tools)])
+    }
+
+    pub(super) fn bad_arguments(&self, tool: &str, problem: &str) -> String {
+        self.0
+            .get(Key::BadArguments)
+            .render(&[("tool", tool), ("problem", problem)])
+    }
+
+    pub(super) fn unknown_outcome(&self, tool: &str, partial: &str) -> String {
+        self.0
+            .get(Key::UnknownOutcome)
+            .render(&[("tool", tool), ("partial", partial)])
+    }
+
+    /// The lab's letter on a run without a claim.
+    pub(super) fn experiment(&self, chart: &Chart, run: &Experiment, tail: &str) -> String {
+        let some = |value: Option<f64>| value.map_or_else(|| "not reported".to_owned(), number);
+        let status = match run.status {
+            RunStatus::Ok => "ok".to_owned(),
+            other => format!("{} ({})", other.word(), run.reason),
+        };
+        self.0.get(Key::ExperimentResult).render(&[
+            ("id", &format!("e{}", run.id)),
+            ("status", &status),
+            ("commit", run.commit.get(..12).unwrap_or(&run.commit)),
+            ("metric", &chart.task.metric.name),
+            ("value", &some(run.measured.value)),
+            ("seconds", &format!("{:.1}", run.measured.wall_s)),
+            ("flops", &some(run.measured.flops)),
+            ("params", &some(run.measured.params)),
+            ("tokens", &some(run.measured.tokens)),
+            ("tail", &neutral(last(tail, TAIL_IN_MAIL))),
+        ])
+    }
+
+    /// The lab's letter on a claim.
+    pub(super) fn verdict(&self, claim: &Hypothesis, status: &str, why: &str) -> String {
+        let none = || "not measured".to_owned();
+        let verdict = claim.verdict.as_ref();
+        let arm = |pick: &dyn Fn(&Verdict) -> crate::domain::stats::Sample| {
+            verdict.map_or_else(none, |verdict| {
+                let sample = pick(verdict);
+                let (mean, sd) = (number(sample.mean), number(sample.sd));
+                format!("mean {mean}, sd {sd}, {} runs", sample.n)
+            })
+        };
+        let of = |value: Option<f64>| value.map_or_else(none, number);
+        let ci = verdict
+            .and_then(|verdict| verdict.ci)
+            .map_or_else(none, |[lo, hi]| format!("[{}, {}]", number(lo), number(hi)));
+        self.0.get(Key::Verdict).render(&[
+            ("id", &format!("h{}", claim.id)),
+            ("title", &neutral(&claim.title)),
+            ("status", status),
+            ("reason", why),
+            ("effect", &of(verdict.and_then(|verdict| verdict.effect))),
+            ("ci", &ci),
+            (
+                "p",
+                &verdict
+                    .and_then(|v| v.p)
+                    .map_or_else(none, |p| format!("{p:.2e}")),
+            ),
+            ("baseline", &arm(&|verdict| verdict.baseline)),
+            ("candidate", &arm(&|verdict| verdict.candidate)),
+            ("ratios", &verdict.map_or_else(none, ratios)),
+        ])
+    }
+}
+
+fn ratios(verdict: &Verdict) -> String {
+    let names = ["wall", "gpu", "peak_mem", "flops", "params", "tokens"];
+    let known = names
+        .iter()
+        .filter_map(|name| Some(format!("{name} {:.2}", verdict.ratios.get(name)?)));
+    known.collect::<Vec<_>>().join(", ")
+}
+
+/// A number as people read it: large and tiny ones in powers of ten.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || (1e-3..1e6).contains(&size) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+fn last(text: &str, most: usize) -> &str {
+    let mut from = text.len().saturating_sub(most);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}

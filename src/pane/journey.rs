@@ -1,0 +1,311 @@
+//! The pane in a real terminal: tmux on a private socket, driven as a person would. The program in
+//! the pane is this test binary again, playing [`player`], which is told over a socket what to
+//! show and tells what was typed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::Output;
+
+use futures_util::stream;
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+
+const SOCKET: &str = "PANE_JOURNEY_SOCKET";
+
+/// What the pane's program is: not a test by itself.
+#[tokio::test]
+#[ignore = "plays the program in the pane of the other tests"]
+async fn player() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test has no command line of its own"
+    )]
+    let socket = UnixStream::connect(std::env::var(SOCKET).unwrap()).unwrap();
+    let mut told = BufReader::new(socket.try_clone().unwrap()).lines();
+    let (sender, shows) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        while let Some(Ok(line)) = told.next() {
+            let text: String = serde_json::from_str(&line).unwrap();
+            let show = match text.as_str() {
+                "\u{0}end" => Show::TurnEnd,
+                "\u{0}mail" => Show::Mail {
+                    from: "chief".to_owned(),
+                    subject: "now".to_owned(),
+                    body: "look at this".to_owned(),
+                },
+                _ => Show::Said { text },
+            };
+            if sender.send(show).is_err() {
+                break;
+            }
+        }
+    });
+    let status = Status {
+        state: "thinking".to_owned(),
+        since_s: 5,
+        turn: 7,
+        tokens: 84_000,
+        name: "claude-1".to_owned(),
+        model: "claude-opus-5-5".to_owned(),
+        ..Status::default()
+    };
+    let (_keep, status) = watch::channel(status);
+    let source = stream::unfold(shows, |mut shows| async {
+        Some((shows.recv().await?, shows))
+    });
+    let mut back = socket;
+    let sink = move |typed: Typed| {
+        writeln!(back, "{}", serde_json::to_string(&typed.text).unwrap()).unwrap();
+    };
+    run(source, status, sink).await.unwrap();
+}
+
+/// A pane in a tmux server of its own.
+struct Terminal {
+    dir: tempfile::TempDir,
+    tell: UnixStream,
+    typed: std::io::Lines<BufReader<UnixStream>>,
+}
+
+impl Terminal {
+    fn open(columns: u16, rows: u16) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        if tmux(&dir, &["-V"]).is_none() {
+            println!("skipped: tmux is not installed");
+            return None;
+        }
+        let path: PathBuf = dir.path().join("player");
+        let listener = UnixListener::bind(&path).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let set = format!("{SOCKET}={}", path.display());
+        said(tmux(
+            &dir,
+            &[
+                "new-session",
+                "-d",
+                "-x",
+                &columns,
+                "-y",
+                &rows,
+                "-e",
+                &set,
+                "--",
+                program.to_str().unwrap(),
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "pane::journey::player",
+                ";",
+                "set-option",
+                "-g",
+                "status",
+                "off",
+                ";",
+                "set-option",
+                "-g",
+                "remain-on-exit",
+                "on",
+            ],
+        ));
+        let (tell, _) = listener.accept().unwrap();
+        let typed = BufReader::new(tell.try_clone().unwrap()).lines();
+        let terminal = Self { dir, tell, typed };
+        // Until the view is drawn, a key would still be echoed by the terminal.
+        terminal.wait_for("thinking");
+        Some(terminal)
+    }
+
+    fn tell(&mut self, text: &str) {
+        writeln!(self.tell, "{}", serde_json::to_string(text).unwrap()).unwrap();
+    }
+
+    fn typed(&mut self) -> String {
+        serde_json::from_str(&self.typed.next().unwrap().unwrap()).unwrap()
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        said(tmux(&self.dir, args))
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// History and screen, wrapped rows joined.
+    fn everything(&self) -> String {
+        self.tmux(&["capture-pane", "-pJ", "-S", "-"])
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.tmux(&[
+            "resize-window",
+            "-x",
+            &columns.to_string(),
+            "-y",
+            &rows.to_string(),
+        ]);
+    }
+
+    /// Polls, since a screen cannot be waited for.
+    fn wait_for(&self, text: &str) {
+        for _ in 0..3000 {
+            if self.screen().contains(text) {
+                return;
+            }
+        }
+        panic!("never showed {text:?}:\n{}", self.everything());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        tmux(&self.dir, &["kill-server"]);
+    }
+}
+
+fn tmux(dir: &tempfile::TempDir, args: &[&str]) -> Option<Output> {
+    #[expect(clippy::disallowed_methods, reason = "a test looks from outside")]
+    let mut command = std::process::Command::new("tmux");
+    command
+        .env_remove("TMUX")
+        .arg("-u")
+        .args(["-f", "/dev/null", "-S"])
+        .arg(dir.path().join("t"));
+    command.args(args).output().ok()
+}
+
+fn said(output: Option<Output>) -> String {
+    let output = output.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+#[test]
+fn text_streams_while_a_person_types_and_the_window_changes() {
+    let Some(mut terminal) = Terminal::open(60, 15) else {
+        return;
+    };
+    terminal.tmux(&["send-keys", "-l", "dra"]);
+    let sizes = [(40, 15), (90, 20), (23, 8), (60, 15), (40, 10), (60, 15)];
+    for n in 0..400 {
+        if n % 60 == 30 {
+            let (columns, rows) = sizes[n / 60 % sizes.len()];
+            terminal.resize(columns, rows);
+        }
+        if n == 100 {
+            terminal.tmux(&["send-keys", "-l", "ft"]);
+        }
+        // In pieces, as a model streams.
+        terminal.tell(&format!("line {n:03} of a text"));
+        terminal.tell(" that streams \u{1b}[2J\u{1b}]0;evil\u{7}in <");
+        terminal.tell(&format!("{n}>\n"));
+        if n == 200 {
+            terminal.tell("\u{0}mail");
+        }
+    }
+    terminal.tell("the end\n");
+    terminal.wait_for("the end");
+    terminal.wait_for("> draft");
+    let all = terminal.everything();
+    let joined = all.replace('\n', " ");
+    for n in 0..400 {
+        assert_eq!(
+            joined.matches(&format!("line {n:03} ")).count(),
+            1,
+            "line {n}:\n{all}"
+        );
+        assert_eq!(
+            joined.matches(&format!("<{n}>")).count(),
+            1,
+            "line {n}:\n{all}"
+        );
+    }
+    assert_eq!(all.matches("chief: now").count(), 1, "{all}");
+    assert_eq!(
+        all.matches("turn 7").count(),
+        1,
+        "a ghost of the status row:\n{all}"
+    );
+    assert_eq!(all.matches("> draft").count(), 1, "{all}");
+    terminal.tmux(&["send-keys", "Enter"]);
+    assert_eq!(terminal.typed(), "draft");
+}
+
+#[test]
+fn a_resize_leaves_no_garbage_at_rest() {
+    let Some(mut terminal) = Terminal::open(90, 20) else {
+        return;
+    };
+    terminal.tell("first\nan unfinished line that is rather long and will have to be cut");
+    terminal.tmux(&[
+        "send-keys",
+        "-l",
+        "a draft that is longer than a narrow pane is wide 漢字",
+    ]);
+    terminal.wait_for("漢字");
+    for (columns, rows) in [(40, 20), (24, 14), (90, 20), (30, 12), (200, 60), (60, 15)] {
+        terminal.resize(columns, rows);
+    }
+    terminal.tmux(&["send-keys", "-l", "!"]);
+    terminal.wait_for("字!");
+    let all = terminal.everything();
+    for (text, count) in [
+        ("first", 1),
+        ("an unfinished", 1),
+        ("thinking", 1),
+        ("\n> ", 1),
+        ("漢字!", 1),
+    ] {
+        assert_eq!(all.matches(text).count(), count, "{text}:\n{all}");
+    }
+}
+
+#[test]
+fn a_paste_is_one_draft_and_interrupts_do_not_quit() {
+    let Some(mut terminal) = Terminal::open(60, 15) else {
+        return;
+    };
+    terminal.tmux(&["set-buffer", "--", "one\ntwo\nthree"]);
+    terminal.tmux(&["paste-buffer", "-p"]);
+    terminal.wait_for("> one↵two↵three");
+    terminal.tmux(&["send-keys", "Enter"]);
+    assert_eq!(terminal.typed(), "one\ntwo\nthree");
+    terminal.tmux(&["send-keys", "-l", "gone"]);
+    terminal.wait_for("> gone");
+    for key in ["C-c", "C-c", "C-d"] {
+        terminal.tmux(&["send-keys", key]);
+    }
+    terminal.wait_for("not quit by");
+    terminal.tmux(&["send-keys", "Up", "Enter"]);
+    assert_eq!(terminal.typed(), "one\ntwo\nthree");
+    // The source ends, and so does the pane; the view is taken away.
+    terminal.tell("last words");
+    terminal.tell.shutdown(std::net::Shutdown::Write).unwrap();
+    terminal.wait_for("Pane is dead (status 0");
+    let all = terminal.everything();
+    assert!(
+        all.contains("last words") && !all.contains("turn 7"),
+        "{all}"
+    );
+}
+
+#[test]
+fn a_closed_terminal_is_a_quiet_end() {
+    let Some(mut terminal) = Terminal::open(60, 15) else {
+        return;
+    };
+    terminal.tell("hello");
+    terminal.wait_for("hello");
+    terminal.tmux(&["kill-server"]);
+    // The player hangs up when it has ended, and says nothing before.
+    assert!(terminal.typed.next().is_none());
+}

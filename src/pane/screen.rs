@@ -1,0 +1,219 @@
+//! The pane at work: shows and status come in, keys are taken, and the screen follows. Owns the
+//! loop and what is in the live view; must not know where shows come from nor what becomes of what
+//! is typed.
+
+use std::io::{self, IsTerminal, Write};
+use std::pin::pin;
+
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::input::{Editor, Key, Outcome};
+use super::keys::{self, Raw, Tty};
+use super::line::{Line, Tone};
+use super::paint::Painter;
+use super::render::{Feed, Show};
+use super::status::{Status, status_line};
+
+/// Shows that are taken in before the screen is drawn again, so that a flood is drawn in gulps and
+/// a key is never far away.
+const GULP: usize = 256;
+
+/// What a person sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// As it was typed; may hold several lines.
+    pub text: String,
+}
+
+/// Shows one agent until the source ends or the terminal goes away, which is no error. On a
+/// terminal there is a status row and an input line; elsewhere the same lines come plain and
+/// unwrapped. `sink` gets what is typed, when Enter is pressed; whether it arrived is for the
+/// caller to say, by a [`Show::Notice`] or the [`Show::Human`] that follows.
+pub async fn run(
+    source: impl Stream<Item = Show>,
+    status: watch::Receiver<Status>,
+    sink: impl FnMut(Typed),
+) -> io::Result<()> {
+    let ended = if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        let _raw = Raw::enter()?;
+        Screen::new(status, sink).follow(source).await
+    } else {
+        plain(source).await
+    };
+    quiet(ended)
+}
+
+/// A reader or terminal that has gone away is a usual end.
+pub(crate) fn quiet(ended: io::Result<()>) -> io::Result<()> {
+    match ended {
+        // EIO is what a terminal answers when its other side is closed.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || e.raw_os_error() == Some(5) => Ok(()),
+        other => other,
+    }
+}
+
+/// The end that a terminal, or somebody who means it, can ask for.
+pub(crate) struct Hangup {
+    hangup: Signal,
+    terminate: Signal,
+}
+
+impl Hangup {
+    pub(crate) fn new() -> io::Result<Self> {
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Self {
+            hangup,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    pub(crate) async fn comes(&mut self) {
+        tokio::select! {
+            _ = self.hangup.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn plain(source: impl Stream<Item = Show>) -> io::Result<()> {
+    let mut source = pin!(source);
+    let mut feed = Feed::default();
+    let mut out = io::stdout();
+    while let Some(show) = source.next().await {
+        for line in feed.push(&show, usize::MAX) {
+            writeln!(out, "{}", line.text())?;
+        }
+        out.flush()?;
+    }
+    for line in feed.push(&Show::TurnEnd, usize::MAX) {
+        writeln!(out, "{}", line.text())?;
+    }
+    out.flush()
+}
+
+struct Screen<F> {
+    feed: Feed,
+    editor: Editor,
+    painter: Painter<Tty>,
+    status: watch::Receiver<Status>,
+    sink: F,
+    /// Shown in place of the status until the next key.
+    said: Option<&'static str>,
+    /// Whether keys come here, where the terminal tells.
+    focused: bool,
+    /// Finished lines that are not on the screen yet.
+    above: Vec<Line>,
+}
+
+impl<F: FnMut(Typed)> Screen<F> {
+    fn new(status: watch::Receiver<Status>, sink: F) -> Self {
+        Self {
+            feed: Feed::default(),
+            editor: Editor::default(),
+            painter: Painter::new(Tty),
+            status,
+            sink,
+            said: None,
+            focused: true,
+            above: Vec::new(),
+        }
+    }
+
+    async fn follow(mut self, source: impl Stream<Item = Show>) -> io::Result<()> {
+        let mut source = pin!(source.fuse());
+        let mut keys = keys::keys();
+        let mut hangup = Hangup::new()?;
+        let mut status_lives = true;
+        self.painter.start()?;
+        loop {
+            self.paint()?;
+            tokio::select! {
+                // Keys first: a flood of text must not make typing wait.
+                biased;
+                () = hangup.comes() => break,
+                key = keys.recv() => match key {
+                    Some(key) => self.keys(key, &mut keys),
+                    None => break,
+                },
+                changed = self.status.changed(), if status_lives => status_lives = changed.is_ok(),
+                show = source.next() => match show {
+                    Some(show) => {
+                        self.take(&show);
+                        for _ in 1..GULP {
+                            let Some(Some(show)) = source.next().now_or_never() else { break };
+                            self.take(&show);
+                        }
+                    }
+                    None => break,
+                },
+            }
+        }
+        self.take(&Show::TurnEnd);
+        self.paint()?;
+        self.painter.finish()
+    }
+
+    fn take(&mut self, show: &Show) {
+        self.above.extend(self.feed.push(show, keys::size().0));
+    }
+
+    /// All keys that are there, so that a burst is drawn once.
+    fn keys(&mut self, first: Key, more: &mut mpsc::Receiver<Key>) {
+        let mut next = Some(first);
+        while let Some(key) = next {
+            match key {
+                Key::Resize => {
+                    self.above.extend(self.feed.rewrap(keys::size().0));
+                    self.painter.forget();
+                }
+                Key::Focus(focused) => self.focused = focused,
+                key => {
+                    self.said = None;
+                    match self.editor.key(key) {
+                        Outcome::Edited => {}
+                        Outcome::Send(text) => (self.sink)(Typed { text }),
+                        Outcome::Say(text) => self.said = Some(text),
+                    }
+                }
+            }
+            next = more.try_recv().ok();
+        }
+    }
+
+    fn paint(&mut self) -> io::Result<()> {
+        let (columns, rows) = keys::size();
+        let view = self.view(columns, rows);
+        let above = std::mem::take(&mut self.above);
+        self.painter.paint(&above, view)
+    }
+
+    /// The unfinished line, the status and the input line, as far as they fit.
+    fn view(&self, columns: usize, rows: usize) -> Vec<Line> {
+        // The last column stays free: text that reaches it is wrapped by some terminals.
+        let room = columns.saturating_sub(1).max(1);
+        let mut view = Vec::new();
+        if rows >= 4
+            && let Some(tail) = self.feed.tail(columns)
+        {
+            view.push(tail.clipped(room));
+        }
+        if rows >= 2 {
+            view.push(match self.said {
+                Some(said) => Line::of(Tone::Warn, said).clipped(room),
+                None => status_line(&self.status.borrow(), room),
+            });
+        }
+        let prompt = if columns >= 8 { "> " } else { "" };
+        let [before, under, after] = self.editor.picture(room.saturating_sub(prompt.len()));
+        let cursor = if self.focused {
+            Tone::Cursor
+        } else {
+            Tone::Plain
+        };
+        let line = Line::of(Tone::Human, prompt).and(Tone::Plain, before);
+        view.push(line.and(cursor, under).and(Tone::Plain, after));
+        view
+    }
+}

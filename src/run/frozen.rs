@@ -1,0 +1,81 @@
+//! What a run was asked for, as it was frozen at `up`: editing a chart or a prompt later changes
+//! nothing here.
+
+use std::fs;
+use std::io;
+
+use crate::domain::chart::Chart;
+use crate::domain::decode::{Context, decode_bytes};
+use crate::domain::{emit, model};
+use crate::os::files;
+
+use super::paths::RunDir;
+
+/// Mode of frozen files: nobody writes them any more.
+const FROZEN: u32 = 0o444;
+
+/// Why a frozen chart cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FrozenError {
+    /// It cannot be read.
+    #[error("cannot read {path}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not what this program writes.
+    #[error("{path} line {line}: {message}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Freezes a chart.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn freeze(dir: &RunDir, chart: &Chart) -> io::Result<()> {
+    files::write_atomic(&dir.chart(), emit::to_toml(chart).as_bytes(), FROZEN)
+}
+
+/// Freezes a file below `prompts/`.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn freeze_prompt(dir: &RunDir, name: &str, text: &str) -> io::Result<()> {
+    files::write_atomic(&dir.prompts().join(name), text.as_bytes(), FROZEN)
+}
+
+/// The chart of a run.
+///
+/// # Errors
+/// Where it is missing or damaged.
+pub fn chart(dir: &RunDir) -> Result<Chart, FrozenError> {
+    let path = dir.chart();
+    let bytes = fs::read(&path).map_err(|source| FrozenError::Io {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let known = model::known();
+    let context = Context {
+        base: dir.path(),
+        home: None,
+        known_models: &known,
+    };
+    let decoded = decode_bytes(&bytes, &context);
+    decoded.chart.ok_or_else(|| {
+        let first = decoded.problems.first();
+        FrozenError::Damaged {
+            path: path.display().to_string(),
+            line: first.map_or(0, |problem| problem.line),
+            message: first.map_or_else(String::new, |problem| problem.message.clone()),
+        }
+    })
+}

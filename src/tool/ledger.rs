@@ -1,0 +1,199 @@
+//! What the org has tried, for a model to read.
+//!
+//! Nothing is hidden: a query puts the nearest first and leaves nothing out but what no longer fits,
+//! which is counted. Words of other agents are made harmless before they are shown. Must not judge
+//! anything: verdicts are the lab's.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::domain::chart::Chart;
+use crate::domain::event::Class;
+use crate::domain::mail::neutral;
+use crate::domain::state::{Experiment, Hypothesis, State};
+
+use super::arguments::{Argument, Shape};
+use super::{Acting, Desk, Outcome, Tool, broken, clip, one_line};
+
+/// Longest query: a few words.
+const QUERY_BYTES: usize = 1000;
+/// Most of the ledger that one call shows: about 6,000 tokens.
+const SHOWN_BYTES: usize = 24 * 1024;
+/// Own runs that are shown beside the claims.
+const RUNS: usize = 30;
+/// Longest text of a cell, in characters.
+const CELL: usize = 160;
+/// How much nearer an entry is that the query names by its id.
+const NAMED: usize = 1000;
+
+/// The tool `ledger`.
+#[derive(Debug)]
+pub(super) struct Ledger;
+
+impl Tool for Ledger {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn arguments(&self) -> &'static [Argument] {
+        const { &[Argument::optional("query", Shape::Text(QUERY_BYTES))] }
+    }
+
+    fn class(&self) -> Class {
+        Class::Read
+    }
+
+    fn brief(&self, args: &Value) -> String {
+        one_line(args["query"].as_str().unwrap_or(""))
+    }
+
+    fn run<'a>(&'a self, desk: &'a Desk, _call: &'a str, args: &'a Value) -> Acting<'a> {
+        Box::pin(async move {
+            let args = match desk.arguments(self, args) {
+                Ok(args) => args,
+                Err(outcome) => return outcome,
+            };
+            let query = args.text("query").unwrap_or("");
+            match desk.look(|state| table(&desk.chart, state, &desk.agent, query)) {
+                Ok(text) => Outcome::done(text),
+                Err(error) => broken(&error),
+            }
+        })
+    }
+}
+
+/// The ledger as an agent reads it.
+fn table(chart: &Chart, state: &State, agent: &str, query: &str) -> String {
+    let query = words(query);
+    let claims = state.hypotheses.values().map(|claim| {
+        let text = format!("{} {} {}", claim.title, claim.mechanism, claim.reason);
+        let id = format!("h{}", claim.id);
+        (nearness(&query, &id, &text), claim.id, claim_row(claim))
+    });
+    let runs = state.experiments.values();
+    let runs = runs.filter(|run| run.agent.as_deref() == Some(agent));
+    let runs = runs.map(|run| {
+        let id = format!("e{}", run.id);
+        (nearness(&query, &id, &run.note), run.id, run_row(run))
+    });
+    let mut out = String::new();
+    let head = "id | status | by | claim | effect, 95 % interval, p | title | why";
+    section(&mut out, head, claims.collect(), usize::MAX, "claims");
+    let name = one_line(&chart.task.metric.name);
+    let head = format!("your run | status | {name} | commit | note");
+    out.push('\n');
+    section(&mut out, &head, runs.collect(), RUNS, "runs");
+    out.trim_end().to_owned()
+}
+
+/// Rows, nearest first and the latest of the equally near, as far as they fit.
+fn section(
+    out: &mut String,
+    head: &str,
+    mut rows: Vec<(usize, u64, String)>,
+    most: usize,
+    what: &str,
+) {
+    if rows.is_empty() {
+        out.push_str("no ");
+        out.push_str(what);
+        out.push_str(" yet\n");
+        return;
+    }
+    rows.sort_by_key(|(near, id, _)| (std::cmp::Reverse(*near), std::cmp::Reverse(*id)));
+    out.push_str(head);
+    out.push('\n');
+    let begun = out.len();
+    for (shown, (_, _, row)) in rows.iter().enumerate() {
+        if shown == most || out.len() - begun > SHOWN_BYTES {
+            let more = format!("[{} more {what}]\n", rows.len() - shown);
+            out.push_str(&more);
+            return;
+        }
+        out.push_str(row);
+        out.push('\n');
+    }
+}
+
+fn claim_row(claim: &Hypothesis) -> String {
+    let effect = claim.verdict.as_ref().map_or_else(String::new, |verdict| {
+        let number = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), short);
+        match (verdict.effect, verdict.ci) {
+            (None, _) => String::new(),
+            (effect, None) => number(effect),
+            (effect, Some([lo, hi])) => format!(
+                "{} [{}, {}] p {}",
+                number(effect),
+                short(lo),
+                short(hi),
+                number(verdict.p)
+            ),
+        }
+    });
+    format!(
+        "h{} | {} | {} | {} on {} | {effect} | {} | {}",
+        claim.id,
+        claim.status.word(),
+        claim.agent,
+        claim.claim.word(),
+        claim.axis.as_str(),
+        cell(&claim.title),
+        cell(&claim.reason),
+    )
+}
+
+fn run_row(run: &Experiment) -> String {
+    format!(
+        "e{} | {} | {} | {} | {}",
+        run.id,
+        run.status.word(),
+        run.measured.value.map_or_else(String::new, short),
+        run.commit.get(..12).unwrap_or(&run.commit),
+        cell(&run.note),
+    )
+}
+
+fn cell(text: &str) -> String {
+    neutral(&clip(text, CELL)).replace('|', "/")
+}
+
+/// A number with about four figures.
+fn short(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a logarithm of a double is small"
+    )]
+    let size = value.abs().log10().floor() as i32;
+    let places = usize::try_from(3 - size).unwrap_or(0).min(10);
+    format!("{value:.places$}")
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
+/// How many words of the query an entry has; its id counts for all of them.
+fn nearness(query: &BTreeSet<String>, id: &str, text: &str) -> usize {
+    if query.contains(id) {
+        return NAMED;
+    }
+    words(text).intersection(query).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_figures() {
+        let said = [0.000_312_34, -1.234_56, 12345.6, 0.0].map(short);
+        assert_eq!(said, ["0.0003123", "-1.235", "12346", "0"]);
+    }
+}

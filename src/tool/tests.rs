@@ -1,0 +1,7 @@
+//! Tools against a real run directory.
+
+use super::*;
+
+pub(super) fn chart() -> Chart {
+    todo!()
+}
