@@ -63,12 +63,16 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<ExitCode, Failu
         ui.out(&page(&path, &text, &report, ui.paint()))?;
         let words = match (report.problems.len(), report.warnings.len()) {
             (0, 0) => format!("{path} is in order"),
-            (0, n) => format!("{path} is in order, with {n} warnings"),
-            (n, _) => format!("{path} has {n} problems"),
+            (0, n) => format!("{path} is in order, with {}", counted(n, "warning")),
+            (n, _) => format!("{path} has {}", counted(n, "problem")),
         };
         ui.note(&words);
     }
     Ok(ExitCode::from(if ok { 0 } else { 2 }))
+}
+
+fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 /// A chart's bytes.

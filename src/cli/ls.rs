@@ -21,7 +21,7 @@ pub(super) struct LsArgs {
 pub(super) fn run(context: &Context, args: &LsArgs) -> Result<(), Failure> {
     let Context { place, ui } = context;
     let mut list = Vec::new();
-    for dir in place.index.runs() {
+    for dir in place.runs() {
         let path = dir.path().display().to_string();
         list.push(look(&dir, &path).unwrap_or_else(|failure| {
             let why = failure.causes.last().unwrap_or(&failure.message);

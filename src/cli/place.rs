@@ -3,7 +3,7 @@
 //! Owns the only read of environment variables and the rules by which a run is found. Must not know
 //! what is done with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,6 @@ use crate::domain::event::Event;
 use crate::domain::price;
 use crate::os::{exec, files, lock};
 use crate::run::index::{Index, runs_dir};
-use crate::run::log::Log;
 use crate::run::paths::RunDir;
 use crate::view::status::{Holder, Seen};
 
@@ -36,6 +35,9 @@ pub(super) struct Place {
     pub(super) state_dir: Option<PathBuf>,
     /// Where runs are.
     pub(super) index: Index,
+    /// Whether `ORG_RUNS` says so: then what is not named is looked for there only, so that two
+    /// people, or two test runs, on one machine do not get in each other's way.
+    pub(super) only_here: bool,
     /// Whether colour is allowed.
     pub(super) colour: bool,
 }
@@ -56,12 +58,14 @@ impl Place {
             .or_else(|| Some(home.as_ref()?.join(".local/state")))
             .map(|dir| dir.join("org"));
         let runs = filled("ORG_RUNS").map(PathBuf::from);
+        let only_here = runs.is_some();
         Self {
             index: Index {
                 file: state_dir.as_ref().map(|dir| dir.join("runs")),
                 here: runs_dir(runs.as_deref(), &cwd),
             },
             colour: filled("NO_COLOR").is_none() && var("TERM").as_deref() != Some("dumb"),
+            only_here,
             cwd,
             home,
             state_dir,
@@ -73,11 +77,11 @@ impl Place {
     /// # Errors
     /// Where there is none, or several fit the name.
     pub(super) fn reading(&self, named: Option<&str>) -> Result<RunDir, Failure> {
-        let runs = self.index.runs();
         if let Some(name) = named {
-            return pick(&self.cwd, runs, name);
+            return self.named(name);
         }
-        runs.into_iter()
+        self.runs()
+            .into_iter()
             .max_by_key(|dir| (created(dir), dir.id()))
             .ok_or_else(|| self.no_run())
     }
@@ -87,10 +91,10 @@ impl Place {
     /// # Errors
     /// Where none lives (exit code 1), or several do (2).
     pub(super) fn acting(&self, named: Option<&str>) -> Result<RunDir, Failure> {
-        let runs = self.index.runs();
         if let Some(name) = named {
-            return pick(&self.cwd, runs, name);
+            return self.named(name);
         }
+        let runs = self.runs();
         if runs.is_empty() {
             return Err(self.no_run());
         }
@@ -110,6 +114,28 @@ impl Place {
                 ))
             }
         }
+    }
+
+    /// The runs that a command without a name is about.
+    #[must_use]
+    pub(super) fn runs(&self) -> Vec<RunDir> {
+        let mut runs = self.everywhere();
+        if self.only_here {
+            let here = real(&self.index.here);
+            runs.retain(|dir| dir.path().parent() == Some(&here));
+        }
+        runs
+    }
+
+    /// All runs, each once, by whatever links it was found.
+    fn everywhere(&self) -> Vec<RunDir> {
+        let dirs = self.index.runs().into_iter();
+        let paths: BTreeSet<PathBuf> = dirs.map(|dir| real(dir.path())).collect();
+        paths.into_iter().map(RunDir::at).collect()
+    }
+
+    fn named(&self, name: &str) -> Result<RunDir, Failure> {
+        pick(&self.cwd, self.everywhere(), name)
     }
 
     fn no_run(&self) -> Failure {
@@ -254,9 +280,15 @@ pub(super) fn supervised(dir: &RunDir) -> bool {
 }
 
 fn agents_named(dir: &RunDir) -> Vec<String> {
-    let log = Log::open(dir);
-    log.map(|log| log.state().agents.keys().cloned().collect())
+    let chart = chart(dir);
+    chart
+        .map(|chart| chart.agents.into_iter().map(|agent| agent.name).collect())
         .unwrap_or_default()
+}
+
+/// The path without links; itself where it leads nowhere.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Who lives, asked now.

@@ -6,6 +6,9 @@ use clap::error::{ContextKind, ErrorKind};
 
 use super::failure::Failure;
 
+/// Commands that nobody should be led to by a slip of the finger.
+const HIDDEN: [&str; 5] = ["'supervise'", "'agent'", "'pane'", "'job'", "'mock'"];
+
 /// The failure that a parse error is.
 #[must_use]
 pub(super) fn of(error: &clap::Error) -> Failure {
@@ -19,7 +22,9 @@ pub(super) fn of(error: &clap::Error) -> Failure {
     for line in text.lines() {
         let words = line.trim();
         if let Some(tip) = words.strip_prefix("tip: ") {
-            tips.push(tip.to_owned());
+            if !HIDDEN.iter().any(|name| tip.ends_with(name)) {
+                tips.push(tip.to_owned());
+            }
         } else if words.starts_with("Usage:") || words.starts_with("For more information") {
             break;
         } else if words.is_empty() {
@@ -76,6 +81,7 @@ mod tests {
         assert!(message.contains("--mocked") && hint.contains("--mock"));
         let (message, _) = refused(&["org", "up", "a.toml", "--resume", "x"]);
         assert!(message.contains("cannot be used with"), "{message}");
+        assert!(!refused(&["org", "frob"]).1.contains("job"));
         assert_eq!(refused(&["org"]).0, "no command was given");
     }
 }

@@ -23,8 +23,8 @@ use crate::run::maildir::Maildir;
 pub(super) struct SendArgs {
     /// An agent, a role, or all
     who: String,
-    /// What to say; - reads it from standard input
-    #[arg(required = true, num_args = 1.., allow_hyphen_values = true)]
+    /// What to say; - reads it from standard input, -- goes before a text that begins with a hyphen
+    #[arg(required = true, num_args = 1..)]
     text: Vec<String>,
     /// Interrupt what it does
     #[arg(long)]

@@ -76,21 +76,26 @@ impl House {
             .try_get_matches_from(std::iter::once("org").chain(words.iter().copied()))
             .unwrap();
         let cli = <Cli as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
-        let context = Context {
+        let context = self.context();
+        let outcome = dispatch(&context, cli.command);
+        outcome.map(|_| self.out.take())
+    }
+
+    fn context(&self) -> Context {
+        Context {
             place: Place {
                 cwd: self.temp.path().to_owned(),
                 home: None,
                 state_dir: None,
                 index: Index {
-                    file: None,
+                    file: Some(self.temp.path().join("index")),
                     here: self.temp.path().join("runs"),
                 },
+                only_here: false,
                 colour: false,
             },
             ui: Ui::onto(self.out.clone(), self.err.clone()),
-        };
-        let outcome = dispatch(&context, cli.command);
-        outcome.map(|_| self.out.take())
+        }
     }
 
     fn json(&self, words: &[&str]) -> Value {
@@ -172,6 +177,30 @@ fn a_run_is_found_by_prefix_and_a_command_that_acts_wants_a_live_one() {
 }
 
 #[test]
+fn a_run_elsewhere_is_found_through_the_index_and_only_by_name_where_org_runs_is_set() {
+    let house = House::new();
+    let far = house.run("t-far");
+    let away = house.temp.path().join("away");
+    fs::create_dir(&away).unwrap();
+    let path = away.join("t-far");
+    fs::rename(far.path(), &path).unwrap();
+    assert_eq!(house.refused(&["status"]).code(), 1);
+    let index = house.temp.path().join("index");
+    // By two ways, one of them a link.
+    std::os::unix::fs::symlink(&away, house.temp.path().join("link")).unwrap();
+    let link = house.temp.path().join("link/t-far");
+    write(&index, &format!("{}\n{}\n", path.display(), link.display()));
+    assert_eq!(house.json(&["status", "--json"])["run"], "t-far");
+    assert_eq!(house.json(&["status", "t-f", "--json"])["run"], "t-far");
+    house.run("t-near");
+    let mut context = house.context();
+    context.place.only_here = true;
+    let ids: Vec<String> = context.place.runs().iter().map(RunDir::id).collect();
+    assert_eq!(ids, ["t-near"]);
+    assert_eq!(context.place.reading(Some("t-far")).unwrap().id(), "t-far");
+}
+
+#[test]
 fn status_tells_of_a_lost_run_and_of_a_live_one() {
     let house = House::new();
     let dir = house.run("t-1");
@@ -220,6 +249,10 @@ fn send_writes_to_the_log_and_to_the_mailboxes() {
         (&inbox[0]["state"], &inbox[1]["state"]),
         (&"read".into(), &"new".into())
     );
+    house.say(&["send", "ana", "hello", "--now"]).unwrap();
+    let log = Log::open(&dir).unwrap();
+    let last = &log.state().mails[&4];
+    assert_eq!((last.body.head(), last.now), ("hello", true));
     let nobody = house.refused(&["send", "anna", "hello"]);
     assert_eq!(nobody.code(), 1);
     assert!(nobody.hint.contains("ana, ben"), "{nobody:?}");

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::failure::{Failure, Kind};
+use crate::view::figure;
 use crate::view::paint::{Paint, Tint};
 
 /// Columns where the terminal does not say.
@@ -123,10 +124,14 @@ impl Ui {
         if failure.kind == Kind::Quiet {
             return;
         }
-        let mut text = format!("{} {}", self.err.tint(Tint::Bad, "error:"), failure.message);
+        let mut text = format!(
+            "{} {}",
+            self.err.tint(Tint::Bad, "error:"),
+            figure::harmless(&failure.message)
+        );
         for cause in &failure.causes {
             text.push_str("\ncaused by: ");
-            text.push_str(cause);
+            text.push_str(&figure::harmless(cause));
         }
         if !failure.hint.is_empty() {
             text.push_str("\n\n");

@@ -4,6 +4,7 @@
 //! number names the claim (`h3`) or the run (`e7`) that it comes from, and what was not found is
 //! said as plainly as what was. Must not compute a statistic of its own beyond sums.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -171,10 +172,13 @@ fn baseline(out: &mut String, material: &Material<'_>) {
         .values()
         .filter(|run| run.stage == Stage::Admission && run.arm == Arm::Baseline)
         .collect();
-    let ok: Vec<&&Experiment> = runs
+    // The first seed is run twice to learn whether a seed means the same twice; the second of the
+    // two is no further sample.
+    let mut seeds = BTreeSet::new();
+    let (ok, twice): (Vec<&Experiment>, Vec<&Experiment>) = runs
         .iter()
         .filter(|run| run.status == RunStatus::Ok)
-        .collect();
+        .partition(|run| seeds.insert(run.seed));
     let values: Vec<f64> = ok.iter().filter_map(|run| run.measured.value).collect();
     if values.is_empty() {
         say!(out, "No baseline run has ended with a metric.");
@@ -184,8 +188,7 @@ fn baseline(out: &mut String, material: &Material<'_>) {
     let wall = Sample::of(&ok.iter().map(|run| run.measured.wall_s).collect::<Vec<_>>());
     say!(
         out,
-        "{}: mean {}, sd {}, n = {} ({}); {} a run. The first seed was run twice to learn whether a seed \
-         means the same twice.",
+        "{}: mean {}, sd {}, n = {} seeds ({}); {} a run.",
         chart.task.metric.name,
         number(sample.mean),
         if sample.n > 1 {
@@ -197,6 +200,17 @@ fn baseline(out: &mut String, material: &Material<'_>) {
         tables::run_links(ok.iter().map(|run| run.id)),
         span(wall.mean),
     );
+    for again in twice {
+        let first = ok.iter().find(|run| run.seed == again.seed);
+        let apart = first
+            .and_then(|first| Some((first.measured.value? - again.measured.value?).abs()))
+            .map_or_else(|| "unknown".to_owned(), number);
+        say!(
+            out,
+            "The same seed run again ([e{0}](#e{0})) came out {apart} apart.",
+            again.id
+        );
+    }
     let failed = runs
         .iter()
         .filter(|run| run.finished_at.is_some() && run.status != RunStatus::Ok);
@@ -266,11 +280,14 @@ fn claim(out: &mut String, entry: &Entry) {
     );
     if !entry.mechanism.is_empty() {
         say!(out, "- because: {}", tables::plain(&entry.mechanism));
+        let size = entry.margin.map_or_else(
+            || format!("of {}", signed(entry.predicts)),
+            |margin| format!("within {}", number(margin)),
+        );
         say!(
             out,
-            "- claimed: {} of {}, matched on {}; refuted by: {}",
+            "- claimed: {} {size}, matched on {}; refuted by: {}",
             entry.claim,
-            signed(entry.predicts),
             entry.axis,
             tables::plain(&entry.refuted_by)
         );

@@ -42,6 +42,13 @@ pub fn tsv(chart: &Chart, state: &State) -> String {
     let name = one_line(&chart.task.metric.name).replace(' ', "_");
     let mut out = format!("commit\t{name}\tmemory_gb\tstatus\tdescription\n");
     for (_, line) in rows {
+        let line = if state.mock {
+            // The description is the only column with room for it.
+            let (figures, words) = line.rsplit_once('\t').unwrap_or((&line, ""));
+            format!("{figures}\t[mock] {words}")
+        } else {
+            line
+        };
         writeln!(out, "{line}").expect("a string takes everything");
     }
     out
@@ -97,9 +104,9 @@ mod tests {
         assert_eq!(
             tsv(&chart, &state),
             "commit\tval_loss\tmemory_gb\tstatus\tdescription\n\
-             base000\t1.000000\t0.5\tkeep\tbaseline\n\
-             cand111\t0.500000\t0.5\tkeep\traise LR\n\
-             look333\t0.900000\t0.5\tdiscard\ta look around\n"
+             base000\t1.000000\t0.5\tkeep\t[mock] baseline\n\
+             cand111\t0.500000\t0.5\tkeep\t[mock] raise LR\n\
+             look333\t0.900000\t0.5\tdiscard\t[mock] a look around\n"
         );
     }
 }

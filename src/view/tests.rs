@@ -125,3 +125,21 @@ fn a_report_of_nothing_claims_nothing() {
         assert!(text.contains(words), "{words} in {text}");
     }
 }
+
+#[test]
+fn a_seed_that_was_run_twice_is_one_sample() {
+    let (_, mut state) = sample::run();
+    let mut again = state.experiments[&1].clone();
+    again.id = 8;
+    again.measured.value = Some(1.15);
+    state.experiments.insert(8, again);
+    let text = report_of(&state);
+    assert!(
+        text.contains("n = 2 seeds ([e1](#e1), [e2](#e2))"),
+        "{text}"
+    );
+    assert!(
+        text.contains("The same seed run again ([e8](#e8)) came out 0.05 apart."),
+        "{text}"
+    );
+}
