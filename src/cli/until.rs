@@ -85,7 +85,7 @@ impl Progress {
             let all = state.experiments.len();
             let claims = state.hypotheses.len();
             ui.note(&format!(
-                "{ended} of {all} runs have ended, {claims} claims"
+                "{ended} of {all} runs have ended, {claims} claims so far"
             ));
         }
     }
