@@ -27,7 +27,7 @@ use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
 use super::measure::{Found, Order};
-use super::seats;
+use super::{seats, task};
 use super::words::Words;
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
@@ -347,25 +347,18 @@ impl Supervisor {
         Ok(self.log.append(&Actor::Supervisor, vec![died])?)
     }
 
-    /// Ends the jobs that an agent left behind.
+    /// Ends the jobs that an agent left behind, out of the way of everything else.
     fn end_jobs(&self, name: &str) {
-        let Ok(entries) = std::fs::read_dir(self.dir.jobs(name)) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let dir = entry.path();
-            let job = crate::lab::local::JobFiles {
-                lock: dir.join("lock"),
-                result: dir.join("result.json"),
-            };
-            let _ended = crate::lab::local::cancel(&job);
-        }
+        let (dir, name) = (self.dir.clone(), name.to_owned());
+        task::start(async move {
+            crate::tool::end_jobs(&dir, &name).await;
+        });
     }
 
     /// Everything of the run has ended: closes the office, ends the mock, and says so.
     async fn close(&mut self) -> Result<(), SuperviseError> {
-        for agent in self.chart.agents.clone() {
-            self.end_jobs(&agent.name);
+        for agent in &self.chart.agents {
+            crate::tool::end_jobs(&self.dir, &agent.name).await;
         }
         if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
             && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
