@@ -8,6 +8,7 @@ mod guard;
 mod hands;
 pub mod keys;
 mod live;
+mod marks;
 mod measure;
 mod perform;
 pub mod seats;

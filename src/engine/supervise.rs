@@ -26,6 +26,7 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
+use super::marks::Told;
 use super::measure::{Found, Order};
 use super::{seats, task};
 use super::words::Words;
@@ -70,6 +71,8 @@ pub(super) enum Report {
         pid: u32,
         how: Option<String>,
     },
+    /// The office was told what its borders say.
+    Marked,
     MockUp,
     MockGone,
     RunDone {
@@ -101,6 +104,7 @@ pub(super) struct Supervisor {
     pub(super) merging: BTreeSet<u64>,
     started: BTreeMap<String, Instant>,
     mock: Option<bool>,
+    pub(super) told: Told,
 }
 
 /// Supervises a run until it is brought down. Returns at once where another supervisor lives.
@@ -131,6 +135,7 @@ pub async fn run(
         merging: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
+        told: Told::default(),
     };
     let mut boxes: Vec<_> = me.mailboxes().iter().map(Maildir::new_dir).collect();
     boxes.push(me.dir.events());
@@ -262,7 +267,8 @@ impl Supervisor {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
             }
         }
-        Ok(due)
+        let later = self.mark();
+        Ok([due, later].into_iter().flatten().min())
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
@@ -304,6 +310,10 @@ impl Supervisor {
     fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
         match report {
             Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::Marked => {
+                self.told.over();
+                Ok(())
+            }
             Report::MockUp => {
                 self.mock = Some(true);
                 Ok(())
