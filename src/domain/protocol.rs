@@ -410,7 +410,11 @@ impl View<'_> {
         };
         let name = &self.chart.task.metric.name;
         if passes {
-            let why = format!("one seed: {name} {} (sigma {})", change(gain), figure(sigma));
+            let why = format!(
+                "one seed: {name} {} (sigma {})",
+                change(gain),
+                figure(sigma)
+            );
             return vec![
                 smoke,
                 Step::Move(claim.id, Status::Screened, why, Some(Box::new(verdict))),

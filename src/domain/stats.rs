@@ -160,7 +160,10 @@ pub fn figure(value: f64) -> String {
         return format!("{value:.3e}");
     }
     let digits = 3 - size.log10().floor() as i32;
-    format!("{value:.*}", usize::try_from(digits.max(0)).unwrap_or_default())
+    format!(
+        "{value:.*}",
+        usize::try_from(digits.max(0)).unwrap_or_default()
+    )
 }
 
 #[cfg(test)]

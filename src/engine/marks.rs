@@ -42,7 +42,11 @@ impl Supervisor {
         }
         let key = format!("{}{:?}", office.socket, office.panes.values().next());
         if key != self.told.session {
-            self.told = Told { session: key, at: self.told.at, ..Told::default() };
+            self.told = Told {
+                session: key,
+                at: self.told.at,
+                ..Told::default()
+            };
         }
         let (marks, words, needs) = self.changes(&office.panes);
         if marks.is_empty() {
@@ -75,7 +79,10 @@ impl Supervisor {
     ) -> (Vec<Mark>, BTreeMap<String, &'static str>, u32) {
         let state = self.log.state();
         let (mut marks, mut words) = (Vec::new(), BTreeMap::new());
-        for (name, pane) in panes.iter().filter(|(name, _)| state.agents.contains_key(*name)) {
+        for (name, pane) in panes
+            .iter()
+            .filter(|(name, _)| state.agents.contains_key(*name))
+        {
             let alive = self.alive.contains_key(name);
             let word = standing::agent(state, name, Some(alive)).word;
             if self.told.words.get(name) != Some(&word) {

@@ -28,8 +28,8 @@ use crate::run::paths::RunDir;
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
-use super::{seats, task};
 use super::words::Words;
+use super::{seats, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);

@@ -13,7 +13,7 @@ use futures_util::stream::Stream;
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::chart::Chart;
-use crate::domain::event::{Actor, Event, Kind, RunStatus};
+use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage};
 use crate::domain::standing;
 use crate::domain::state::State;
 use crate::domain::stats::{Sample, figure};
@@ -527,7 +527,7 @@ fn claims(chart: &Chart, state: &State) -> Standing {
     let values: Vec<f64> = state
         .experiments
         .values()
-        .filter(|run| run.commit == state.start && run.status == RunStatus::Ok)
+        .filter(|run| run.stage == Stage::Admission && run.status == RunStatus::Ok)
         .filter_map(|run| run.measured.value)
         .collect();
     let base = Sample::of(&values);
