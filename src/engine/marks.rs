@@ -21,7 +21,7 @@ const SPACING: Duration = Duration::from_millis(500);
 pub(super) struct Told {
     words: BTreeMap<String, &'static str>,
     needs: u32,
-    session: String,
+    built: u64,
     at: Option<Instant>,
     telling: bool,
 }
@@ -40,10 +40,9 @@ impl Supervisor {
         if self.told.telling {
             return None;
         }
-        let key = format!("{}{:?}", office.socket, office.panes.values().next());
-        if key != self.told.session {
+        if office.built != self.told.built {
             self.told = Told {
-                session: key,
+                built: office.built,
                 at: self.told.at,
                 ..Told::default()
             };

@@ -7,6 +7,7 @@ pub mod found;
 mod guard;
 mod hands;
 pub mod keys;
+mod leases;
 mod live;
 mod marks;
 mod measure;

@@ -43,8 +43,9 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
         argv: vec![
             exe.display().to_string(),
             "pane".to_owned(),
-            dir.path().display().to_string(),
             name.to_owned(),
+            "--run".to_owned(),
+            dir.path().display().to_string(),
         ],
         env: clean
             .iter()

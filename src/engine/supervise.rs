@@ -29,7 +29,7 @@ use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
 use super::words::Words;
-use super::{seats, task};
+use super::{leases, seats, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
@@ -46,6 +46,9 @@ pub enum SuperviseError {
     /// The frozen prompts.
     #[error("the frozen prompts cannot be read: {0}")]
     Prompts(String),
+    /// Another run has a device.
+    #[error("a GPU of this run is in use")]
+    Lease(#[source] crate::lab::gpu::LeaseError),
     /// The file system or a process.
     #[error("cannot {doing}")]
     Io {
@@ -140,6 +143,7 @@ pub async fn run(
     let mut boxes: Vec<_> = me.mailboxes().iter().map(Maildir::new_dir).collect();
     boxes.push(me.dir.events());
     let mut bell = Bell::on(&boxes);
+    let _leases = leases::take(&me.clean, &me.state().gpus).map_err(SuperviseError::Lease)?;
     me.take_over()?;
     while !me.state().stopped {
         me.log.catch_up()?;
