@@ -45,7 +45,10 @@ impl Member {
     }
 
     fn only_reads(&self, open: &OpenCall) -> bool {
-        let mut named = self.tools.iter().filter(|tool| tool.name() == open.call.name);
+        let mut named = self
+            .tools
+            .iter()
+            .filter(|tool| tool.name() == open.call.name);
         named.all(|tool| tool.class() == Class::Read)
     }
 
@@ -131,7 +134,12 @@ impl Member {
             // The process ends, and its successor knows by the intents what may be done.
             return Ok(());
         }
-        for call in self.mine().calls.iter().filter(|open| open.result.is_none()) {
+        for call in self
+            .mine()
+            .calls
+            .iter()
+            .filter(|open| open.result.is_none())
+        {
             let text = self
                 .texts
                 .unknown_outcome(&call.call.name, "stopped by a person");
