@@ -505,8 +505,10 @@ impl State {
                 assignment,
                 call,
             } => {
+                // Mail to an agent that has no seat yet waits for it.
                 for name in to {
-                    if let Some(agent) = self.agents.get_mut(name) {
+                    if let Actor::Agent(name) = Actor::named(name) {
+                        let agent = self.agents.entry(name).or_default();
                         agent.unread.insert(*id);
                         agent.done = false;
                     }
