@@ -1,0 +1,35 @@
+# What there is to do here. `make` alone lists it. Needs Rust; installs the rest where it is missing,
+# and says so (.ci/need).
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ORG    := $(TARGET)/release/org
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
+
+demo: ## build, and bring up a chief and eight researchers: no key, no GPU, no network
+	@.ci/need cc git python3 tmux
+	cargo build --release --locked
+	@echo "the program is $(ORG); it starts orgs/demo.toml with pretended models"
+	$(ORG) up orgs/demo.toml --mock
+	@echo
+	@echo "what was tried, refused and promoted:  $(ORG) report"
+	@echo "look again:                            $(ORG) attach"
+	@echo "end it, leaving nothing running:       $(ORG) down"
+
+test: lint ## lint, then all tests
+	@.ci/need cc git python3 tmux
+	cargo test --locked --lib --bins --tests --no-fail-fast
+
+lint: ## formatting, clippy and documentation, warnings being errors
+	@.ci/need cc rustfmt clippy
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+bench: ## speed and memory against their floors, as ratios measured in one run
+	@.ci/need cc git python3 tmux
+	cargo bench --locked
