@@ -105,10 +105,11 @@ pub(super) struct AgentArgs {
 /// Show one seat on a terminal (started in a pane)
 #[derive(Debug, Clone, Args)]
 pub(super) struct PaneArgs {
-    /// The run's directory
-    pub(super) dir: PathBuf,
     /// The agent's name, or a seat of hq
     pub(super) name: String,
+    /// Which run.
+    #[command(flatten)]
+    pub(super) run: RunArgs,
 }
 
 /// Keep one job, described on standard input

@@ -64,6 +64,10 @@ pub(super) fn not_founded(error: FoundError) -> Failure {
         FoundError::Gpu(_) => {
             "org doctor shows the GPUs; set compute.gpus, or add --mock to pretend them".to_owned()
         }
+        FoundError::Leased(_) => {
+            "org ls shows the runs; org down RUN frees its GPUs, compute.gpus chooses others"
+                .to_owned()
+        }
         FoundError::Scenario(_) => "org up CHART --scenario FILE".to_owned(),
         FoundError::Prompt { .. } => "org check names what is wrong in a prompt".to_owned(),
         FoundError::Log(_) | FoundError::Io { .. } => {

@@ -98,6 +98,33 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Result<ExitCode, Fail
     Ok(ExitCode::from(u8::from(missing)))
 }
 
+/// What `up` says before it creates anything: the same checks, without starting a program. What a
+/// chart cannot do without is refused elsewhere, by name.
+pub(super) fn before_up(place: &Place, clean: &BTreeMap<String, String>) -> Vec<String> {
+    let mut findings = vec![disk(place), confinement()];
+    findings.extend(limits());
+    if !in_path(clean, "git") {
+        let hint = "apt-get install git";
+        findings.push(Finding::not(
+            "git",
+            Mark::Note,
+            "agents commit with it",
+            hint,
+        ));
+    }
+    findings
+        .into_iter()
+        .filter(|finding| finding.mark != Mark::Ok)
+        .map(|finding| format!("{}: {} ({})", finding.what, finding.found, finding.hint))
+        .collect()
+}
+
+fn in_path(clean: &BTreeMap<String, String>, program: &str) -> bool {
+    let path = clean.get("PATH").map(String::as_str).unwrap_or_default();
+    path.split(':')
+        .any(|dir| std::path::Path::new(dir).join(program).is_file())
+}
+
 fn page(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {

@@ -80,8 +80,8 @@ pub(super) fn agent(args: &AgentArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// Where the run cannot be read.
-pub(super) fn pane(args: &PaneArgs) -> Result<(), Failure> {
-    let dir = RunDir::at(&args.dir);
+pub(super) fn pane(context: &Context, args: &PaneArgs) -> Result<(), Failure> {
+    let dir = context.place.reading(args.run.name())?;
     let chart = place::chart(&dir)?;
     let shown = block_on(async {
         match args.name.as_str() {

@@ -149,7 +149,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Attach(args) => attach::run(context, &args).map(done),
         Command::Supervise(args) => hidden::supervise(&args).map(done),
         Command::Agent(args) => hidden::agent(&args).map(done),
-        Command::Pane(args) => hidden::pane(&args).map(done),
+        Command::Pane(args) => hidden::pane(context, &args).map(done),
         Command::Job(_) => hidden::job().map(done),
         Command::Mock(args) => hidden::mock(context, &args).map(done),
     }

@@ -8,7 +8,7 @@ use super::args::UpArgs;
 use super::failure::Failure;
 use super::place::{self, Place};
 use super::ui::Ui;
-use super::{attach, block_on, charts, down, until};
+use super::{attach, block_on, charts, doctor, down, until};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind};
 use crate::domain::standing;
@@ -88,6 +88,9 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
     };
     if !args.headless {
         charts::office_can_be(&clean)?;
+    }
+    for warning in doctor::before_up(place, &clean) {
+        ui.note(&format!("warning: {warning}"));
     }
     let ask = Ask {
         chart,

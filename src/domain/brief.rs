@@ -4,7 +4,7 @@
 //! fold, never from anybody's words.
 
 use super::chart::Chart;
-use super::event::{Arm, RunStatus, Status};
+use super::event::{RunStatus, Stage, Status};
 use super::state::State;
 use super::stats::Sample;
 
@@ -33,7 +33,7 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
     let values: Vec<f64> = state
         .experiments
         .values()
-        .filter(|run| run.arm == Arm::Baseline && run.commit == state.start)
+        .filter(|run| run.stage == Stage::Admission)
         .filter(|run| run.status == RunStatus::Ok)
         .filter_map(|run| run.measured.value)
         .collect();

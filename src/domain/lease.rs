@@ -45,19 +45,14 @@ pub fn timeout(chart: &Chart, state: &State) -> f64 {
 /// GPU seconds used, and the most that running ones can still use.
 #[must_use]
 pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
-    let spent = state
-        .experiments
-        .values()
-        .map(|run| run.measured.gpu_s)
-        .sum();
+    let spent = state.experiments.values().map(|run| run.measured.gpu_s);
     let running = state
         .experiments
         .values()
         .filter(|run| run.status == RunStatus::Running);
-    let reserved = running
-        .map(|run| timeout(chart, state) * run.gpus.len() as f64)
-        .sum();
-    (spent, reserved)
+    let reserved = running.map(|run| timeout(chart, state) * run.gpus.len() as f64);
+    // The sum of nothing is -0.0, which people would read.
+    (spent.sum::<f64>() + 0.0, reserved.sum::<f64>() + 0.0)
 }
 
 /// The runs that can start now. A cap on GPU hours is never passed: a run starts only where its

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::chart::{Axis, Chart, Confirm, Goal};
 use super::event::{Arm, Measured, RunStatus, Stage, Status};
 use super::state::{Experiment, Hypothesis, State};
-use super::stats::{self, Sample, Tested};
+use super::stats::{self, Sample, Tested, figure};
 
 /// Share of the baseline's sd that a single seed must gain to be worth confirming.
 const SCREEN_SIGMAS: f64 = 0.5;
@@ -34,7 +34,6 @@ const WALL_RESOLUTION_S: f64 = 0.25;
 const CONFIRM_SEEDS: u64 = 1_000;
 const CONFIRM_STRIDE: u64 = 100;
 const VAULT_SEEDS: u64 = 1_000_000;
-const EXPLORE_SEEDS: u64 = 2_000_000;
 
 /// What is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,12 +188,6 @@ pub fn seed(pool: u64, index: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     (z ^ (z >> 31)) & 0x7FFF_FFFF
-}
-
-/// The seed of an agent's own run: one of the admission's, so that it has a baseline beside it.
-#[must_use]
-pub fn explore_seed(pool: u64, experiment: u64) -> u64 {
-    seed(pool, EXPLORE_SEEDS + experiment)
 }
 
 /// Everything the lab could do now. Steps that were already taken are not named again, since what they
@@ -417,15 +410,21 @@ impl View<'_> {
         };
         let name = &self.chart.task.metric.name;
         if passes {
-            let why = format!("one seed: {name} better by {gain:.4} (sigma {sigma:.4})");
+            let why = format!(
+                "one seed: {name} {} (sigma {})",
+                change(gain),
+                figure(sigma)
+            );
             return vec![
                 smoke,
                 Step::Move(claim.id, Status::Screened, why, Some(Box::new(verdict))),
             ];
         }
         let why = format!(
-            "no gain at the screen: {name} better by {gain:.4}, at least {needed:.4} was needed \
-             (sigma {sigma:.4})"
+            "no gain at the screen: {name} {}, a gain of at least {} was needed (sigma {})",
+            change(gain),
+            figure(needed),
+            figure(sigma)
         );
         vec![
             smoke,
@@ -490,8 +489,10 @@ impl View<'_> {
         let [lo, hi] = verdict.ci.unwrap_or([f64::MIN, f64::MAX]);
         let name = &self.chart.task.metric.name;
         let numbers = format!(
-            "{name} better by {effect:.4}, 95 % interval [{lo:.4}, {hi:.4}], p = {p:.2e}, {} \
-             seeds, {}",
+            "{name} {}, 95 % interval of the gain [{}, {}], p = {p:.2e}, {} seeds, {}",
+            change(effect),
+            figure(lo),
+            figure(hi),
             cand.len(),
             test.word()
         );
@@ -771,6 +772,17 @@ impl View<'_> {
             Axis::None => "the guards hold".to_owned(),
             axis => format!("{} agrees with the baseline's", axis.as_str()),
         }
+    }
+}
+
+/// A signed gain in words.
+fn change(gain: f64) -> String {
+    if gain == 0.0 {
+        "is exactly the same".to_owned()
+    } else if gain > 0.0 {
+        format!("better by {}", figure(gain))
+    } else {
+        format!("worse by {}", figure(-gain))
     }
 }
 

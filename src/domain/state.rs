@@ -262,6 +262,8 @@ pub struct OfficeInfo {
     pub session: String,
     /// Pane ids by seat.
     pub panes: BTreeMap<String, String>,
+    /// The event that built it: another one is another office, whatever its panes are called.
+    pub built: u64,
 }
 
 /// Everything that is so.
@@ -391,6 +393,7 @@ impl State {
                     socket: socket.clone(),
                     session: session.clone(),
                     panes: panes.clone(),
+                    built: event.seq,
                 });
             }
             Kind::OfficeLost { .. } => self.office = None,
@@ -745,12 +748,13 @@ impl State {
     /// US dollars settled, and set aside for requests in flight.
     #[must_use]
     pub fn usd(&self) -> (f64, f64) {
-        let spent = self.agents.values().map(|agent| agent.usd).sum();
+        let spent = self.agents.values().map(|agent| agent.usd).sum::<f64>() + 0.0;
         let reserved = self
             .agents
             .values()
             .map(|agent| agent.usd_lost + agent.request.map_or(0.0, |(_, usd)| usd))
-            .sum();
+            .sum::<f64>()
+            + 0.0;
         (spent, reserved)
     }
 }

@@ -148,9 +148,41 @@ pub fn seeds_needed(alpha: f64, sigma: f64, rho: f64, delta: f64) -> u32 {
     }
 }
 
+/// A number with four significant digits, as people compare them: neither `0.0000` for a small
+/// difference nor `-0`.
+#[must_use]
+pub fn figure(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e6).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let digits = 3 - size.log10().floor() as i32;
+    format!(
+        "{value:.*}",
+        usize::try_from(digits.max(0)).unwrap_or_default()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_are_short_and_say_something() {
+        for (value, text) in [
+            (-0.0, "0"),
+            (0.025_43, "0.02543"),
+            (-0.631_81, "-0.6318"),
+            (4.019_9, "4.020"),
+            (73_531_538.0, "7.353e7"),
+            (0.000_002_2, "2.200e-6"),
+        ] {
+            assert_eq!(figure(value), text);
+        }
+    }
 
     #[test]
     fn agrees_with_published_values() {

@@ -14,13 +14,15 @@ use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
 use crate::domain::event::{Actor, FORMAT, Gpu, Kind};
 use crate::domain::scenario::{self, Member, Roster, Scenario};
 use crate::domain::{mail, template};
-use crate::lab::gpu::{self, GpuError};
+use crate::lab::gpu::{self, GpuError, LeaseError};
 use crate::os::{files, random};
 use crate::repo::{self, Place, RepoError};
 use crate::run::frozen;
 use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
+
+use super::leases;
 
 /// Letters of a run's id after the org's name.
 const ID_LETTERS: usize = 5;
@@ -63,6 +65,9 @@ pub enum FoundError {
     /// The devices.
     #[error("the GPUs that the chart asks for cannot be had")]
     Gpu(#[from] GpuError),
+    /// Another run has a device.
+    #[error("a GPU of this chart is in use")]
+    Leased(#[from] LeaseError),
     /// A mocked run needs lines.
     #[error("{0}")]
     Scenario(String),
@@ -149,6 +154,8 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         .iter()
         .map(|(name, gpu)| (name.clone(), event_gpu(gpu)))
         .collect();
+    // Asked and let go: the supervisor takes them for good.
+    drop(leases::take(&ask.clean, &gpus)?);
     let mut prompts = Vec::new();
     for agent in &chart.agents {
         prompts.push((agent.name.clone(), system_prompt(&chart, agent, &homes)?));

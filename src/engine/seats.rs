@@ -43,8 +43,9 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
         argv: vec![
             exe.display().to_string(),
             "pane".to_owned(),
-            dir.path().display().to_string(),
             name.to_owned(),
+            "--run".to_owned(),
+            dir.path().display().to_string(),
         ],
         env: clean
             .iter()
@@ -64,7 +65,7 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
             .get(&agent.name)
             .and_then(|agent| agent.gpu.as_ref());
         let gpu = gpu.map_or_else(|| "no gpu".to_owned(), |gpu| format!("gpu {}", gpu.index));
-        format!("{} · {} · {gpu}", agent.role, agent.model)
+        format!("{gpu} · {} · {}", agent.role, agent.model)
     };
     let (grid, hq): (Vec<_>, Vec<_>) = chart
         .agents

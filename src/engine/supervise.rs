@@ -26,9 +26,10 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
+use super::marks::Told;
 use super::measure::{Found, Order};
-use super::seats;
 use super::words::Words;
+use super::{leases, seats, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
@@ -45,6 +46,9 @@ pub enum SuperviseError {
     /// The frozen prompts.
     #[error("the frozen prompts cannot be read: {0}")]
     Prompts(String),
+    /// Another run has a device.
+    #[error("a GPU of this run is in use")]
+    Lease(#[source] crate::lab::gpu::LeaseError),
     /// The file system or a process.
     #[error("cannot {doing}")]
     Io {
@@ -70,6 +74,8 @@ pub(super) enum Report {
         pid: u32,
         how: Option<String>,
     },
+    /// The office was told what its borders say.
+    Marked,
     MockUp,
     MockGone,
     RunDone {
@@ -101,6 +107,7 @@ pub(super) struct Supervisor {
     pub(super) merging: BTreeSet<u64>,
     started: BTreeMap<String, Instant>,
     mock: Option<bool>,
+    pub(super) told: Told,
 }
 
 /// Supervises a run until it is brought down. Returns at once where another supervisor lives.
@@ -131,10 +138,12 @@ pub async fn run(
         merging: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
+        told: Told::default(),
     };
     let mut boxes: Vec<_> = me.mailboxes().iter().map(Maildir::new_dir).collect();
     boxes.push(me.dir.events());
     let mut bell = Bell::on(&boxes);
+    let _leases = leases::take(&me.clean, &me.state().gpus).map_err(SuperviseError::Lease)?;
     me.take_over()?;
     while !me.state().stopped {
         me.log.catch_up()?;
@@ -262,7 +271,8 @@ impl Supervisor {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
             }
         }
-        Ok(due)
+        let later = self.mark();
+        Ok([due, later].into_iter().flatten().min())
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
@@ -304,6 +314,10 @@ impl Supervisor {
     fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
         match report {
             Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::Marked => {
+                self.told.over();
+                Ok(())
+            }
             Report::MockUp => {
                 self.mock = Some(true);
                 Ok(())
@@ -347,25 +361,18 @@ impl Supervisor {
         Ok(self.log.append(&Actor::Supervisor, vec![died])?)
     }
 
-    /// Ends the jobs that an agent left behind.
+    /// Ends the jobs that an agent left behind, out of the way of everything else.
     fn end_jobs(&self, name: &str) {
-        let Ok(entries) = std::fs::read_dir(self.dir.jobs(name)) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let dir = entry.path();
-            let job = crate::lab::local::JobFiles {
-                lock: dir.join("lock"),
-                result: dir.join("result.json"),
-            };
-            let _ended = crate::lab::local::cancel(&job);
-        }
+        let (dir, name) = (self.dir.clone(), name.to_owned());
+        task::start(async move {
+            crate::tool::end_jobs(&dir, &name).await;
+        });
     }
 
     /// Everything of the run has ended: closes the office, ends the mock, and says so.
     async fn close(&mut self) -> Result<(), SuperviseError> {
-        for agent in self.chart.agents.clone() {
-            self.end_jobs(&agent.name);
+        for agent in &self.chart.agents {
+            crate::tool::end_jobs(&self.dir, &agent.name).await;
         }
         if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
             && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))

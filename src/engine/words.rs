@@ -11,6 +11,7 @@ use crate::domain::event::RunStatus;
 use crate::domain::mail::neutral;
 use crate::domain::protocol::Verdict;
 use crate::domain::state::{Experiment, Hypothesis, Mail, State};
+use crate::domain::stats::figure;
 use crate::domain::texts::{Key, Texts};
 use crate::run::paths::RunDir;
 
@@ -105,7 +106,7 @@ impl Words {
 
     /// The lab's letter on a run without a claim.
     pub(super) fn experiment(&self, chart: &Chart, run: &Experiment, tail: &str) -> String {
-        let some = |value: Option<f64>| value.map_or_else(|| "not reported".to_owned(), number);
+        let some = |value: Option<f64>| value.map_or_else(|| "not reported".to_owned(), figure);
         let status = match run.status {
             RunStatus::Ok => "ok".to_owned(),
             other => format!("{} ({})", other.word(), run.reason),
@@ -131,14 +132,14 @@ impl Words {
         let arm = |pick: &dyn Fn(&Verdict) -> crate::domain::stats::Sample| {
             verdict.map_or_else(none, |verdict| {
                 let sample = pick(verdict);
-                let (mean, sd) = (number(sample.mean), number(sample.sd));
+                let (mean, sd) = (figure(sample.mean), figure(sample.sd));
                 format!("mean {mean}, sd {sd}, {} runs", sample.n)
             })
         };
-        let of = |value: Option<f64>| value.map_or_else(none, number);
+        let of = |value: Option<f64>| value.map_or_else(none, figure);
         let ci = verdict
             .and_then(|verdict| verdict.ci)
-            .map_or_else(none, |[lo, hi]| format!("[{}, {}]", number(lo), number(hi)));
+            .map_or_else(none, |[lo, hi]| format!("[{}, {}]", figure(lo), figure(hi)));
         self.0.get(Key::Verdict).render(&[
             ("id", &format!("h{}", claim.id)),
             ("title", &neutral(&claim.title)),
@@ -165,16 +166,6 @@ fn ratios(verdict: &Verdict) -> String {
         .iter()
         .filter_map(|name| Some(format!("{name} {:.2}", verdict.ratios.get(name)?)));
     known.collect::<Vec<_>>().join(", ")
-}
-
-/// A number as people read it: large and tiny ones in powers of ten.
-fn number(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 || (1e-3..1e6).contains(&size) {
-        format!("{value:.4}")
-    } else {
-        format!("{value:.3e}")
-    }
 }
 
 fn last(text: &str, most: usize) -> &str {

@@ -13,10 +13,10 @@ use futures_util::stream::Stream;
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::chart::Chart;
-use crate::domain::event::{Actor, Event, Kind, RunStatus};
+use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage};
 use crate::domain::standing;
 use crate::domain::state::State;
-use crate::domain::stats::Sample;
+use crate::domain::stats::{Sample, figure};
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
 use crate::run::log::{Log, LogError};
@@ -413,7 +413,7 @@ fn verdict_line(state: &State, subject: &str, chart: &Chart) -> Option<Show> {
         "e" => {
             let run = state.experiments.get(&number)?;
             match run.measured.value {
-                Some(value) => format!("{} {value:.4}", chart.task.metric.name),
+                Some(value) => format!("{} {}", chart.task.metric.name, figure(value)),
                 None => run.reason.clone(),
             }
         }
@@ -527,15 +527,15 @@ fn claims(chart: &Chart, state: &State) -> Standing {
     let values: Vec<f64> = state
         .experiments
         .values()
-        .filter(|run| run.commit == state.start && run.status == RunStatus::Ok)
+        .filter(|run| run.stage == Stage::Admission && run.status == RunStatus::Ok)
         .filter_map(|run| run.measured.value)
         .collect();
     let base = Sample::of(&values);
     let heading = format!(
-        "{} baseline {:.4} sd {:.4} (n {})   runs: {} queued, {} running, {} ended",
+        "{} baseline {} sd {} (n {})   runs: {} queued, {} running, {} ended",
         chart.task.metric.name,
-        base.mean,
-        base.sd,
+        figure(base.mean),
+        figure(base.sd),
         base.n,
         count(RunStatus::Queued),
         count(RunStatus::Running),
@@ -551,7 +551,9 @@ fn claims(chart: &Chart, state: &State) -> Standing {
             .as_ref()
             .and_then(|verdict| Some((verdict.effect?, verdict.ci?)));
         let effect = match ci {
-            Some((effect, [lo, hi])) => format!("{effect:+.4} [{lo:+.4}, {hi:+.4}]"),
+            Some((effect, [lo, hi])) => {
+                format!("gain {} [{}, {}]", figure(effect), figure(lo), figure(hi))
+            }
             None => claim.reason.clone(),
         };
         let tone = match claim.status {
@@ -631,7 +633,7 @@ fn note(event: &Event) -> Option<Note> {
         } => {
             let value = measured
                 .value
-                .map_or_else(String::new, |value| format!(" {value:.4}"));
+                .map_or_else(String::new, |value| format!(" {}", figure(value)));
             let text = format!("e{id} {}{value} in {:.1} s", status.word(), measured.wall_s);
             ("lab".to_owned(), text, Tone::Dim)
         }
@@ -647,7 +649,7 @@ fn note(event: &Event) -> Option<Note> {
             let effect = headline.verdict.effect.unwrap_or_default();
             (
                 "lab".to_owned(),
-                format!("re-measured gain {effect:.4}"),
+                format!("re-measured gain {}", figure(effect)),
                 Tone::Good,
             )
         }
