@@ -14,6 +14,9 @@ use jiff::Timestamp;
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
+/// The failure after which a server's other clients wait as well.
+const THROTTLED: &str = "rate_limited";
+
 pub use agent::{AgentState, OpenCall, OpenTurn};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::Mail;
@@ -108,6 +111,8 @@ pub struct State {
     pub headline: Option<Headline>,
     /// Caps that a person set during the run, by name.
     pub caps: BTreeMap<String, f64>,
+    /// Until when each server wants to be left alone, as some agent was told.
+    pub throttled: BTreeMap<String, Timestamp>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
 }
@@ -204,6 +209,15 @@ impl State {
                 for agent in self.agents.values_mut() {
                     agent.paused = false;
                 }
+            }
+            Kind::RequestFailed {
+                provider,
+                what,
+                retry_at: Some(at),
+                ..
+            } if what == THROTTLED => {
+                let until = self.throttled.entry(provider.clone()).or_insert(*at);
+                *until = (*until).max(*at);
             }
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);

@@ -11,6 +11,7 @@ mod leases;
 mod live;
 mod marks;
 mod measure;
+mod opening;
 mod perform;
 pub mod seats;
 pub mod spawn;

@@ -112,6 +112,9 @@ pub enum Kind {
     AgentRestart {
         /// The agent.
         agent: String,
+        /// The model that it goes on with, in a new conversation; none keeps both.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
     },
     /// An agent has a place to work.
     #[serde(rename = "agent.seated")]
@@ -183,6 +186,18 @@ pub enum Kind {
         /// US dollars set aside.
         usd: f64,
     },
+    /// A conversation begins anew, from notebook and summary; the old one stays in the log.
+    #[serde(rename = "conversation.renewed")]
+    ConversationRenewed {
+        /// The agent.
+        agent: String,
+        /// The new conversation, counted from 1.
+        conversation: u64,
+        /// Why.
+        why: String,
+        /// What the model wrote to itself before; may be empty.
+        summary: Text,
+    },
     /// A request gave nothing usable.
     #[serde(rename = "request.failed")]
     RequestFailed {
@@ -196,6 +211,12 @@ pub enum Kind {
         retry_at: Option<Timestamp>,
         /// What it cost, as far as it is known, US dollars; the reservation where it is not.
         usd: f64,
+        /// The server, by the chart's name.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        provider: String,
+        /// What kind of failure, in one word.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        what: String,
     },
     /// A reply came in whole.
     #[serde(rename = "reply.received")]

@@ -43,6 +43,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }
             | Self::ToolIntent { agent, .. }
@@ -95,7 +96,7 @@ impl Kind {
     #[must_use]
     pub fn concerns(&self) -> Vec<&str> {
         match self {
-            Self::AgentRestart { agent }
+            Self::AgentRestart { agent, .. }
             | Self::AgentSeated { agent, .. }
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
@@ -103,6 +104,7 @@ impl Kind {
             | Self::AgentHeld { agent, .. }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }
             | Self::ToolIntent { agent, .. }

@@ -66,8 +66,17 @@ pub struct AgentState {
     pub request: Option<(u64, f64)>,
     /// What went wrong with the last request, and when it is tried again.
     pub retry: Option<(String, Option<Timestamp>)>,
+    /// The model that a person gave it in place of the chart's.
+    pub model: Option<String>,
     /// The conversation.
     pub conversation: u64,
+    /// Tokens of the conversation at its last reply.
+    pub context: u64,
+    /// What the conversation begins with, until it has been part of a request: the summary of the
+    /// one before, which may be empty.
+    pub handover: Option<Text>,
+    /// The last call with what it gave, and how often in a row it was made.
+    pub repeated: (String, u32),
     /// Its wire items, by hash.
     pub items: Vec<String>,
     /// Calls of the last reply, until their results are part of a request.
@@ -121,7 +130,12 @@ impl AgentState {
             }
             Kind::PauseSet { .. } => self.paused = true,
             Kind::PauseCleared { .. } => self.paused = false,
-            Kind::AgentRestart { .. } => {
+            Kind::AgentRestart { model, .. } => {
+                if let Some(model) = model {
+                    self.model = Some(model.clone());
+                    self.renew(self.conversation + 1, &Text::from(""));
+                }
+                self.repeated = Default::default();
                 self.restart = true;
                 self.held = None;
                 self.deaths = Tally::default();
@@ -159,6 +173,7 @@ impl AgentState {
             } => {
                 self.turns = *turn;
                 self.done = false;
+                self.retry = None;
                 self.idle_turns = if *why == Why::Idle {
                     self.idle_turns + 1
                 } else {
@@ -185,6 +200,14 @@ impl AgentState {
             } => {
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.result = Some((*ok, output.clone()));
+                    let arguments = open.call.arguments.head();
+                    let use_ = format!("{}\n{arguments}\n{}", open.call.name, output.head());
+                    let times = if self.repeated.0 == use_ {
+                        self.repeated.1 + 1
+                    } else {
+                        1
+                    };
+                    self.repeated = (use_, times);
                 }
             }
             Kind::TurnEnded { .. } => {
@@ -212,6 +235,7 @@ impl AgentState {
                     self.items.clear();
                 }
                 self.items.extend(items.iter().cloned());
+                self.handover = None;
                 self.requests = *request;
                 self.request = Some((*request, *usd));
                 self.retry = None;
@@ -236,8 +260,31 @@ impl AgentState {
                 self.failures += 1;
                 self.retry = Some((error.clone(), *retry_at));
             }
+            Kind::ConversationRenewed {
+                conversation,
+                summary,
+                ..
+            } => self.renew(*conversation, summary),
             _ => self.reply_event(event),
         }
+    }
+
+    /// Begins a conversation without history. What the turn in flight took in is said again.
+    fn renew(&mut self, conversation: u64, summary: &Text) {
+        self.conversation = conversation;
+        self.items.clear();
+        self.calls.clear();
+        self.truncated.clear();
+        self.pause_turn = false;
+        self.retry = None;
+        self.context = 0;
+        if let Some((_, lost)) = self.request.take() {
+            self.usd_lost += lost;
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.asked = false;
+        }
+        self.handover = (self.turns > 0).then(|| summary.clone());
     }
 
     fn reply_event(&mut self, event: &Event) {
@@ -273,6 +320,11 @@ impl AgentState {
             })
             .collect();
         self.pause_turn = *stop == Stop::Pause;
+        self.context = usage.input
+            + usage.output
+            + usage.cache_read
+            + usage.cache_write
+            + usage.cache_write_1h;
         self.usage.input += usage.input;
         self.usage.output += usage.output;
         self.usage.cache_read += usage.cache_read;
