@@ -63,7 +63,16 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
         }
         _ => true,
     });
+    one_promotion(&mut steps);
     steps
+}
+
+/// Keeps the first promotion only: what was confirmed beside it was not measured on top of it.
+fn one_promotion(steps: &mut Vec<Step>) {
+    let mut promoted = false;
+    steps.retain(|step| {
+        !matches!(step, Step::Promote(_)) || !std::mem::replace(&mut promoted, true)
+    });
 }
 
 /// The closing runs that are still wanted: start and champion on vault seeds. Empty where nothing
@@ -294,6 +303,9 @@ impl View<'_> {
             match self.control(&claim.base, seed) {
                 Ok(Some(run)) => base_runs.push(run),
                 Ok(None) => {}
+                Err(Step::Move(_, status, why, _)) => {
+                    return vec![Step::Move(claim.id, status, why, None)];
+                }
                 Err(step) => steps.push(step),
             }
             match self.one_run(claim, commit, seed, Stage::Confirm) {

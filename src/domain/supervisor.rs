@@ -98,7 +98,9 @@ fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Ef
     let agent = state.agents.get(name)?;
     let alive = seen.agents.contains(name);
     if alive {
-        return agent.restart.then(|| Effect::Stop(name.to_owned()));
+        // One that has not said that it started is fresh already.
+        let stale = agent.restart && agent.pid.is_some();
+        return stale.then(|| Effect::Stop(name.to_owned()));
     }
     if agent.held.is_some() {
         return None;
@@ -150,6 +152,16 @@ fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
         effects.push(Effect::Stopped);
     }
     effects
+}
+
+/// Whether the end of an agent's last process is still to be written down: nobody holds its lock, and
+/// it has not said itself that it ends.
+#[must_use]
+pub fn unmourned(state: &State, name: &str) -> bool {
+    state
+        .agents
+        .get(name)
+        .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
 /// When something falls due without an event: the end of a back-off.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::State;
-use crate::domain::event::{Event, Kind, Text};
+use crate::domain::event::{Actor, Event, Kind, Text};
 
 /// A message.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +58,10 @@ impl State {
                 assignment,
                 call,
             } => {
+                // Mail to an agent that has no seat yet waits for it.
                 for name in to {
-                    if let Some(agent) = self.agents.get_mut(name) {
+                    if let Actor::Agent(name) = Actor::named(name) {
+                        let agent = self.agents.entry(name).or_default();
                         agent.unread.insert(*id);
                         agent.done = false;
                     }
