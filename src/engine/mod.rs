@@ -12,6 +12,7 @@ mod live;
 mod marks;
 mod measure;
 mod perform;
+mod prompt;
 pub mod seats;
 pub mod spawn;
 pub mod supervise;
