@@ -143,6 +143,7 @@ impl State {
         self.seq = event.seq;
         self.at = Some(event.at);
         self.run_event(event);
+        self.human_event(event);
         self.agent_event(event);
         self.mail_event(event);
         self.lab_event(event);
@@ -224,6 +225,10 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// What people did; what they built or opened is no intervention.
+    fn human_event(&mut self, event: &Event) {
         if event.actor == Actor::Human
             && !matches!(
                 event.body,

@@ -13,6 +13,7 @@ mod marks;
 mod measure;
 mod opening;
 mod perform;
+mod prompt;
 pub mod seats;
 pub mod spawn;
 pub mod supervise;
