@@ -22,6 +22,8 @@ pub mod retry;
 pub mod scenario;
 pub mod schema;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 pub mod standing;
 pub mod state;
 pub mod stats;

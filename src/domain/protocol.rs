@@ -82,7 +82,7 @@ pub fn closing(chart: &Chart, state: &State) -> Vec<Wanted> {
     let Some(pool) = state.pool else {
         return Vec::new();
     };
-    if state.promotions.is_empty() || state.headline.is_some() {
+    if state.promotions.is_empty() || measured(state) {
         return Vec::new();
     }
     let mut wanted = Vec::new();
@@ -109,16 +109,25 @@ pub fn closing(chart: &Chart, state: &State) -> Vec<Wanted> {
     wanted
 }
 
+/// Whether the gain was re-measured, and of the champion that stands now: mail after the end may bring
+/// another promotion.
+#[must_use]
+pub fn measured(state: &State) -> bool {
+    let headline = state.headline.as_ref();
+    headline.is_some_and(|headline| headline.to == state.champion)
+}
+
 /// The headline, once all closing runs have ended.
 #[must_use]
 pub fn headline(chart: &Chart, state: &State) -> Option<Verdict> {
-    if state.headline.is_some() || state.promotions.is_empty() {
+    if measured(state) || state.promotions.is_empty() {
         return None;
     }
+    let ends = [&state.start, &state.champion];
     let closing: Vec<&Experiment> = state
         .experiments
         .values()
-        .filter(|run| run.stage == Stage::Closing)
+        .filter(|run| run.stage == Stage::Closing && ends.contains(&&run.commit))
         .collect();
     if closing.len() < 2 * chart.protocol.baseline as usize
         || closing.iter().any(|run| run.finished_at.is_none())
@@ -300,7 +309,7 @@ impl View<'_> {
         let (mut base_runs, mut cand_runs) = (Vec::new(), Vec::new());
         for index in 0..u64::from(n) {
             let seed = seed(self.pool, first + index);
-            match self.control(&claim.base, seed) {
+            match self.control(claim, seed) {
                 Ok(Some(run)) => base_runs.push(run),
                 Ok(None) => {}
                 Err(Step::Move(_, status, why, _)) => {
@@ -385,13 +394,29 @@ impl View<'_> {
     }
 
     /// A control run on a seed: shared, made when first needed.
-    fn control(&self, commit: &str, seed: u64) -> Result<Option<&Experiment>, Step> {
+    fn control(&self, claim: &Hypothesis, seed: u64) -> Result<Option<&Experiment>, Step> {
+        let commit = claim.base.as_str();
         let runs = self.runs(commit, seed);
         if let Some(run) = runs.iter().find(|run| run.status == RunStatus::Ok) {
             return Ok(Some(run));
         }
-        if runs.iter().any(|run| run.finished_at.is_none()) || runs.len() > MAX_CONTENDED {
+        if runs.iter().any(|run| run.finished_at.is_none()) {
             return Ok(None);
+        }
+        if let Some(last) = runs.last()
+            && runs.len() > MAX_CONTENDED
+        {
+            let word = last.status.word();
+            let why = format!(
+                "control run e{} ended {word}, as its repeats did: {}",
+                last.id, last.reason
+            );
+            let status = if usable(last) {
+                Status::Invalid
+            } else {
+                Status::Contended
+            };
+            return Err(Step::Move(claim.id, status, why, None));
         }
         Err(Step::Queue(Wanted {
             hypothesis: None,

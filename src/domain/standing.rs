@@ -137,7 +137,9 @@ pub fn quiet(chart: &Chart, state: &State) -> bool {
 #[must_use]
 pub fn done(chart: &Chart, state: &State) -> bool {
     quiet(chart, state)
-        && (lease::starved(chart, state) || state.promotions.is_empty() || state.headline.is_some())
+        && (lease::starved(chart, state)
+            || state.promotions.is_empty()
+            || protocol::measured(state))
 }
 
 /// A run's state. `supervised` is whether the supervisor's lock is held now.

@@ -102,6 +102,9 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     exec::become_session().map_err(AgentError::io("leave the session"))?;
     process::set_undumpable().map_err(AgentError::io("become undumpable"))?;
+    // Before the lock: whoever sees it held may ask us to end.
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(AgentError::io("listen for signals"))?;
     let lock = Lock::try_take(&dir.agent_lock(&name)).map_err(AgentError::io("lock"))?;
     let Some(_lock) = lock else { return Ok(()) };
     let mut me = Member::open(dir, name, clean.clone(), &keys)?;
@@ -110,8 +113,6 @@ pub async fn run(
         pid: std::process::id(),
     };
     me.append(vec![started])?;
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(AgentError::io("listen for signals"))?;
     let term = me.term.clone();
     let listener = task::start(async move {
         terminate.recv().await;

@@ -4,6 +4,7 @@
 //! may start one at once; all but the one that gets the lock end at once.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::os::lock;
@@ -12,7 +13,7 @@ use crate::run::log::Log;
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
-use super::spawn;
+use super::{spawn, task};
 
 /// Between two looks for a supervisor that was just started.
 const LOOK: Duration = Duration::from_millis(50);
@@ -22,24 +23,40 @@ const LOOKS: u32 = 100;
 /// Watches the supervisor and starts another when it is gone, until the run goes down.
 pub(super) async fn watch_supervisor(dir: RunDir, clean: BTreeMap<String, String>, keys: KeyRing) {
     loop {
-        let holder = lock::holder(&dir.lock("supervisor"));
-        let watch = holder.and_then(|held| Watch::open(held.pid, Some(held.start)).ok());
-        if let Some(watch) = watch {
-            watch.ended().await.ok();
-        }
+        let_go(&dir.lock("supervisor")).await;
         if going_down(&dir) {
             return;
         }
-        if lock::holder(&dir.lock("supervisor")).is_none()
-            && let Err(error) = spawn::supervisor(&dir, &clean, &keys)
-        {
-            tracing::warn!(%error, "no supervisor could be started");
+        match spawn::supervisor(&dir, &clean, &keys) {
+            Ok(mut child) => {
+                // Ours to collect: most of those that are started this way end at once.
+                task::start(async move {
+                    if let Ok(watch) = Watch::open(child.pid(), None) {
+                        watch.ended().await.ok();
+                    }
+                    child.try_wait().ok();
+                });
+            }
+            Err(error) => tracing::warn!(%error, "no supervisor could be started"),
         }
         for _ in 0..LOOKS {
             if lock::holder(&dir.lock("supervisor")).is_some() {
                 break;
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Returns when nobody holds a lock. A holder that has not signed yet, or whose process cannot be
+/// watched, is looked at again and again.
+pub(super) async fn let_go(path: &Path) {
+    while let Some(held) = lock::holder(path) {
+        match Watch::open(held.pid, Some(held.start)) {
+            Ok(watch) => {
+                watch.ended().await.ok();
+            }
+            Err(_) => tokio::time::sleep(LOOK).await,
         }
     }
 }

@@ -8,16 +8,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::domain::chart::Chart;
 use crate::domain::event::{Gpu, Measured, RunStatus};
 use crate::domain::glob;
 use crate::domain::state::Experiment;
-use crate::lab::local::{JobFiles, Local, Poll, poll};
+use crate::lab::local::{self, JobFiles, Local, Poll, poll};
 use crate::lab::metric::{self, RunEnd};
 use crate::os::files;
 use crate::os::job::{JobResult, JobSpec, Sink};
+use crate::os::process;
 use crate::os::sandbox::Policy;
 use crate::repo;
 use crate::run::paths::RunDir;
@@ -29,11 +31,13 @@ const OUTPUT_CAP: u64 = 16 << 20;
 const GRACE_S: f64 = 3.0;
 /// Longest that `setup` may take: an environment with a compiled extension.
 const SETUP_LIMIT_S: f64 = 3600.0;
+/// Launches after which a job that cannot even be started is the task's fault and not bad luck.
+const START_TRIES: u32 = 5;
 /// Between two looks at a job whose keeper was not seen to end.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A run that can be launched.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Order {
     pub(super) dir: RunDir,
     pub(super) chart: std::sync::Arc<Chart>,
@@ -43,6 +47,8 @@ pub(super) struct Order {
     pub(super) attempt: u32,
     pub(super) gpus: Vec<Gpu>,
     pub(super) timeout_s: f64,
+    /// Set when the run is to end before its job can be told so.
+    pub(super) called_off: AtomicBool,
 }
 
 /// What came of a run.
@@ -95,6 +101,62 @@ impl Order {
         Local::new(["job"], self.clean.clone())
     }
 
+    /// Ends what an earlier launch left behind whose keeper was killed, or that got no further than
+    /// `setup`: its processes must not share a device, or a directory, with the next.
+    pub(super) async fn end_remains(&self) {
+        if !self.home().exists() || !matches!(poll(&self.job()), Ok(Poll::Lost)) {
+            return;
+        }
+        let setup = self.beside("setup");
+        if local::cancel(&setup) {
+            super::guard::let_go(&setup.lock).await;
+        }
+        for what in ["setup", "run"] {
+            process::kill_tree(&self.marker(what), Duration::ZERO).await;
+        }
+    }
+
+    /// Tells the run's job to end, at whatever it is.
+    pub(super) fn call_off(&self) {
+        self.called_off.store(true, Ordering::SeqCst);
+        for job in [self.job(), self.beside("setup")] {
+            if !local::cancel(&job) {
+                tracing::debug!(run = self.run.id, "no job to cancel");
+            }
+        }
+    }
+
+    /// Refuses to go on where the run was called off.
+    fn wanted(&self) -> Result<(), Box<Found>> {
+        if self.called_off.load(Ordering::SeqCst) {
+            let why = "called off before it began";
+            return Err(Box::new(Found::failed(RunStatus::Interrupted, why)));
+        }
+        Ok(())
+    }
+
+    /// Starts a job of this run. One that is called off meanwhile is ended again.
+    fn submit(&self, spec: &JobSpec) -> Result<(), Box<Found>> {
+        self.wanted()?;
+        self.launcher().submit(spec).map_err(|error| {
+            let bad_luck = self.attempt < START_TRIES;
+            let status = if bad_luck {
+                RunStatus::Interrupted
+            } else {
+                RunStatus::Crashed
+            };
+            Box::new(Found::failed(
+                status,
+                format!("cannot start the job: {error}"),
+            ))
+        })?;
+        // Whoever called it off before the job was there could not tell the job.
+        if self.wanted().is_err() && !local::cancel(&JobFiles::of(spec)) {
+            tracing::debug!(run = self.run.id, "called off, and over already");
+        }
+        Ok(())
+    }
+
     /// Lays the checkout out and starts the job, unless it was started before. Says what went wrong.
     pub(super) fn launch(&self) -> Result<(), Box<Found>> {
         let crashed = |what: &str, error: &dyn std::fmt::Display| {
@@ -128,10 +190,7 @@ impl Order {
         )
         .map_err(|error| crashed("restore protected files", &error))?;
         self.setup()?;
-        let spec = self.spec(&self.chart.task.run, "run", self.timeout_s);
-        self.launcher()
-            .submit(&spec)
-            .map_err(|error| crashed("start the job", &error))
+        self.submit(&self.spec(&self.chart.task.run, "run", self.timeout_s))
     }
 
     /// Runs `setup` in the checkout, with network, to its end.
@@ -150,20 +209,25 @@ impl Order {
                 format!("setup failed: {why}"),
             ))
         };
-        self.launcher()
-            .submit(&spec)
-            .map_err(|error| failed(error.to_string()))?;
+        let interrupted = |why: String| {
+            Box::new(Found::failed(
+                RunStatus::Interrupted,
+                format!("setup was interrupted: {why}"),
+            ))
+        };
+        self.submit(&spec)?;
         let result = loop {
             match poll(&job) {
                 Ok(Poll::Done(result)) => break result,
                 Ok(Poll::Running { .. }) => std::thread::sleep(LOOK),
-                Ok(Poll::Lost) => return Err(failed("its keeper is gone".to_owned())),
-                Err(error) => return Err(failed(error.to_string())),
+                Ok(Poll::Lost) => return Err(interrupted("its keeper is gone".to_owned())),
+                Err(error) => return Err(interrupted(error.to_string())),
             }
         };
         let said = output(&self.home().join("setup.log"));
         match metric::classify(&result, &said) {
             (RunEnd::Ok, _) => Ok(()),
+            (RunEnd::Cancelled, why) => Err(interrupted(why)),
             (_, why) => {
                 let mut found = failed(why);
                 found.tail = metric::last_lines(&said);
@@ -192,11 +256,15 @@ impl Order {
             output_cap: OUTPUT_CAP,
             result: job.result,
             lock: job.lock,
-            marker: format!("{}-e{}-{}-{what}", self.dir.id(), self.run.id, self.attempt),
+            marker: self.marker(what),
             cpus: None,
             nice: None,
             announce: false,
         }
+    }
+
+    fn marker(&self, what: &str) -> String {
+        format!("{}-e{}-{}-{what}", self.dir.id(), self.run.id, self.attempt)
     }
 
     fn beside(&self, what: &str) -> JobFiles {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -14,13 +15,14 @@ use crate::domain::event::{Actor, Gpu, Headline, Kind, RunStatus, Status};
 use crate::domain::lease::{self, Grant};
 use crate::domain::protocol::{self, Step, Wanted};
 use crate::domain::state::{Mail, State};
-use crate::lab::local::{self, Poll};
+use crate::os::exec::{self, Detached};
 use crate::os::lock;
 use crate::os::process::Watch;
 use crate::repo::{self, Merge, PROGRAMME};
 use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
+use super::guard::let_go;
 use super::measure::{Found, Order};
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{spawn, task};
@@ -29,6 +31,8 @@ use super::{spawn, task};
 const AGENT_GRACE: Duration = Duration::from_secs(10);
 /// Between two looks for the mock server's lock.
 const LOOK: Duration = Duration::from_millis(10);
+/// Before a mock server that ended before it listened is started again.
+const MOCK_PAUSE: Duration = Duration::from_millis(300);
 /// Looks before the mock server is given up and started again.
 const LOOKS: u32 = 1000;
 
@@ -40,6 +44,9 @@ impl Supervisor {
             .agents
             .get(name)
             .and_then(|agent| agent.gpu.clone());
+        if self.adopt_agent(name).is_some() {
+            return;
+        }
         match spawn::agent(&self.dir, &self.clean, &self.keys, name, gpu.as_ref()) {
             Ok(mut child) => {
                 let pid = child.pid();
@@ -68,33 +75,28 @@ impl Supervisor {
         }
     }
 
-    /// Watches an agent that an earlier supervisor started.
-    pub(super) fn adopt_agent(&mut self, name: &str) {
-        let Some(holder) = lock::holder(&self.dir.agent_lock(name)) else {
-            return;
-        };
-        let Ok(watch) = Watch::open(holder.pid, Some(holder.start)) else {
-            return;
-        };
-        self.alive.insert(name.to_owned(), holder.pid);
+    /// Watches an agent that somebody else started, if there is one; returns its process, 0 where it
+    /// has the lock and has not signed it yet.
+    pub(super) fn adopt_agent(&mut self, name: &str) -> Option<u32> {
+        let path = self.dir.agent_lock(name);
+        let pid = lock::holder(&path)?.pid;
+        self.alive.insert(name.to_owned(), pid);
         let (name, report) = (name.to_owned(), self.report.clone());
         task::start(async move {
-            watch.ended().await.ok();
-            report
-                .send(Report::AgentGone {
-                    name,
-                    pid: holder.pid,
-                    how: None,
-                })
-                .ok();
+            let_go(&path).await;
+            let how = None;
+            report.send(Report::AgentGone { name, pid, how }).ok();
         });
+        Some(pid)
     }
 
     /// Asks an agent's process to end, and ends it if it does not.
     pub(super) fn stop_agent(&mut self, name: &str) {
-        let Some(pid) = self.alive.get(name).copied() else {
+        let Some(started) = self.alive.get(name).copied() else {
             return;
         };
+        let holder = lock::holder(&self.dir.agent_lock(name)).map(|held| held.pid);
+        let pid = holder.filter(|pid| *pid != 0).unwrap_or(started);
         if !self.stopping.insert(name.to_owned()) {
             return;
         }
@@ -133,7 +135,7 @@ impl Supervisor {
         };
         let report = self.report.clone();
         task::start(async move {
-            let _child = child;
+            let mut child = child;
             for _ in 0..LOOKS {
                 let watch =
                     lock::holder(&path).and_then(|h| Watch::open(h.pid, Some(h.start)).ok());
@@ -143,6 +145,12 @@ impl Supervisor {
                     break;
                 }
                 tokio::time::sleep(LOOK).await;
+                let ended = child.as_mut().map(Detached::try_wait);
+                if matches!(ended, Some(Ok(Some(_)))) && lock::holder(&path).is_none() {
+                    // Its port may be taken for a moment; not a reason to spin.
+                    tokio::time::sleep(MOCK_PAUSE).await;
+                    break;
+                }
             }
             report.send(Report::MockGone).ok();
         });
@@ -186,6 +194,7 @@ impl Supervisor {
             base,
             attempt,
             gpus,
+            called_off: AtomicBool::new(false),
         });
         self.orders.insert(id, Arc::clone(&order));
         let report = self.report.clone();
@@ -197,10 +206,8 @@ impl Supervisor {
 
     /// Ends a running job; its end is reported like any other.
     pub(super) fn interrupt(&self, id: u64) {
-        if let Some(order) = self.orders.get(&id)
-            && !local::cancel(&order.job())
-        {
-            tracing::debug!(id, "nothing to cancel");
+        if let Some(order) = self.orders.get(&id) {
+            order.call_off();
         }
     }
 
@@ -212,6 +219,7 @@ impl Supervisor {
         found: Found,
     ) -> Result<(), SuperviseError> {
         self.orders.remove(&id);
+        exec::reap();
         let tail = self
             .log
             .blobs()
@@ -333,12 +341,15 @@ impl Supervisor {
 
     /// Merges a claim into the programme, or its change onto the champion, on a worker thread.
     fn merge(&mut self, id: u64, promote: bool) {
-        if !self.merging.insert(id) {
+        // One promotion at a time: the next claim has not been measured on top of it.
+        let busy = promote && self.merging.values().any(|promote| *promote);
+        if busy || self.merging.contains_key(&id) {
             return;
         }
         let Some(claim) = self.state().hypotheses.get(&id).cloned() else {
             return;
         };
+        self.merging.insert(id, promote);
         let (repo_git, champion) = (self.dir.repo_git(), self.state().champion.clone());
         let at = claim.at.as_second();
         let commit = claim.commit.clone().unwrap_or_default();
@@ -346,7 +357,7 @@ impl Supervisor {
         let report = self.report.clone();
         tokio::task::spawn_blocking(move || {
             let merged = if promote {
-                repo::merge(&repo_git, PROGRAMME, &commit, &message, at)
+                repo::merge(&repo_git, PROGRAMME, &champion, &commit, &message, at)
             } else {
                 repo::combine(&repo_git, &champion, &commit, &message, at)
             };
@@ -449,6 +460,7 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
         tail: String::new(),
     };
     if launch {
+        order.end_remains().await;
         let begun = Arc::clone(&order);
         match tokio::task::spawn_blocking(move || begun.launch()).await {
             Ok(Ok(())) => {}
@@ -456,12 +468,9 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
             Err(error) => return broken(&error),
         }
     }
-    let job = order.job();
-    if let Ok(Poll::Running { pid }) = local::poll(&job)
-        && let Ok(watch) = Watch::open(pid, None)
-    {
-        watch.ended().await.ok();
-    }
+    let_go(&order.job().lock).await;
+    // Nothing, where its keeper has seen it to its end.
+    order.end_remains().await;
     match tokio::task::spawn_blocking(move || order.collect()).await {
         Ok(found) => found,
         Err(error) => broken(&error),

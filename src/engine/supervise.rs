@@ -15,13 +15,13 @@ use tokio::sync::mpsc;
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
-use crate::domain::supervisor::{Effect, Observed, decide, next_due};
-use crate::os::lock::Lock;
+use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
+use crate::os::lock::{self, Lock};
 use crate::os::{clock, exec, process, sandbox};
 use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
-use crate::run::log::{Log, LogError};
+use crate::run::log::{Decision, Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
@@ -33,6 +33,8 @@ use super::{leases, seats, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
+/// How often that doubles, at most, while its processes end before they have said that they started.
+const SPACING_DOUBLES: u32 = 7;
 
 /// Why the supervisor cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -104,10 +106,20 @@ pub(super) struct Supervisor {
     pub(super) alive: BTreeMap<String, u32>,
     pub(super) stopping: BTreeSet<String>,
     pub(super) orders: BTreeMap<u64, Arc<Order>>,
-    pub(super) merging: BTreeSet<u64>,
-    started: BTreeMap<String, Instant>,
+    /// Claims that are being merged, and whether to promote them.
+    pub(super) merging: BTreeMap<u64, bool>,
+    started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
+}
+
+/// The last start of an agent.
+struct Tried {
+    at: Instant,
+    /// How often it had started before, by the log.
+    starts: u32,
+    /// Starts in a row that never reached the log.
+    vain: u32,
 }
 
 /// Supervises a run until it is brought down. Returns at once where another supervisor lives.
@@ -135,11 +147,15 @@ pub async fn run(
         alive: BTreeMap::new(),
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
-        merging: BTreeSet::new(),
+        merging: BTreeMap::new(),
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
     };
+    if me.state().stopped {
+        // Started by somebody who did not know; nothing is left to look after.
+        return Ok(());
+    }
     let mut boxes: Vec<_> = me.mailboxes().iter().map(Maildir::new_dir).collect();
     boxes.push(me.dir.events());
     let mut bell = Bell::on(&boxes);
@@ -185,18 +201,13 @@ impl Supervisor {
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
         for agent in self.chart.agents.clone() {
-            self.adopt_agent(&agent.name);
-            let seen = self
-                .state()
-                .agents
-                .get(&agent.name)
-                .and_then(|state| state.pid);
-            if seen.is_some() && self.alive.get(&agent.name) != seen.as_ref() {
-                let died = Kind::AgentDied {
-                    agent: agent.name.clone(),
-                    how: "while no supervisor lived".to_owned(),
-                };
-                self.log.append(&Actor::Supervisor, vec![died])?;
+            let adopted = self.adopt_agent(&agent.name);
+            if adopted.is_none() {
+                self.end_jobs(&agent.name);
+            }
+            let known = self.state().agents.get(&agent.name);
+            if known.is_some_and(|agent| agent.pid.is_some()) {
+                self.mourn(&agent.name, adopted, "while no supervisor lived")?;
             }
         }
         let running: Vec<_> = self
@@ -212,6 +223,31 @@ impl Supervisor {
         }
         let all: Vec<u64> = self.state().mails.keys().copied().collect();
         self.post(&all);
+        Ok(())
+    }
+
+    /// Writes an agent's death down, unless `living` is the process that the log knows, or the last one
+    /// has said itself that it ends.
+    fn mourn(&mut self, name: &str, living: Option<u32>, how: &str) -> Result<(), SuperviseError> {
+        let decide = |state: &State| -> Decision<(), ()> {
+            let known = state.agents.get(name).and_then(|agent| agent.pid);
+            let dead = match living {
+                // It has yet to say that it started; what the log knows is its predecessor.
+                Some(pid) => known.is_some_and(|known| known != pid),
+                None => unmourned(state, name),
+            };
+            // Under the lock: the next process may be saying that it starts at this very moment.
+            let seen = lock::holder(&self.dir.agent_lock(name)).map(|held| held.pid);
+            if !dead || seen != living {
+                return Err(());
+            }
+            let died = Kind::AgentDied {
+                agent: name.to_owned(),
+                how: how.to_owned(),
+            };
+            Ok((vec![died], ()))
+        };
+        let _written: Result<(), ()> = self.log.transact(&Actor::Supervisor, decide)?;
         Ok(())
     }
 
@@ -300,13 +336,21 @@ impl Supervisor {
 
     fn start_spaced(&mut self, name: &str) -> Option<Duration> {
         let now = clock::monotonic();
+        let starts = self.state().agents.get(name).map_or(0, |it| it.starts);
+        let mut vain = 0;
         if let Some(last) = self.started.get(name) {
-            let since = now.duration_since(*last);
-            if since < START_SPACING {
-                return Some(START_SPACING - since);
+            if last.starts == starts {
+                vain = last.vain + 1;
+            }
+            let spacing = START_SPACING * (1 << vain.min(SPACING_DOUBLES));
+            let since = now.duration_since(last.at);
+            if since < spacing {
+                return Some(spacing - since);
             }
         }
-        self.started.insert(name.to_owned(), now);
+        let at = now;
+        let tried = Tried { at, starts, vain };
+        self.started.insert(name.to_owned(), tried);
         self.start_agent(name);
         None
     }
@@ -345,34 +389,33 @@ impl Supervisor {
     ) -> Result<(), SuperviseError> {
         self.alive.remove(name);
         self.stopping.remove(name);
-        self.end_jobs(name);
         self.log.catch_up()?;
-        let agent = self.state().agents.get(name);
-        let said_so = agent.is_some_and(|agent| agent.pid.is_none() && agent.ended.is_some());
-        if said_so {
+        if self.adopt_agent(name).is_some() {
+            // One that an earlier supervisor was starting when it died was faster than ours.
+            tracing::info!(agent = name, pid, "another process has this agent's lock");
             return Ok(());
         }
+        self.end_jobs(name);
         let how = how.unwrap_or_else(|| "how is not known".to_owned());
-        tracing::warn!(agent = name, pid, how, "an agent died");
-        let died = Kind::AgentDied {
-            agent: name.to_owned(),
-            how,
-        };
-        Ok(self.log.append(&Actor::Supervisor, vec![died])?)
+        if unmourned(self.state(), name) {
+            tracing::warn!(agent = name, pid, how, "an agent died");
+        }
+        self.mourn(name, None, &how)
     }
 
     /// Ends the jobs that an agent left behind, out of the way of everything else.
     fn end_jobs(&self, name: &str) {
-        let (dir, name) = (self.dir.clone(), name.to_owned());
-        task::start(async move {
-            crate::tool::end_jobs(&dir, &name).await;
-        });
+        task::start(crate::tool::end_jobs(&self.dir, name));
     }
 
     /// Everything of the run has ended: closes the office, ends the mock, and says so.
     async fn close(&mut self) -> Result<(), SuperviseError> {
-        for agent in &self.chart.agents {
-            crate::tool::end_jobs(&self.dir, &agent.name).await;
+        let agents = self.chart.agents.iter();
+        let ending: Vec<_> = agents
+            .map(|agent| crate::tool::end_jobs(&self.dir, &agent.name))
+            .collect();
+        for end in ending {
+            end.await;
         }
         if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
             && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))

@@ -87,7 +87,7 @@ pub enum Sink {
 pub enum Taking {
     /// This keeper keeps the job.
     Taken,
-    /// Another one does.
+    /// Another one does, or whoever asked has ended before it was taken.
     Held,
     /// It was done already.
     Done,
@@ -214,6 +214,10 @@ pub fn run(spec: &JobSpec) -> Result<Taking, JobError> {
 async fn keep(spec: &JobSpec) -> Result<Taking, JobError> {
     // Before the lock: whoever sees it held may signal us.
     let mut signals = Signals::listen().map_err(JobError::Keeper)?;
+    if spec.announce && !announce("") {
+        // Whoever asked is gone, and whoever came after counts this job as one that never began.
+        return Ok(Taking::Held);
+    }
     let lock = Lock::try_take(&spec.lock).map_err(|source| JobError::Lock {
         path: spec.lock.clone(),
         source,
@@ -224,8 +228,8 @@ async fn keep(spec: &JobSpec) -> Result<Taking, JobError> {
         Some(_) if spec.result.exists() => Taking::Done,
         Some(_) => Taking::Taken,
     };
-    if spec.announce {
-        announce(taking);
+    if spec.announce && !announce(taking.as_str()) && taking == Taking::Taken {
+        return Ok(Taking::Held);
     }
     if taking == Taking::Taken {
         let result = keeper::carry_out(spec, &mut signals).await;
@@ -241,10 +245,12 @@ async fn keep(spec: &JobSpec) -> Result<Taking, JobError> {
     Ok(taking)
 }
 
-fn announce(taking: Taking) {
+/// Says a line to whoever asked; false where nobody listens.
+fn announce(line: &str) -> bool {
     let mut stdout = io::stdout().lock();
-    // Whoever asked may be gone, which changes nothing for the job.
-    drop(writeln!(stdout, "{}", taking.as_str()).and_then(|()| stdout.flush()));
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .is_ok()
 }
 
 #[cfg(test)]

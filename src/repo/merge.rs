@@ -24,24 +24,27 @@ pub enum Merge {
     },
 }
 
-/// Merges `commit` into a branch of repo.git, always by a commit of its own. Where the branch holds
-/// it already, as after a crash between the merge and its event, the branch stays as it is.
+/// Merges `commit` into a branch of repo.git whose tip is `champion` as far as the log knows, always by
+/// a commit of its own. A branch that is ahead was moved by a merge whose event was never written: it
+/// is set back, so that nothing is merged that the log does not say. The same again is the same commit.
 pub fn merge(
     repo_git: &Path,
     branch: &str,
+    champion: &str,
     commit: &str,
     message: &str,
     at: i64,
 ) -> Result<Merge, RepoError> {
     let repo = store::open(repo_git)?;
     let theirs = store::find(&repo, commit)?.id();
-    let ours = history::tip_oid(&repo, branch)?;
+    let ours = store::find(&repo, champion)?.id();
+    let tip = history::tip_oid(&repo, branch)?;
     let merged = match merge_oids(&repo, ours, theirs, message, at)? {
         Ok(merged) => merged,
         Err(paths) => return Ok(Merge::Conflict { paths }),
     };
     let name = history::full_name(branch);
-    match repo.reference_matching(&name, merged, true, ours, "org") {
+    match repo.reference_matching(&name, merged, true, tip, "org") {
         Ok(_) => Ok(Merge::Merged {
             commit: merged.to_string(),
         }),

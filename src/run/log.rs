@@ -21,6 +21,9 @@ use super::paths::RunDir;
 /// whoever waits this long waits for a stopped process.
 const LOCK_DEADLINE: Duration = Duration::from_secs(20);
 
+/// How a line begins that others follow of the same append: without them it does not count.
+const MORE: &[u8] = b"{\"more\":true,";
+
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -214,7 +217,7 @@ impl Log {
         if kinds.is_empty() {
             return Ok(());
         }
-        let mut bytes = Vec::new();
+        let (mut bytes, mut lines) = (Vec::new(), Vec::new());
         let mut events = Vec::new();
         let mut next_mail = self.state.next_mail();
         for mut kind in kinds {
@@ -242,9 +245,17 @@ impl Log {
                     kind: kind.to_owned(),
                 });
             }
-            serde_json::to_writer(&mut bytes, &event).expect("events are plain data");
-            bytes.push(b'\n');
+            let line = serde_json::to_string(&event).expect("events are plain data");
+            lines.push(line);
             events.push(event);
+        }
+        let last = lines.len().saturating_sub(1);
+        for (index, line) in lines.iter().enumerate() {
+            // A kill may cut a write anywhere, also between two lines of what is decided as one.
+            let rest = line.strip_prefix('{').expect("an event is an object");
+            bytes.extend_from_slice(if index < last { MORE } else { b"{" });
+            bytes.extend_from_slice(rest.as_bytes());
+            bytes.push(b'\n');
         }
         if let Err(source) = self.file.write_all(&bytes) {
             // A full disk may have taken half: back to where it was, so that no line is torn.
@@ -277,20 +288,25 @@ impl Log {
             .and_then(|_| (&self.file).read_to_end(&mut tail))
             .map_err(|source| io_error("read", &self.dir, source))?;
         let mut rest = tail.as_slice();
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let (line, after) = rest.split_at(end + 1);
-            let event: Event = match serde_json::from_slice(line) {
-                Ok(event) => event,
-                // A crash of the machine may leave a last line of garbage: it is part of the tail.
-                Err(_) if after.is_empty() => break,
-                Err(why) => return Err(self.damaged(line, &why)),
-            };
-            self.state.apply(&event)?;
-            show(&event);
-            if self.keep_fresh {
-                self.fresh.push(event);
+        while let Some(end) = batch_end(rest) {
+            let (lines, after) = rest.split_at(end);
+            let mut events = Vec::new();
+            for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                match serde_json::from_slice::<Event>(line) {
+                    Ok(event) => events.push(event),
+                    // A crash of the machine may leave a last line of garbage: it is part of the tail.
+                    Err(_) if after.is_empty() => return Ok(rest.len() as u64),
+                    Err(why) => return Err(self.damaged(line, &why)),
+                }
             }
-            self.offset += line.len() as u64;
+            for event in events {
+                self.state.apply(&event)?;
+                show(&event);
+                if self.keep_fresh {
+                    self.fresh.push(event);
+                }
+            }
+            self.offset += lines.len() as u64;
             rest = after;
         }
         Ok(rest.len() as u64)
@@ -309,6 +325,18 @@ impl Log {
                 line: self.state.seq + 1,
                 why: why.to_string(),
             },
+        }
+    }
+}
+
+/// The length of the lines that were appended together, where all of them are there.
+fn batch_end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let line = &bytes[from..];
+        from += line.iter().position(|byte| *byte == b'\n')? + 1;
+        if !line.starts_with(MORE) {
+            return Some(from);
         }
     }
 }
@@ -400,6 +428,31 @@ mod tests {
             let after = Log::open(&dir).expect("whole again");
             assert_eq!(after.state().seq, 3, "repair and event, cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_was_appended_together_counts_together_or_not_at_all() {
+        let (_temp, dir) = run();
+        Log::create(&dir, created("t-1")).expect("created");
+        let first = fs::read(dir.events()).expect("read");
+        let wish = || Kind::PauseSet { agent: None };
+        let mut log = Log::open(&dir).expect("opened");
+        log.append(&Actor::Human, vec![wish(), wish(), wish()])
+            .expect("appended");
+        let all = fs::read(dir.events()).expect("read");
+        for cut in first.len() + 1..all.len() {
+            let file = File::create(dir.events()).expect("rewritten");
+            (&file).write_all(&all[..cut]).expect("written");
+            assert_eq!(
+                Log::open(&dir).expect("opened").state().seq,
+                1,
+                "cut at {cut}"
+            );
+        }
+        let mut log = Log::open(&dir).expect("opened");
+        log.append(&Actor::Human, vec![wish()]).expect("appended");
+        let log = Log::open(&dir).expect("whole again");
+        assert_eq!(log.state().seq, 3, "a repair and a wish");
     }
 
     #[test]

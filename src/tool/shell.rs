@@ -356,31 +356,56 @@ fn running(jobs: &Path, prefix: &str) -> Vec<(PathBuf, lock::Holder)> {
         .collect()
 }
 
+/// Jobs whose keeper was killed: nobody keeps them, and nobody saw them end.
+fn orphaned(jobs: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(jobs).into_iter().flatten().flatten();
+    let unkept = |path: &PathBuf| !spec::result(path).exists() && path.is_dir();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| unkept(path) && lock::holder(&spec::lock(path)).is_none())
+        .collect()
+}
+
 /// Ends every command of an agent, those in the background too, with all that they started. For
-/// whoever ends the agent, or finds it dead.
-pub async fn end_jobs(dir: &RunDir, agent: &str) {
-    end_jobs_of(dir, agent, None).await;
+/// whoever ends the agent, or finds it dead. They are told at once, before this is awaited: what
+/// starts after the call is not meant.
+pub fn end_jobs(dir: &RunDir, agent: &str) -> impl Future<Output = ()> + Send + use<> {
+    end_jobs_of(dir, agent, None)
 }
 
 /// As [`end_jobs`], or one job only.
-pub async fn end_jobs_of(dir: &RunDir, agent: &str, job: Option<&str>) {
-    let jobs = running(&dir.jobs(agent), "");
+pub fn end_jobs_of(
+    dir: &RunDir,
+    agent: &str,
+    job: Option<&str>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let jobs = dir.jobs(agent);
     let wanted = |path: &Path| job.is_none_or(|job| path.file_name() == Some(job.as_ref()));
     let mut told = Vec::new();
-    for (path, holder) in jobs.into_iter().filter(|(path, _)| wanted(path)) {
+    for (path, holder) in running(&jobs, "")
+        .into_iter()
+        .filter(|(path, _)| wanted(path))
+    {
         let watch = Watch::open(holder.pid, Some(holder.start)).ok();
         if let Some(watch) = &watch {
             watch.signal(Signal::TERM);
         }
         told.push((path, watch));
     }
-    let patience = Duration::from_secs_f64(GRACE_S) + END_PATIENCE;
-    for (path, watch) in told {
-        let ended = match &watch {
-            Some(watch) => tokio::time::timeout(patience, watch.ended()).await.is_ok(),
-            None => lock::holder(&spec::lock(&path)).is_none(),
-        };
-        if !ended {
+    let mut orphaned = orphaned(&jobs);
+    orphaned.retain(|path| wanted(path));
+    async move {
+        let patience = Duration::from_secs_f64(GRACE_S) + END_PATIENCE;
+        for (path, watch) in told {
+            let ended = match &watch {
+                Some(watch) => tokio::time::timeout(patience, watch.ended()).await.is_ok(),
+                None => lock::holder(&spec::lock(&path)).is_none(),
+            };
+            if !ended {
+                process::kill_tree(&spec::marker(&path), Duration::ZERO).await;
+            }
+        }
+        for path in orphaned {
             process::kill_tree(&spec::marker(&path), Duration::ZERO).await;
         }
     }

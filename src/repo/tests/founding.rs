@@ -202,6 +202,7 @@ fn the_source_is_byte_for_byte_what_it_was() {
     super::super::merge(
         &world.repo_git(),
         "programme",
+        &world.founded.commit,
         &take(&place).commit,
         "m",
         AT,

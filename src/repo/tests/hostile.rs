@@ -83,7 +83,8 @@ fn nothing_that_an_agent_plants_is_ever_run() {
     )
     .unwrap();
     super::super::checkout(&world.repo_git(), &taken.commit, &world.at("out")).unwrap();
-    super::super::merge(&world.repo_git(), "programme", &taken.commit, "m", AT).unwrap();
+    let base = &world.founded.commit;
+    super::super::merge(&world.repo_git(), "programme", base, &taken.commit, "m", AT).unwrap();
     super::super::seat(&place, &world.founded.commit).unwrap();
     assert!(!canary.exists());
     // The trap is a real one: the git program falls into it.

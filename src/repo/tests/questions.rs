@@ -158,7 +158,8 @@ fn merges_are_in_memory_repeatable_and_name_their_conflicts() {
     put(&eve.worktree.join("train.py"), "LR = 3\nSTEPS = 10\n");
     let [a, b, e] = [&ana, &ben, &eve].map(|place| take(place).commit);
 
-    let Merge::Merged { commit: first } = merge(&repo, "programme", &a, "win h1", AT).unwrap()
+    let Merge::Merged { commit: first } =
+        merge(&repo, "programme", &base, &a, "win h1", AT).unwrap()
     else {
         panic!("no conflict was possible");
     };
@@ -167,13 +168,27 @@ fn merges_are_in_memory_repeatable_and_name_their_conflicts() {
         log(&repo, "programme", 1).unwrap()[0].parents,
         [base.clone(), a.clone()]
     );
-    let again = merge(&repo, "programme", &a, "win h1", AT).unwrap();
+    // Again with the event written, and without it.
+    for champion in [&first, &base] {
+        let again = merge(&repo, "programme", champion, &a, "win h1", AT).unwrap();
+        assert_eq!(
+            again,
+            Merge::Merged {
+                commit: first.clone()
+            }
+        );
+    }
+    // A merge that the log never heard of is not built upon.
+    let Merge::Merged { commit: other } = merge(&repo, "programme", &base, &b, "win", AT).unwrap()
+    else {
+        panic!("no conflict was possible");
+    };
     assert_eq!(
-        again,
-        Merge::Merged {
-            commit: first.clone()
-        }
+        log(&repo, "programme", 1).unwrap()[0].parents,
+        [base.clone(), b.clone()]
     );
+    merge(&repo, "programme", &base, &a, "win h1", AT).unwrap();
+    assert_ne!(tip(&repo, "programme").unwrap(), other);
 
     let Merge::Merged { commit: preview } = combine(&repo, &first, &b, "try", AT).unwrap() else {
         panic!("no conflict was possible");
@@ -192,12 +207,12 @@ fn merges_are_in_memory_repeatable_and_name_their_conflicts() {
         paths: vec!["train.py".into()],
     };
     assert_eq!(
-        merge(&repo, "programme", &e, "win h2", AT).unwrap(),
+        merge(&repo, "programme", &first, &e, "win h2", AT).unwrap(),
         conflict
     );
     assert_eq!(tip(&repo, "programme").unwrap(), first);
     assert!(matches!(
-        merge(&repo, "nope", &e, "m", AT),
+        merge(&repo, "nope", &first, &e, "m", AT),
         Err(RepoError::NoBranch { .. })
     ));
 }

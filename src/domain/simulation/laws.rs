@@ -1,0 +1,320 @@
+//! What must hold, at every event and at the end.
+//!
+//! 1. Who writes may write, and the log folds without a hole (`World::append`).
+//! 2. A process that lives is never declared dead; whoever is declared started has the lock.
+//! 3. An agent is held by the supervisor only by the rule on deaths or because the wall time is spent,
+//!    by itself only for a cap.
+//! 4. A run is started only while it is queued, each launch has the next number, no device is leased
+//!    twice, no more run than may, and no cap on GPU time is passed by a start.
+//! 5. A run ends only while it runs, by the launch that runs; ended for good, it never moves again.
+//! 6. A claim moves only along the protocol; an exit, once taken, is final.
+//! 7. Promoted is only what was confirmed on the champion that it replaces, with p below alpha on a
+//!    verdict whose runs all ended well, belong to the two commits compared, share no seed with the
+//!    screen, and whose matched axis agrees.
+//! 8. A turn takes in all unread mail, and no mail is taken in twice.
+//! 9. A request goes out only when each call of the last reply has its result; a call has one intent
+//!    and one result.
+//! 10. Spent and set aside never pass a cap of org, role or agent.
+//! 11. A keyed call leaves one trace, an opaque one ran at most once.
+//! 12. Going down, nothing is launched and nothing is asked; stopped is said when nothing lives.
+//! 13. The headline compares the start with the champion that stands.
+//! 14. The end: done is reached, no claim is left on the way, every run has ended, the programme branch
+//!     is the champion, all mail was read by whoever is not held; then down is reached.
+//! 15. The log, written and read again, folds to the same state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::world::{Job, World};
+use crate::domain::chart::Chart;
+use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage, Status};
+use crate::domain::protocol::{Claim, Verdict};
+use crate::domain::state::{Hypothesis, State};
+use crate::domain::{budget, lease};
+
+/// What the laws remember.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Laws {
+    /// Who has taken in which mail.
+    taken: BTreeSet<(String, u64)>,
+    traces: BTreeMap<String, u32>,
+    results: BTreeSet<String>,
+    notes: BTreeMap<String, u32>,
+}
+
+impl Laws {
+    /// What must hold of an event, on what was so before it.
+    pub(super) fn before(
+        &mut self,
+        chart: &Chart,
+        state: &State,
+        locks: &BTreeMap<String, u32>,
+        event: &Event,
+    ) {
+        assert!(
+            event.body.may_be_written_by(&event.actor),
+            "{} may not write {:?}",
+            event.actor,
+            event.body
+        );
+        match &event.body {
+            Kind::AgentDied { agent, .. } => {
+                let known = state.agents.get(agent).and_then(|agent| agent.pid);
+                assert!(
+                    known.is_none() || locks.get(agent) != known.as_ref(),
+                    "{agent} is declared dead and lives"
+                );
+            }
+            Kind::AgentStarted { agent, pid } => assert_eq!(locks.get(agent), Some(pid)),
+            Kind::AgentHeld { agent, reason } => held(chart, state, &event.actor, agent, reason),
+            Kind::RunStopped {} => {
+                assert!(state.down.is_some());
+                let mut runs = state.experiments.values();
+                assert!(runs.all(|run| run.status != RunStatus::Running));
+            }
+            Kind::HeadlineMeasured { headline } => {
+                assert_eq!(headline.from, state.start);
+                assert_eq!(headline.to, state.champion);
+                let runs = headline.verdict.runs.iter();
+                for run in runs.map(|id| &state.experiments[id]) {
+                    assert_eq!(run.stage, Stage::Closing);
+                    assert!([&state.start, &state.champion].contains(&&run.commit));
+                }
+            }
+            _ => self.turns(state, event),
+        }
+        self.work(chart, state, event);
+    }
+
+    fn turns(&mut self, state: &State, event: &Event) {
+        match &event.body {
+            Kind::TurnStarted { agent, mails, .. } => {
+                let unread: Vec<u64> = state.agents[agent].unread.iter().copied().collect();
+                assert_eq!(*mails, unread, "{agent} takes in all there is");
+                for id in mails {
+                    assert!(
+                        self.taken.insert((agent.clone(), *id)),
+                        "{agent} takes in m{id} twice"
+                    );
+                }
+            }
+            Kind::RequestReserved { agent, .. } => {
+                assert!(state.may_think(agent), "{agent} may not ask");
+                let open = &state.agents[agent].calls;
+                assert!(
+                    open.iter().all(|call| call.result.is_some()),
+                    "{agent} asks without the result of a call"
+                );
+            }
+            Kind::ToolIntent { agent, call, .. } => {
+                let open = state.agents[agent].calls.iter();
+                let open = open.filter(|open| open.call.id == *call && !open.intent);
+                assert_eq!(open.count(), 1, "{call} was begun before");
+            }
+            Kind::ToolResult { call, .. } => {
+                assert!(self.results.insert(call.clone()), "{call} has two results");
+            }
+            _ => {}
+        }
+    }
+
+    fn work(&mut self, chart: &Chart, state: &State, event: &Event) {
+        match &event.body {
+            Kind::MailSent { call, .. }
+            | Kind::ExperimentQueued { call, .. }
+            | Kind::HypothesisRegistered { call, .. }
+            | Kind::HypothesisRejected { call, .. } => {
+                if let Some(call) = call {
+                    self.trace(call);
+                }
+            }
+            Kind::NoteKept { text, .. } => self.trace(text.head()),
+            Kind::ExperimentStarted { id, attempt, gpus } => {
+                let run = &state.experiments[id];
+                assert_eq!(run.status, RunStatus::Queued, "e{id} is launched while it is not queued");
+                assert_eq!(*attempt, run.attempt + 1);
+                assert_eq!(gpus.len(), chart.task.gpus as usize);
+                assert!(state.down.is_none(), "e{id} is launched while the run goes down");
+                let (spent, reserved) = lease::gpu_seconds(chart, state);
+                let each = lease::timeout(chart, state) * gpus.len() as f64;
+                if let Some(cap) = lease::gpu_cap(chart, state) {
+                    assert!(spent + reserved + each <= cap + 1e-9, "e{id} passes the cap");
+                }
+            }
+            Kind::ExperimentFinished { id, attempt, .. } => {
+                let run = &state.experiments[id];
+                assert_eq!(run.status, RunStatus::Running, "e{id} ends while it does not run");
+                assert_eq!(run.attempt, *attempt);
+            }
+            Kind::HypothesisMoved {
+                id,
+                status,
+                verdict,
+                ..
+            } => moved(chart, state, &state.hypotheses[id], *status, verdict.as_ref()),
+            Kind::HypothesisRebased { id, .. } => {
+                assert!(matches!(
+                    state.hypotheses[id].status,
+                    Status::Confirmed | Status::Reviewed
+                ));
+            }
+            Kind::ProgrammeAdvanced { hypothesis, .. } => {
+                let claim = &state.hypotheses[hypothesis];
+                assert_eq!(claim.status, Status::Confirmed);
+                assert_eq!(claim.base, state.champion, "it was measured on another champion");
+                proven(chart, state, claim, claim.verdict.as_ref().expect("a verdict"));
+            }
+            _ => {}
+        }
+    }
+
+    fn trace(&mut self, call: &str) {
+        let count = self.traces.entry(call.to_owned()).or_insert(0);
+        *count += 1;
+        assert_eq!(*count, 1, "{call} happened twice");
+    }
+
+    /// What must hold at all times.
+    pub(super) fn always(chart: &Chart, state: &State) {
+        let running = state.experiments.values();
+        let running: Vec<_> = running
+            .filter(|run| run.status == RunStatus::Running)
+            .collect();
+        assert!(running.len() <= state.parallel as usize, "too many run");
+        let mut leased = BTreeSet::new();
+        for gpu in running.iter().flat_map(|run| &run.gpus) {
+            assert!(leased.insert(&gpu.uuid), "{} is leased twice", gpu.uuid);
+        }
+        let (spent, reserved) = state.usd();
+        // A person may lower a cap under what is spent; nothing is reserved then (law 10, in `capped`).
+        if state.caps.is_empty()
+            && let Some(cap) = budget::usd_cap(chart, state)
+        {
+            assert!(spent + reserved <= cap + 1e-9, "{spent} + {reserved} > {cap}");
+        }
+        for agent in &chart.agents {
+            let role = chart.role_of(agent).usd;
+            let used = |name: &str| {
+                let of = state.agents.get(name);
+                of.map_or(0.0, |it| {
+                    it.usd + it.usd_lost + it.request.map_or(0.0, |(_, usd)| usd)
+                })
+            };
+            let role_used: f64 = chart
+                .agents
+                .iter()
+                .filter(|other| other.role == agent.role)
+                .map(|other| used(&other.name))
+                .sum();
+            assert!(role.is_none_or(|cap| role_used <= cap + 1e-9));
+            assert!(agent.usd.is_none_or(|cap| used(&agent.name) <= cap + 1e-9));
+        }
+    }
+}
+
+fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) {
+    let by_deaths = state.agents[agent].deaths.exhausted();
+    let wall = chart.budget.wall.is_some() && reason.contains("wall budget");
+    match actor {
+        Actor::Supervisor => assert!(by_deaths || wall, "{agent} is held: {reason}"),
+        _ => assert!(reason.contains("cap"), "{agent} holds itself: {reason}"),
+    }
+}
+
+/// The legal ways of a claim.
+fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: Option<&Verdict>) {
+    use Status::{
+        Confirmed, Contended, Crashed, Invalid, Mismatched, Parked, Promoted, Refuted, Registered,
+        Screened, Smoke, Undecided,
+    };
+    let broken = [Crashed, Invalid, Contended];
+    let next: &[Status] = match claim.status {
+        Registered => &[Smoke, Mismatched],
+        Smoke => &[Smoke, Mismatched, Screened, Parked],
+        Screened => &[Confirmed, Refuted, Undecided, Mismatched],
+        Confirmed => &[Promoted, Parked],
+        _ => &[],
+    };
+    let legal = next.contains(&to) || (!claim.is_final() && broken.contains(&to));
+    assert!(legal, "h{} goes from {:?} to {to:?}", claim.id, claim.status);
+    if to == Confirmed {
+        proven(chart, state, claim, verdict.expect("a verdict"));
+    }
+    if to == Promoted {
+        let last = state.promotions.last();
+        assert!(last.is_some_and(|(id, ..)| *id == claim.id), "promoted and not merged");
+        assert_ne!(claim.claim, Claim::Explain);
+    }
+}
+
+/// Whether a verdict proves a claim.
+fn proven(chart: &Chart, state: &State, claim: &Hypothesis, verdict: &Verdict) {
+    let p = verdict.p.expect("a test was made");
+    assert!(p < chart.protocol.alpha, "p = {p}");
+    let ratio = verdict.ratios.flops.expect("flops are reported");
+    assert!(
+        (ratio - 1.0).abs() <= chart.protocol.tolerance,
+        "h{} used {ratio} times the FLOPs",
+        claim.id
+    );
+    let own = claim.commit.as_ref().expect("locked");
+    let mut confirmed = BTreeSet::new();
+    for run in verdict.runs.iter().map(|id| &state.experiments[id]) {
+        assert_eq!(run.status, RunStatus::Ok);
+        assert!(run.commit == *own || run.commit == claim.base, "of another commit");
+        if run.stage == Stage::Confirm && run.commit == *own {
+            assert_eq!(run.hypothesis, Some(claim.id));
+            confirmed.insert(run.seed);
+        }
+    }
+    let (_, seeds) = claim.plan.expect("planned before its runs");
+    assert_eq!(confirmed.len(), seeds as usize, "all planned seeds and no other");
+    let screened = state.experiments.values();
+    let mut screened = screened.filter(|run| matches!(run.stage, Stage::Screen | Stage::Admission));
+    assert!(screened.all(|run| !confirmed.contains(&run.seed)));
+}
+
+impl World {
+    /// Law 14 and 15, where the run is done.
+    pub(super) fn judge_the_end(&self) {
+        let state = &self.state;
+        let starved = lease::starved(&self.chart, state);
+        for claim in state.hypotheses.values() {
+            assert!(claim.is_final() || starved, "h{} is {:?}", claim.id, claim.status);
+        }
+        for run in state.experiments.values() {
+            let ended = run.finished_at.is_some();
+            assert!(ended || (starved && run.status == RunStatus::Queued), "e{}", run.id);
+        }
+        for (name, agent) in &state.agents {
+            let held = agent.held.is_some();
+            assert!(held || agent.unread.is_empty(), "{name} has unread mail");
+            assert!(held || agent.turn.is_none(), "{name} is in a turn");
+            for open in agent.calls.iter().filter(|_| !held) {
+                assert!(open.result.is_some(), "{} has no result", open.call.id);
+            }
+        }
+        assert_eq!(self.tip, state.champion, "the branch is the champion");
+        if !state.promotions.is_empty() && !starved {
+            let headline = state.headline.as_ref().expect("a headline");
+            assert_eq!(headline.to, state.champion);
+        }
+        for (call, count) in &self.ran {
+            assert_eq!(*count, 1, "{call} ran {count} times");
+        }
+        let mut again = State::default();
+        for event in &self.log {
+            let line = serde_json::to_string(event).expect("plain data");
+            let event: Event = serde_json::from_str(&line).expect("its own lines");
+            again.apply(&event).expect("foldable");
+        }
+        assert_eq!(again, *state, "read again, the log says something else");
+    }
+
+    /// What is left of a run that was brought down.
+    pub(super) fn judge_the_stop(&self) {
+        assert!(self.locks.is_empty(), "somebody has a lock");
+        let mut jobs = self.jobs.values();
+        assert!(jobs.all(|job| !matches!(job, Job::Running { .. })));
+        assert!(!self.mock && self.overseer.is_none());
+    }
+}

@@ -1,0 +1,475 @@
+//! The fake hands of the supervisor: `decide` is real, and what the engine does with it is imitated,
+//! with everything in memory lost at each death.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::world::{Job, Quality, World, hash, mix};
+use crate::domain::event::{Actor, Arm, Headline, Kind, Measured, RunStatus, Status, Text};
+use crate::domain::lease::Grant;
+use crate::domain::protocol::{self, Step, Wanted};
+use crate::domain::supervisor::{Effect, Observed, decide, unmourned};
+
+/// What it has in its hands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Overseer {
+    /// Processes that it believes to live.
+    alive: BTreeMap<String, u32>,
+    stopping: BTreeSet<String>,
+    mock: Option<bool>,
+    /// Runs that it sees through, by attempt, and whether they were called off.
+    orders: BTreeMap<u64, (u32, bool)>,
+    /// Launches under way: when the job will be there.
+    launches: BTreeMap<u64, i64>,
+    merges: BTreeMap<u64, Merge>,
+    started: BTreeMap<String, i64>,
+}
+
+#[derive(Debug, Clone)]
+struct Merge {
+    promote: bool,
+    champion: String,
+    /// When the worker has moved the branch.
+    at: i64,
+    merged: Option<Result<String, ()>>,
+}
+
+impl World {
+    /// A new supervisor adopts what lives and finishes what was begun.
+    pub(super) fn spawn_overseer(&mut self) {
+        self.overseers += 1;
+        let mut new = Overseer::default();
+        let started = Kind::SupervisorStarted {
+            pid: 1,
+            sandbox: BTreeMap::new(),
+        };
+        self.append(&Actor::Supervisor, vec![started]);
+        for agent in self.chart.agents.clone() {
+            let holder = self.locks.get(&agent.name).copied();
+            if let Some(pid) = holder {
+                new.alive.insert(agent.name.clone(), pid);
+            }
+            let known = self.state.agents.get(&agent.name).and_then(|it| it.pid);
+            if known.is_some() && known != holder {
+                self.mourn(&agent.name);
+            }
+        }
+        let running = self.state.experiments.values();
+        let running: Vec<(u64, u32)> = running
+            .filter(|run| run.status == RunStatus::Running)
+            .map(|run| (run.id, run.attempt))
+            .collect();
+        for (id, attempt) in running {
+            new.orders.insert(id, (attempt, false));
+            if self.state.down.is_none() {
+                new.launches.insert(id, self.now);
+            }
+        }
+        self.overseer = Some(new);
+    }
+
+    fn mourn(&mut self, name: &str) {
+        let died = Kind::AgentDied {
+            agent: name.to_owned(),
+            how: "dead".to_owned(),
+        };
+        self.append(&Actor::Supervisor, vec![died]);
+    }
+
+    /// One turn of the supervisor's loop.
+    pub(super) fn oversee(&mut self) {
+        let Some(mut me) = self.overseer.take() else {
+            return;
+        };
+        if self.state.stopped {
+            return;
+        }
+        self.hear_of_ends(&mut me);
+        self.hear_of_mock(&mut me);
+        self.hear_of_merges(&mut me);
+        self.hear_of_runs(&mut me);
+        let seen = Observed {
+            agents: me.alive.keys().cloned().collect(),
+            mock: me.mock == Some(true),
+        };
+        let now = self.time();
+        let mut effects = decide(&self.chart, &self.state, &seen, now);
+        assert_eq!(
+            effects,
+            decide(&self.chart, &self.state, &seen, now),
+            "what is decided depends on nothing else"
+        );
+        if self.hostile {
+            self.disorder(&mut effects);
+        }
+        for effect in effects {
+            if self.hostile && self.rng.chance(4) {
+                // Killed in the middle of it.
+                return;
+            }
+            if matches!(effect, Effect::Stopped) {
+                self.mock = false;
+                self.append(&Actor::Supervisor, vec![Kind::RunStopped {}]);
+                return;
+            }
+            let twice = self.hostile && repeatable(&effect) && self.rng.chance(50);
+            if twice {
+                self.perform(&mut me, effect.clone());
+            }
+            self.perform(&mut me, effect);
+        }
+        self.overseer = Some(me);
+    }
+
+    /// Effects on different things may come in any order; those on one claim may not.
+    fn disorder(&mut self, effects: &mut [Effect]) {
+        let salt = self.rng.next();
+        if !salt.is_multiple_of(4) {
+            return;
+        }
+        let lots: Vec<u64> = effects
+            .iter()
+            .enumerate()
+            .map(|(at, effect)| match effect {
+                Effect::Lab(Step::Move(id, ..) | Step::Plan(id, ..)) => mix(salt ^ id),
+                _ => mix(salt ^ (1000 + at as u64)),
+            })
+            .collect();
+        let mut paired: Vec<(u64, Effect)> = lots.into_iter().zip(effects.to_vec()).collect();
+        paired.sort_by_key(|(lot, _)| *lot);
+        for (slot, (_, effect)) in effects.iter_mut().zip(paired) {
+            *slot = effect;
+        }
+    }
+
+    /// Reports come late.
+    fn late(&mut self) -> bool {
+        self.hostile && self.rng.chance(400)
+    }
+
+    fn hear_of_ends(&mut self, me: &mut Overseer) {
+        for (name, pid) in me.alive.clone() {
+            if self.procs.contains_key(&pid) || self.late() {
+                continue;
+            }
+            me.alive.remove(&name);
+            me.stopping.remove(&name);
+            if let Some(other) = self.locks.get(&name) {
+                me.alive.insert(name, *other);
+            } else if unmourned(&self.state, &name) {
+                self.mourn(&name);
+            }
+        }
+        for (name, pid) in &me.alive {
+            if me.stopping.contains(name)
+                && let Some(proc) = self.procs.get_mut(pid)
+            {
+                proc.term = true;
+            }
+        }
+    }
+
+    fn hear_of_mock(&mut self, me: &mut Overseer) {
+        match me.mock {
+            Some(false) if !self.late() => {
+                self.mock = true;
+                me.mock = Some(true);
+            }
+            Some(true) if !self.mock && !self.late() => me.mock = None,
+            _ => {}
+        }
+    }
+
+    fn hear_of_runs(&mut self, me: &mut Overseer) {
+        for (id, at) in me.launches.clone() {
+            if at > self.now {
+                continue;
+            }
+            me.launches.remove(&id);
+            let (attempt, off) = me.orders[&id];
+            let there = self.jobs.get(&(id, attempt));
+            if matches!(there, None | Some(Job::Lost)) {
+                let ends = self.now + i64::try_from(self.rng.below(3000)).expect("short");
+                let job = if off {
+                    Job::Cancelled
+                } else {
+                    Job::Running { ends }
+                };
+                self.jobs.insert((id, attempt), job);
+            }
+        }
+        for (id, (attempt, _)) in me.orders.clone() {
+            if me.launches.contains_key(&id) || self.late() {
+                continue;
+            }
+            let job = self.jobs.get(&(id, attempt)).cloned();
+            let found = match job {
+                Some(Job::Running { .. }) => continue,
+                Some(Job::Done) => self.found(id),
+                Some(Job::Cancelled | Job::Lost) | None => (RunStatus::Interrupted, None),
+            };
+            me.orders.remove(&id);
+            self.finish(id, attempt, found);
+        }
+    }
+
+    /// What a run gives: the truth, the seed's luck, and a little noise.
+    fn found(&mut self, id: u64) -> (RunStatus, Option<(f64, f64)>) {
+        let run = &self.state.experiments[&id];
+        let quality = self.commits[&run.commit];
+        let luck = |salt: u64| (mix(salt) % 1000) as f64 / 1000.0;
+        let noise = luck(run.seed) + 0.2 * luck(run.seed ^ hash(&run.commit));
+        if quality.broken {
+            return (RunStatus::Crashed, None);
+        }
+        if mix(run.seed ^ hash(&run.commit) ^ 77).is_multiple_of(60) {
+            return (RunStatus::Timeout, None);
+        }
+        if mix(id ^ self.state.pool.unwrap_or(0)).is_multiple_of(40) {
+            return (RunStatus::Contended, None);
+        }
+        (
+            RunStatus::Ok,
+            Some((100.0 - quality.gain + noise, quality.flops)),
+        )
+    }
+
+    fn finish(&mut self, id: u64, attempt: u32, found: (RunStatus, Option<(f64, f64)>)) {
+        let run = self.state.experiments[&id].clone();
+        let (status, numbers) = found;
+        let measured = Measured {
+            value: numbers.map(|it| it.0),
+            wall_s: 2.0,
+            gpu_s: 2.0 * run.gpus.len() as f64,
+            flops: numbers.map(|it| it.1),
+            ..Measured::default()
+        };
+        let mut kinds = vec![Kind::ExperimentFinished {
+            id,
+            attempt,
+            status,
+            reason: String::new(),
+            measured,
+            tail: Text::from(""),
+        }];
+        if let (Some(agent), true) = (run.agent, status != RunStatus::Interrupted) {
+            kinds.push(letter(&agent, format!("e{id}")));
+        }
+        self.append(&Actor::Lab, kinds);
+    }
+
+    fn perform(&mut self, me: &mut Overseer, effect: Effect) {
+        match effect {
+            Effect::StartMock => {
+                me.mock.get_or_insert(false);
+            }
+            Effect::Start(name) => {
+                let last = me.started.get(&name).copied().unwrap_or(0);
+                if self.now - last < 300 {
+                    return;
+                }
+                me.started.insert(name.clone(), self.now);
+                let pid = match self.locks.get(&name) {
+                    Some(pid) => *pid,
+                    None => self.spawn_agent(&name),
+                };
+                me.alive.insert(name, pid);
+            }
+            Effect::Stop(name) => {
+                me.stopping.insert(name);
+            }
+            Effect::Hold(agent, reason) => {
+                self.append(&Actor::Supervisor, vec![Kind::AgentHeld { agent, reason }]);
+            }
+            Effect::Launch(grant) => self.launch(me, &grant),
+            Effect::Interrupt(id) => {
+                if let Some((attempt, off)) = me.orders.get_mut(&id) {
+                    *off = true;
+                    if let Some(job @ Job::Running { .. }) = self.jobs.get_mut(&(id, *attempt)) {
+                        *job = Job::Cancelled;
+                    }
+                }
+            }
+            Effect::Lab(step) => self.lab(me, step),
+            Effect::Close(wanted) => self.queue(&wanted),
+            Effect::Headline => {
+                if let Some(verdict) = protocol::headline(&self.chart, &self.state) {
+                    let headline = Headline {
+                        from: self.state.start.clone(),
+                        to: self.state.champion.clone(),
+                        verdict,
+                    };
+                    self.append(&Actor::Lab, vec![Kind::HeadlineMeasured { headline }]);
+                }
+            }
+            Effect::Stopped => unreachable!("the caller ends"),
+        }
+    }
+
+    fn launch(&mut self, me: &mut Overseer, grant: &Grant) {
+        let run = &self.state.experiments[&grant.experiment];
+        if run.status != RunStatus::Queued {
+            return;
+        }
+        let (id, attempt) = (run.id, run.attempt + 1);
+        let gpus = grant.gpus.clone();
+        let started = Kind::ExperimentStarted { id, attempt, gpus };
+        self.append(&Actor::Lab, vec![started]);
+        me.orders.insert(id, (attempt, false));
+        let at = self.now + i64::try_from(self.rng.below(500)).expect("short");
+        me.launches.insert(id, at);
+    }
+
+    fn queue(&mut self, wanted: &Wanted) {
+        let queued = Kind::ExperimentQueued {
+            id: self.state.next_experiment(),
+            agent: None,
+            hypothesis: wanted.hypothesis,
+            arm: wanted.arm,
+            stage: wanted.stage,
+            seed: wanted.seed,
+            commit: wanted.commit.clone(),
+            note: String::new(),
+            env: BTreeMap::new(),
+            call: None,
+        };
+        assert!(
+            wanted.hypothesis.is_none() || wanted.arm == Arm::Candidate,
+            "controls belong to everybody"
+        );
+        self.append(&Actor::Lab, vec![queued]);
+    }
+
+    fn lab(&mut self, me: &mut Overseer, step: Step) {
+        match step {
+            Step::Queue(wanted) => self.queue(&wanted),
+            Step::Plan(id, test, seeds) => {
+                let planned = Kind::HypothesisPlanned { id, test, seeds };
+                self.append(&Actor::Lab, vec![planned]);
+            }
+            Step::Move(id, status, reason, verdict) => {
+                self.move_claim(id, status, reason, verdict.map(|it| *it), None);
+            }
+            Step::Promote(id) => self.merge(me, id, true),
+            Step::Rebase(id) => self.merge(me, id, false),
+        }
+    }
+
+    fn move_claim(
+        &mut self,
+        id: u64,
+        status: Status,
+        reason: String,
+        verdict: Option<protocol::Verdict>,
+        before: Option<Kind>,
+    ) {
+        let mut kinds: Vec<Kind> = before.into_iter().collect();
+        kinds.push(Kind::HypothesisMoved {
+            id,
+            status,
+            reason,
+            verdict,
+        });
+        if status.is_exit() || matches!(status, Status::Confirmed | Status::Promoted) {
+            let to = self.state.hypotheses[&id].agent.clone();
+            kinds.push(letter(&to, format!("h{id} {}", status.word())));
+        }
+        self.append(&Actor::Lab, kinds);
+    }
+
+    fn merge(&mut self, me: &mut Overseer, id: u64, promote: bool) {
+        let busy = promote && me.merges.values().any(|merge| merge.promote);
+        if busy || me.merges.contains_key(&id) {
+            return;
+        }
+        let merge = Merge {
+            promote,
+            champion: self.state.champion.clone(),
+            at: self.now + i64::try_from(self.rng.below(500)).expect("short"),
+            merged: None,
+        };
+        me.merges.insert(id, merge);
+    }
+
+    fn hear_of_merges(&mut self, me: &mut Overseer) {
+        for (id, mut merge) in me.merges.clone() {
+            if merge.merged.is_none() && merge.at <= self.now {
+                let merged = self.merged(id, &merge.champion);
+                if let (true, Ok(commit)) = (merge.promote, &merged) {
+                    self.tip.clone_from(commit);
+                }
+                merge.merged = Some(merged);
+                me.merges.insert(id, merge.clone());
+                continue;
+            }
+            let Some(merged) = merge.merged else { continue };
+            if self.late() {
+                continue;
+            }
+            me.merges.remove(&id);
+            match merged {
+                Ok(commit) if merge.promote => {
+                    let advanced = Kind::ProgrammeAdvanced {
+                        hypothesis: id,
+                        commit,
+                    };
+                    let reason = "merged".to_owned();
+                    self.move_claim(id, Status::Promoted, reason, None, Some(advanced));
+                }
+                Ok(commit) => {
+                    let base = merge.champion;
+                    let rebased = Kind::HypothesisRebased { id, commit, base };
+                    self.append(&Actor::Lab, vec![rebased]);
+                }
+                Err(()) => {
+                    self.move_claim(id, Status::Parked, "conflict".to_owned(), None, None);
+                }
+            }
+        }
+    }
+
+    /// The same merge gives the same commit, as in git.
+    fn merged(&mut self, id: u64, champion: &str) -> Result<String, ()> {
+        let commit = self.state.hypotheses[&id].commit.clone().expect("locked");
+        let name = format!("m{:016x}", hash(&format!("{champion}+{commit}")));
+        if hash(&name).is_multiple_of(9) {
+            return Err(());
+        }
+        let start = self.commits["c0"];
+        let base = self.commits[&self.state.hypotheses[&id].base];
+        let (ours, theirs) = (self.commits[champion], self.commits[&commit]);
+        let quality = Quality {
+            gain: ours.gain + (theirs.gain - base.gain),
+            flops: ours.flops * theirs.flops / base.flops,
+            broken: ours.broken || theirs.broken || start.broken,
+        };
+        self.commits.insert(name.clone(), quality);
+        Ok(name)
+    }
+}
+
+fn letter(to: &str, subject: String) -> Kind {
+    Kind::MailSent {
+        id: 0,
+        from: "lab".to_owned(),
+        to: vec![to.to_owned()],
+        subject,
+        body: Text::from(""),
+        now: false,
+        assignment: false,
+        call: None,
+    }
+}
+
+/// What ends in a look at what is there already, and may therefore be done twice.
+fn repeatable(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::StartMock
+            | Effect::Start(_)
+            | Effect::Stop(_)
+            | Effect::Launch(_)
+            | Effect::Interrupt(_)
+            | Effect::Headline
+            | Effect::Lab(Step::Promote(_) | Step::Rebase(_) | Step::Plan(..))
+    )
+}

@@ -1,0 +1,441 @@
+//! The fake world: clock, log, processes, locks, jobs, git, and the person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::agents::Proc;
+use super::laws::Laws;
+use super::overseer::Overseer;
+use crate::domain::chart::{Chart, OnIdle};
+use crate::domain::decode::{decode, fixtures};
+use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Text};
+use crate::domain::standing;
+use crate::domain::state::State;
+
+const CHART: &str = r#"version = 1
+name = "sim"
+[task]
+repo = "../repo"
+run = "python3 train.py"
+timeout = "60s"
+gpus = 1
+metric = { name = "loss", pattern = 'loss: ([0-9.]+)' }
+[task.measure]
+flops = 'flops: ([0-9]+)'
+[protocol]
+match = "flops"
+guards = {}
+baseline = 3
+confirm = 3
+alpha = 0.05
+[budget]
+usd = 40.0
+[roles.researcher]
+tools = ["shell", "files", "mail", "experiment", "notebook"]
+[[agents]]
+name = "ana"
+role = "researcher"
+model = "claude-opus-5-5"
+gpu = "auto"
+[[agents]]
+name = "ben"
+role = "researcher"
+model = "gpt-6.2-sol"
+gpu = "auto"
+[[agents]]
+name = "eve"
+role = "researcher"
+model = "gpt-6.2-sol"
+"#;
+
+/// SplitMix64: small, and good enough to be unkind.
+#[derive(Debug, Clone)]
+pub(super) struct Rng(u64);
+
+impl Rng {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+
+    pub(super) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+
+    /// True `n` times in a thousand.
+    pub(super) fn chance(&mut self, n: u64) -> bool {
+        self.below(1000) < n
+    }
+}
+
+pub(super) fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |h, b| mix(h ^ u64::from(b)))
+}
+
+/// What a commit truly is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Quality {
+    pub(super) gain: f64,
+    pub(super) flops: f64,
+    /// Whether its runs crash.
+    pub(super) broken: bool,
+}
+
+/// A job on the machine, which outlives supervisors.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Job {
+    Running { ends: i64 },
+    Done,
+    Cancelled,
+    /// Its keeper was killed.
+    Lost,
+}
+
+/// The world.
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) chart: Chart,
+    pub(super) now: i64,
+    pub(super) log: Vec<Event>,
+    pub(super) state: State,
+    pub(super) overseer: Option<Overseer>,
+    pub(super) overseers: u64,
+    pub(super) procs: BTreeMap<u32, Proc>,
+    /// Agents' locks.
+    pub(super) locks: BTreeMap<String, u32>,
+    pub(super) jobs: BTreeMap<(u64, u32), Job>,
+    pub(super) mock: bool,
+    pub(super) commits: BTreeMap<String, Quality>,
+    /// Where the programme branch points.
+    pub(super) tip: String,
+    pub(super) hostile: bool,
+    pub(super) pids: u32,
+    /// Replies with calls that each agent still makes.
+    pub(super) plans: BTreeMap<String, u32>,
+    /// How often each shell command ran.
+    pub(super) ran: BTreeMap<String, u32>,
+    pub(super) laws: Laws,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed);
+        let decoded = decode(CHART, &fixtures::context());
+        assert_eq!(decoded.problems, [], "the chart of the simulation");
+        let mut chart = decoded.chart.expect("a good chart");
+        vary(&mut chart, &mut rng);
+        let plans = chart.agents.iter();
+        let plans = plans.map(|agent| (agent.name.clone(), 0)).collect();
+        let start = Quality {
+            gain: 0.0,
+            flops: 1000.0,
+            broken: rng.chance(30),
+        };
+        let mut world = Self {
+            rng,
+            chart,
+            now: 1_800_000_000_000,
+            log: Vec::new(),
+            state: State::default(),
+            overseer: None,
+            overseers: 0,
+            procs: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            mock: false,
+            commits: BTreeMap::from([("c0".to_owned(), start)]),
+            tip: "c0".to_owned(),
+            hostile: true,
+            pids: 100,
+            plans,
+            ran: BTreeMap::new(),
+            laws: Laws::default(),
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        let created = Kind::RunCreated {
+            format: FORMAT,
+            run: "sim-1".to_owned(),
+            org: "sim".to_owned(),
+            mock: true,
+            headless: true,
+            version: "0".to_owned(),
+            base: "c0".to_owned(),
+        };
+        self.append(&Actor::Human, vec![created]);
+        let gpus: Vec<Gpu> = (0..2 + self.rng.below(2))
+            .map(|index| Gpu {
+                index: u32::try_from(index).expect("few"),
+                uuid: format!("GPU-{index}"),
+                simulated: true,
+            })
+            .collect();
+        let parallel = 1 + u32::try_from(self.rng.below(3)).expect("few");
+        let pool = self.rng.next();
+        let homes = gpus.clone();
+        let opened = Kind::LabOpened {
+            pool,
+            gpus,
+            parallel,
+        };
+        self.append(&Actor::Lab, vec![opened]);
+        // A person may be faster than the seats.
+        if self.rng.chance(200) {
+            self.letter_from_a_person();
+        }
+        let seats = self.chart.agents.iter().zip(0..);
+        let seats = seats.map(|(agent, at): (_, usize)| Kind::AgentSeated {
+            agent: agent.name.clone(),
+            gpu: homes.get(at).cloned(),
+            branch: format!("agent/{}", agent.name),
+            worktree: String::new(),
+        });
+        let seats = seats.collect();
+        self.append(&Actor::Supervisor, seats);
+        for (name, plan) in &mut self.plans {
+            *plan = 2 + u32::try_from(mix(hash(name) ^ pool) % 6).expect("few");
+        }
+        self.spawn_overseer();
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.now).expect("in range")
+    }
+
+    /// As the log appends: in one total order, numbered under the lock, refused where the writer may not.
+    pub(super) fn append(&mut self, actor: &Actor, kinds: Vec<Kind>) {
+        for mut kind in kinds {
+            if let Kind::MailSent { id, .. } = &mut kind {
+                *id = self.state.next_mail();
+            }
+            let event = Event {
+                seq: self.state.seq + 1,
+                at: self.time(),
+                actor: actor.clone(),
+                cause: None,
+                body: kind,
+            };
+            let (laws, seen) = (&mut self.laws, &self.locks);
+            laws.before(&self.chart, &self.state, seen, &event);
+            self.state.apply(&event).expect("foldable");
+            self.log.push(event);
+        }
+        let (chart, state) = (&self.chart, &self.state);
+        Laws::always(chart, state);
+    }
+
+    /// One thing happens.
+    pub(super) fn step(&mut self) {
+        self.now += i64::try_from(self.rng.below(if self.hostile { 120 } else { 400 })).unwrap_or(0);
+        self.end_jobs();
+        match self.rng.below(10) {
+            0..=3 => self.oversee(),
+            4..=8 => self.some_agent(),
+            _ => self.somebody_outside(),
+        }
+        if self.hostile {
+            self.strike();
+        }
+    }
+
+    fn end_jobs(&mut self) {
+        for job in self.jobs.values_mut() {
+            if matches!(job, Job::Running { ends } if *ends <= self.now) {
+                *job = Job::Done;
+            }
+        }
+        let running: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| matches!(job, Job::Running { .. }))
+            .map(|((id, _), _)| *id)
+            .collect();
+        let different: BTreeSet<_> = running.iter().collect();
+        assert_eq!(different.len(), running.len(), "a run runs twice at once");
+    }
+
+    /// Kills somebody, or lets a person interfere.
+    fn strike(&mut self) {
+        match self.rng.below(1000) {
+            0..=11 => self.overseer = None,
+            12..=30 => {
+                let pids: Vec<u32> = self.procs.keys().copied().collect();
+                if let Some(pid) = self.pick(&pids) {
+                    self.kill(pid);
+                }
+            }
+            31..=36 => self.mock = false,
+            37..=43 => {
+                let running = self.jobs.iter_mut();
+                let mut running: Vec<_> = running
+                    .filter(|(_, job)| matches!(job, Job::Running { .. }))
+                    .collect();
+                let at = self.rng.below(running.len() as u64);
+                if let Some((_, job)) = running.get_mut(usize::try_from(at).expect("few")) {
+                    **job = Job::Lost;
+                }
+            }
+            44..=45 => self.kill_everything(),
+            46..=60 => self.person(),
+            _ => {}
+        }
+    }
+
+    fn kill_everything(&mut self) {
+        self.overseer = None;
+        self.mock = false;
+        let pids: Vec<u32> = self.procs.keys().copied().collect();
+        pids.into_iter().for_each(|pid| self.kill(pid));
+        for job in self.jobs.values_mut() {
+            if matches!(job, Job::Running { .. }) {
+                *job = Job::Lost;
+            }
+        }
+    }
+
+    /// A killed process keeps nothing.
+    pub(super) fn kill(&mut self, pid: u32) {
+        if let Some(proc) = self.procs.remove(&pid)
+            && self.locks.get(&proc.name) == Some(&pid)
+        {
+            self.locks.remove(&proc.name);
+        }
+    }
+
+    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        let at = self.rng.below(from.len() as u64);
+        from.get(usize::try_from(at).expect("few")).cloned()
+    }
+
+    fn some_name(&mut self) -> String {
+        let names: Vec<String> = self.chart.agents.iter().map(|a| a.name.clone()).collect();
+        self.pick(&names).expect("agents")
+    }
+
+    /// A person does what people do.
+    fn person(&mut self) {
+        let agent = self.some_name();
+        let kind = match self.rng.below(9) {
+            0 => Kind::PauseSet { agent: None },
+            1 => Kind::PauseSet { agent: Some(agent) },
+            2 | 3 => Kind::PauseCleared { agent: None },
+            4 | 5 => Kind::AgentRestart { agent },
+            6 if self.state.down.is_none() => Kind::RunDown {
+                reason: "org down".to_owned(),
+            },
+            7 => Kind::BudgetSet {
+                what: "usd".to_owned(),
+                cap: 20.0 + self.rng.below(40) as f64,
+            },
+            _ => return self.letter_from_a_person(),
+        };
+        self.append(&Actor::Human, vec![kind]);
+    }
+
+    fn letter_from_a_person(&mut self) {
+        let to = self.some_name();
+        let now = self.rng.chance(300);
+        let letter = Kind::MailSent {
+            id: 0,
+            from: "human".to_owned(),
+            to: vec![to],
+            subject: "a word".to_owned(),
+            body: Text::from("look"),
+            now,
+            assignment: false,
+            call: None,
+        };
+        self.append(&Actor::Human, vec![letter]);
+    }
+
+    /// Whoever finds nobody in charge: an agent's guard, `org down`, `org up --resume`.
+    fn somebody_outside(&mut self) {
+        if self.overseer.is_some() {
+            return;
+        }
+        let alive = !self.locks.is_empty();
+        match (&self.state.down, self.state.stopped) {
+            (Some(_), true) => {
+                if self.hostile || self.rng.chance(100) {
+                    self.append(&Actor::Human, vec![Kind::RunResumed {}]);
+                    self.spawn_overseer();
+                }
+            }
+            (Some(_), false) => self.spawn_overseer(),
+            (None, _) if alive || self.rng.chance(300) => self.spawn_overseer(),
+            (None, _) => {}
+        }
+    }
+
+    /// From here on nobody dies and nobody interferes.
+    pub(super) fn calm_down(&mut self) {
+        self.hostile = false;
+        self.append(&Actor::Human, vec![Kind::PauseCleared { agent: None }]);
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.overseer.is_some()
+            && self.state.down.is_none()
+            && standing::done(&self.chart, &self.state)
+    }
+
+    pub(super) fn say_down(&mut self) {
+        let reason = "done".to_owned();
+        self.append(&Actor::Human, vec![Kind::RunDown { reason }]);
+    }
+
+    pub(super) fn why_not_done(&self) -> String {
+        let mut text = String::new();
+        for event in self.log.iter().rev().take(12).rev() {
+            text.push_str(&serde_json::to_string(event).expect("plain data"));
+            text.push('\n');
+        }
+        for (name, agent) in &self.state.agents {
+            text.push_str(&format!("{name}: {agent:?}\n"));
+        }
+        for claim in self.state.hypotheses.values() {
+            text.push_str(&format!("h{} {:?} {}\n", claim.id, claim.status, claim.reason));
+        }
+        for run in self.state.experiments.values() {
+            text.push_str(&format!("e{} {:?} {:?}\n", run.id, run.stage, run.status));
+        }
+        text
+    }
+}
+
+/// Different orgs for different seeds.
+fn vary(chart: &mut Chart, rng: &mut Rng) {
+    let agents = 1 + usize::try_from(rng.below(3)).expect("few");
+    chart.agents.truncate(agents);
+    chart.task.gpus = 1 + u32::try_from(rng.below(2)).expect("few");
+    chart.protocol.baseline = 2 + u32::try_from(rng.below(2)).expect("few");
+    if rng.chance(150) {
+        chart.budget.gpu_hours = Some(0.3 + rng.below(10) as f64 / 10.0);
+    }
+    if rng.chance(150) {
+        chart.budget.usd = Some(3.0 + rng.below(8) as f64);
+    }
+    if rng.chance(60) {
+        chart.budget.wall = Some(20.0);
+    }
+    let idle = rng.chance(300);
+    for role in chart.roles.values_mut() {
+        if idle {
+            role.on_idle = OnIdle::Continue;
+        }
+        if rng.chance(100) {
+            role.usd = Some(4.0);
+        }
+    }
+}
