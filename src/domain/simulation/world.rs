@@ -330,7 +330,7 @@ impl World {
             0 => Kind::PauseSet { agent: None },
             1 => Kind::PauseSet { agent: Some(agent) },
             2 | 3 => Kind::PauseCleared { agent: None },
-            4 | 5 => Kind::AgentRestart { agent },
+            4 | 5 => Kind::AgentRestart { agent, model: None },
             6 if self.state.down.is_none() => Kind::RunDown {
                 reason: "org down".to_owned(),
             },
