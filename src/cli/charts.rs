@@ -58,7 +58,7 @@ pub(super) fn office_can_be(clean: &BTreeMap<String, String>) -> Result<(), Fail
     usable.map_err(|error| {
         Failure::refused(
             "no office can be built",
-            "apt-get install tmux, or add --headless",
+            "install tmux 3.2 or newer, as with `apt-get install tmux`, or add --headless",
         )
         .because(&error)
     })
@@ -68,7 +68,7 @@ pub(super) fn office_can_be(clean: &BTreeMap<String, String>) -> Result<(), Fail
 pub(super) fn not_founded(error: FoundError) -> Failure {
     let hint = match &error {
         FoundError::Repo(error) => error.hint(),
-        FoundError::Gpu(_) => {
+        FoundError::Gpu { .. } => {
             "org doctor shows the GPUs; set compute.gpus, or add --mock to pretend them".to_owned()
         }
         FoundError::Leased(_) => {

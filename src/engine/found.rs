@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
 use crate::domain::event::{Actor, FORMAT, Gpu, Kind};
 use crate::domain::scenario::{self, Member, Roster, Scenario};
-use crate::lab::gpu::{self, GpuError, LeaseError};
+use crate::lab::gpu::{self, GpuError, Inventory, LeaseError};
 use crate::os::{files, random};
 use crate::repo::{self, Place, RepoError};
 use crate::run::frozen;
@@ -58,8 +58,13 @@ pub enum FoundError {
     #[error("the task's repository cannot be used")]
     Repo(#[from] RepoError),
     /// The devices.
-    #[error("the GPUs that the chart asks for cannot be had")]
-    Gpu(#[from] GpuError),
+    #[error("the GPUs that the chart asks for cannot be had{}", hidden(reason.as_deref()))]
+    Gpu {
+        /// What is asked for and is not there.
+        source: GpuError,
+        /// Why there is not more, where that is known.
+        reason: Option<String>,
+    },
     /// Another run has a device.
     #[error("a GPU of this chart is in use")]
     Leased(#[from] LeaseError),
@@ -85,6 +90,10 @@ pub enum FoundError {
         /// Why not.
         source: io::Error,
     },
+}
+
+fn hidden(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
 fn io_error(doing: impl Into<String>) -> impl FnOnce(io::Error) -> FoundError {
@@ -122,33 +131,7 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         None
     };
     repo::inspect(&chart.task.repo)?;
-    let inventory = inventory(&ask, &chart)?;
-    let wanted: Vec<(String, GpuHome)> = chart
-        .agents
-        .iter()
-        .map(|agent| (agent.name.clone(), agent.gpu.clone()))
-        .collect();
-    let request = match &chart.compute.gpus {
-        GpuRequest::Simulate(_) => GpuRequest::Auto,
-        other => other.clone(),
-    };
-    let homes = gpu::assign(&request, &wanted, &inventory)?;
-    let gpus: Vec<Gpu> = gpu::select(&request, &inventory)?
-        .iter()
-        .map(event_gpu)
-        .collect();
-    if gpus.len() < chart.task.gpus as usize {
-        return Err(GpuError::TooFew {
-            who: "task.gpus".to_owned(),
-            wanted: chart.task.gpus as usize,
-            have: gpus.iter().map(|gpu| gpu.index.to_string()).collect(),
-        }
-        .into());
-    }
-    let homes = homes
-        .iter()
-        .map(|(name, gpu)| (name.clone(), event_gpu(gpu)))
-        .collect();
+    let (homes, gpus) = devices(&ask, &chart)?;
     // Asked and let go: the supervisor takes them for good.
     drop(leases::take(&ask.clean, &gpus)?);
     let mut prompts = Vec::new();
@@ -340,8 +323,39 @@ fn event_gpu(gpu: &gpu::Gpu) -> Gpu {
     }
 }
 
+/// Who is at home on which device, and all devices of the run.
+fn devices(ask: &Ask, chart: &Chart) -> Result<(BTreeMap<String, Gpu>, Vec<Gpu>), FoundError> {
+    let found = inventory(ask, chart);
+    let refused = |source| FoundError::Gpu {
+        source,
+        reason: found.reason.clone(),
+    };
+    let wanted: Vec<(String, GpuHome)> = chart
+        .agents
+        .iter()
+        .map(|agent| (agent.name.clone(), agent.gpu.clone()))
+        .collect();
+    let request = match &chart.compute.gpus {
+        GpuRequest::Simulate(_) => GpuRequest::Auto,
+        other => other.clone(),
+    };
+    let homes = gpu::assign(&request, &wanted, &found.gpus).map_err(refused)?;
+    let gpus = gpu::select(&request, &found.gpus).map_err(refused)?;
+    if gpus.len() < chart.task.gpus as usize {
+        return Err(refused(GpuError::TooFew {
+            who: "task.gpus".to_owned(),
+            wanted: chart.task.gpus as usize,
+            have: gpus.iter().map(|gpu| gpu.index.to_string()).collect(),
+        }));
+    }
+    let homes = homes
+        .iter()
+        .map(|(name, gpu)| (name.clone(), event_gpu(gpu)));
+    Ok((homes.collect(), gpus.iter().map(event_gpu).collect()))
+}
+
 /// The devices there are; pretended ones under `--mock` or where the chart asks for them.
-fn inventory(ask: &Ask, chart: &Chart) -> Result<Vec<gpu::Gpu>, FoundError> {
+fn inventory(ask: &Ask, chart: &Chart) -> Inventory {
     let homes = chart
         .agents
         .iter()
@@ -364,9 +378,9 @@ fn inventory(ask: &Ask, chart: &Chart) -> Result<Vec<gpu::Gpu>, FoundError> {
                 gpu.uuid.clone_from(uuid);
             }
         }
-        return Ok(gpus);
+        return Inventory { gpus, reason: None };
     }
-    Ok(gpu::inventory(&ask.clean, ask.visible.as_deref()).gpus)
+    gpu::inventory(&ask.clean, ask.visible.as_deref())
 }
 
 /// The scenario's text, judged.

@@ -24,34 +24,34 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum OfficeError {
     /// There is no `tmux` on the path.
-    #[error("find tmux, which is not installed or not on PATH")]
+    #[error("tmux is not installed, or not on PATH")]
     Missing,
     /// The installed one is too old.
-    #[error("use tmux {found}: 3.2 or newer is needed")]
+    #[error("{found} is too old: 3.2 or newer is needed")]
     TooOld {
         /// As `tmux -V` prints it.
         found: String,
     },
     /// tmux did not answer, so nothing is known.
-    #[error("hear from tmux within {} s", LIMIT.as_secs())]
+    #[error("tmux did not answer within {} s", LIMIT.as_secs())]
     Silent,
     /// tmux answered with an error.
-    #[error("do it with tmux: {said}")]
+    #[error("tmux refused: {said}")]
     Refused {
         /// tmux's own words.
         said: String,
     },
     /// The server did not build what the plan says.
-    #[error("build the office: seat `{seat}` is not where it was put")]
+    #[error("seat `{seat}` is not where it was put")]
     Misplaced {
         /// The first such seat.
         seat: String,
     },
     /// A plan without seats.
-    #[error("build an office without seats")]
+    #[error("an office without seats cannot be built")]
     Empty,
     /// The socket's place is not usable.
-    #[error("use {} for the office's socket: {why}", path.display())]
+    #[error("{} cannot hold the office's socket: {why}", path.display())]
     Socket {
         /// The socket or its directory.
         path: PathBuf,
@@ -59,13 +59,13 @@ pub enum OfficeError {
         why: String,
     },
     /// The server is still there after everything that ends it.
-    #[error("end the tmux server, process {pid}")]
+    #[error("the tmux server, process {pid}, does not end")]
     Lingers {
         /// Its process id.
         pid: i32,
     },
     /// The operating system refused.
-    #[error("run tmux")]
+    #[error("tmux cannot be run")]
     Io(#[from] std::io::Error),
 }
 

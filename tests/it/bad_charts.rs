@@ -77,7 +77,7 @@ fn a_chart_that_is_wrong_is_refused_by_name_and_place() {
         (
             &[(CODEX, "name = \"co/dex\"")],
             "agents[1].name",
-            &["co/dex", "letters"],
+            &["co/dex", "a-z"],
         ),
         (
             &[(CODEX, "name = \"../../home\"")],
@@ -140,7 +140,7 @@ fn a_chart_that_is_wrong_is_refused_by_name_and_place() {
         (
             &[("'val_loss: ([0-9.]+)'", "'val_loss: ([0-9.+'")],
             "task.metric.pattern",
-            &["regular expression"],
+            &["no regex"],
         ),
         (
             &[(r"'flops: (\d+)'", r"'flops: \d+'")],
@@ -154,11 +154,16 @@ fn a_chart_that_is_wrong_is_refused_by_name_and_place() {
             &["run"],
         ),
         (&[("version = 1", "version = 2")], "version", &["2"]),
-        // GPUs that two want, which needs no look at the machine.
+        // Fewer GPUs than homes, and one that two want, which needs no look at the machine.
         (
             &[("gpu   = \"auto\"", "gpu = 0")],
             "agents[1].gpu",
             &["claude-1", "0"],
+        ),
+        (
+            &[("gpus = \"auto\"  ", "gpus = [5]")],
+            "compute.gpus",
+            &["2 agents", "1"],
         ),
     ];
     for (changes, path, words) in table {
@@ -186,7 +191,7 @@ fn a_prompt_with_an_unknown_variable_is_refused() {
         &world,
         &[(&old, &path)],
         "roles.researcher.prompt",
-        &["agent.bos", "line 2"],
+        &["agent.bos", "p.md:2:"],
     );
 }
 

@@ -6,56 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::ground::{ORG, Run, TestEnvironment, project, told, until, write};
-
-/// `git` in a directory, with a name to commit under.
-#[track_caller]
-fn git(world: &TestEnvironment, dir: &Path, words: &[&str]) {
-    let mut command = world.command("git");
-    command.current_dir(dir);
-    command.args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
-    command.args([
-        "-c",
-        "init.defaultBranch=main",
-        "-c",
-        "protocol.file.allow=always",
-    ]);
-    command.args(words);
-    told(command, "").well();
-}
-
-/// The smoke task as a repository with two commits and a second branch.
-fn repository(world: &TestEnvironment, name: &str) -> std::path::PathBuf {
-    let dir = world.at(name);
-    fs::create_dir(&dir).unwrap();
-    for file in ["config.py", "data.py", "train.py"] {
-        fs::copy(
-            project().join("examples/smoke/repo").join(file),
-            dir.join(file),
-        )
-        .unwrap();
-    }
-    git(world, &dir, &["init", "-q"]);
-    git(world, &dir, &["add", "."]);
-    git(world, &dir, &["commit", "-qm", "one"]);
-    git(world, &dir, &["checkout", "-qb", "side"]);
-    write(&dir.join("side.txt"), "only on side\n");
-    git(world, &dir, &["add", "."]);
-    git(world, &dir, &["commit", "-qm", "two"]);
-    git(world, &dir, &["checkout", "-q", "main"]);
-    dir
-}
-
-/// The smoke chart on another repository.
-fn chart_on(world: &TestEnvironment, repo: &Path, base: Option<&str>) -> String {
-    let old = format!("repo     = \"{}/examples/smoke/repo\"", project().display());
-    let new = format!("repo = \"{}\"", repo.display());
-    let base = base.map_or_else(String::new, |base| format!("base = \"{base}\"\n"));
-    world.chart(
-        "smoke.toml",
-        &[(&old, &new), ("base     = \"main\"\n", &base)],
-    )
-}
+use crate::ground::{ORG, Run, TestEnvironment, told, until, write};
+use crate::task::{chart_on, git, repository};
 
 const UP: [&str; 3] = ["--mock", "--headless", "--detach"];
 
@@ -135,7 +87,11 @@ fn repositories_that_cannot_be_used_are_refused() {
         &["clone", "-q", "--depth", "1", &from, "shallow"],
     );
     git(&world, &root, &["clone", "-q", "task", "loose"]);
-    git(&world, &root.join("loose"), &["checkout", "-q", "--detach"]);
+    git(
+        &world,
+        &root.join("loose"),
+        &["checkout", "-q", "--orphan", "fresh"],
+    );
     write(&root.join("a-file"), "x");
     let missing = root.join("missing");
     let table: [(&Path, Option<&str>, &[&str]); 8] = [
@@ -429,7 +385,10 @@ fn a_tiny_terminal_inside_another_tmux_can_attach() {
         assert_eq!(clients.trim(), "40x10");
         inner(&["detach-client", "-a"]);
         inner(&["detach-client"]);
-        terminal.shows("detached");
+        until("the client's end", || {
+            let dead = terminal.tmux(&["display-message", "-p", "#{pane_dead}"]);
+            (dead.trim() == "1").then_some(())
+        });
     }
     // Without a terminal it says what to do.
     let said = world.org(&["attach"]).refused(1);

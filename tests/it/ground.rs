@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use notify::{RecursiveMode, Watcher};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// Longest that anything may take: generous, since a loaded machine is no failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -510,7 +511,7 @@ pub(crate) fn picture(dir: &Path) -> BTreeMap<PathBuf, String> {
         let bytes = if found.is_symlink() {
             fs::read_link(path).unwrap().display().to_string()
         } else if found.is_file() {
-            String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+            format!("{:x}", Sha256::digest(fs::read(path).unwrap()))
         } else {
             String::new()
         };

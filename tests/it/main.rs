@@ -3,9 +3,12 @@
 //! They know what a person or a script knows: the commands, their `--json`, and the run directory.
 
 mod ground;
+mod task;
 
 mod bad_charts;
 mod bad_luck;
+mod commands;
+mod git_safety;
 mod gpus;
 mod nanochat;
 mod smoke;
