@@ -138,6 +138,8 @@ impl World {
     fn fail(&mut self, name: &str, request: u64, retry: Option<i64>, usd: f64) {
         let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).expect("in range");
         let failed = Kind::RequestFailed {
+            provider: String::new(),
+            what: String::new(),
             agent: name.to_owned(),
             request,
             error: "no answer".to_owned(),
@@ -173,6 +175,9 @@ impl World {
             }
             Next::Ask(Some(at)) if at > self.time() => {}
             Next::Ask(_) => self.ask(pid, name, actor),
+            Next::Compact(_) | Next::Hold(_) => {
+                unreachable!("nobody here says much or repeats itself")
+            }
             Next::Use => {
                 let calls = &self.state.agents[name].calls;
                 let open = calls.iter().find(|call| call.result.is_none());
@@ -236,7 +241,14 @@ impl World {
         if *plan > 0 {
             *plan -= 1;
             for n in 0..1 + self.rng.below(2) {
-                let tools = ["send", "experiment", "hypothesis", "hypothesis", "shell", "note"];
+                let tools = [
+                    "send",
+                    "experiment",
+                    "hypothesis",
+                    "hypothesis",
+                    "shell",
+                    "note",
+                ];
                 let tool = self.pick(&tools).expect("tools");
                 calls.push(LoggedCall {
                     id: format!("{name}-{request}-{n}"),
@@ -342,7 +354,7 @@ impl World {
             hypothesis: None,
             arm: Arm::Candidate,
             stage: Stage::Explore,
-            seed: protocol::explore_seed(self.state.pool.unwrap_or(0), number),
+            seed: protocol::seed(self.state.pool.unwrap_or(0), 1 + number),
             commit: self.state.champion.clone(),
             note: String::new(),
             env: std::collections::BTreeMap::new(),
@@ -378,8 +390,12 @@ impl World {
         };
         let commit = format!("c{id}");
         self.commits.insert(commit.clone(), quality);
-        let claim = [Claim::Improve, Claim::Improve, Claim::NoWorse, Claim::Explain]
-            [usize::try_from(draw / 8192 % 4).expect("few")];
+        let claim = [
+            Claim::Improve,
+            Claim::Improve,
+            Claim::NoWorse,
+            Claim::Explain,
+        ][usize::try_from(draw / 8192 % 4).expect("few")];
         Kind::HypothesisRegistered {
             id: number,
             agent: name.to_owned(),

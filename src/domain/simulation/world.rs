@@ -92,7 +92,9 @@ pub(super) struct Quality {
 /// A job on the machine, which outlives supervisors.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Job {
-    Running { ends: i64 },
+    Running {
+        ends: i64,
+    },
     Done,
     Cancelled,
     /// Its keeper was killed.
@@ -237,7 +239,8 @@ impl World {
 
     /// One thing happens.
     pub(super) fn step(&mut self) {
-        self.now += i64::try_from(self.rng.below(if self.hostile { 120 } else { 400 })).unwrap_or(0);
+        self.now +=
+            i64::try_from(self.rng.below(if self.hostile { 120 } else { 400 })).unwrap_or(0);
         self.end_jobs();
         match self.rng.below(10) {
             0..=3 => self.oversee(),
@@ -330,7 +333,7 @@ impl World {
             0 => Kind::PauseSet { agent: None },
             1 => Kind::PauseSet { agent: Some(agent) },
             2 | 3 => Kind::PauseCleared { agent: None },
-            4 | 5 => Kind::AgentRestart { agent },
+            4 | 5 => Kind::AgentRestart { agent, model: None },
             6 if self.state.down.is_none() => Kind::RunDown {
                 reason: "org down".to_owned(),
             },
@@ -405,7 +408,10 @@ impl World {
             text.push_str(&format!("{name}: {agent:?}\n"));
         }
         for claim in self.state.hypotheses.values() {
-            text.push_str(&format!("h{} {:?} {}\n", claim.id, claim.status, claim.reason));
+            text.push_str(&format!(
+                "h{} {:?} {}\n",
+                claim.id, claim.status, claim.reason
+            ));
         }
         for run in self.state.experiments.values() {
             text.push_str(&format!("e{} {:?} {:?}\n", run.id, run.stage, run.status));

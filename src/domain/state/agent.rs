@@ -174,11 +174,13 @@ impl AgentState {
                 self.turns = *turn;
                 self.done = false;
                 self.retry = None;
-                self.idle_turns = if *why == Why::Idle {
-                    self.idle_turns + 1
+                if *why == Why::Idle {
+                    self.idle_turns += 1;
                 } else {
-                    0
-                };
+                    self.idle_turns = 0;
+                    // Something new came in: doing the same about it again is no loop.
+                    self.repeated = Default::default();
+                }
                 for id in mails {
                     self.unread.remove(id);
                 }
