@@ -248,9 +248,9 @@ impl Follower {
         let standing = standing::agent(state, &self.name, Some(alive));
         let agent = state.agents.get(&self.name).cloned().unwrap_or_default();
         let chart = self.chart.agent(&self.name);
-        let since = agent
-            .since
-            .map_or(0.0, |at| clock::now().duration_since(at).as_secs_f64());
+        let since = agent.since.map_or_else(String::new, |at| {
+            clock::local(at).strftime("%H:%M").to_string()
+        });
         let usage = agent.usage;
         Status {
             name: self.name.clone(),
@@ -263,7 +263,7 @@ impl Follower {
                 "waiting" => String::new(),
                 _ => standing.reason,
             },
-            since_s: since.max(0.0) as u64,
+            since,
             turn: agent.turns,
             tokens: usage.input + usage.output + usage.cache_read + usage.cache_write,
             usd: agent.usd,

@@ -44,7 +44,7 @@ async fn player() {
     });
     let status = Status {
         state: "thinking".to_owned(),
-        since_s: 5,
+        since: "09:14".to_owned(),
         turn: 7,
         tokens: 84_000,
         name: "claude-1".to_owned(),

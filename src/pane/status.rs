@@ -19,8 +19,8 @@ pub struct Status {
     pub state: String,
     /// Why it is in that state; may be empty.
     pub reason: String,
-    /// Seconds in that state.
-    pub since_s: u64,
+    /// Since when, as a clock shows it: a span would be wrong as soon as nothing wakes the pane.
+    pub since: String,
     /// Turns taken.
     pub turn: u64,
     /// Tokens used.
@@ -47,7 +47,10 @@ pub fn status_line(status: &Status, columns: usize) -> Line {
         "paused" => Tone::Warn,
         _ => Tone::Strong,
     };
-    line = line.and(tone, format!("{state} {}", span(status.since_s)));
+    line = line.and(tone, state);
+    if !status.since.is_empty() {
+        line = line.and(Tone::Dim, format!(" since {}", clean_line(&status.since)));
+    }
     // From the most to the least worth its place; the order on the row is the same.
     let rest = [
         (
@@ -97,16 +100,6 @@ fn gpu(status: &Status) -> String {
     status.gpu.as_deref().map(clean_line).unwrap_or_default()
 }
 
-/// `45s`, `3m`, `2h05`, `3d`.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86400 => format!("{}h{:02}", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d", seconds / 86400),
-    }
-}
-
 /// `950`, `12k`, `3.4M`.
 fn count(n: u64) -> String {
     match n {
@@ -128,7 +121,7 @@ mod tests {
             model: "claude-opus-5-5".to_owned(),
             gpu: Some("3".to_owned()),
             state: "thinking".to_owned(),
-            since_s: 200,
+            since: "09:14".to_owned(),
             turn: 12,
             tokens: 84_210,
             usd: 1.234,
@@ -139,17 +132,20 @@ mod tests {
         let shown = |columns| status_line(&status, columns).text();
         assert_eq!(
             shown(200),
-            "MOCK thinking 3m · 2 unread · turn 12 · $1.23 · 84k tok · claude-1 · GPU 3 · \
+            "MOCK thinking since 09:14 · 2 unread · turn 12 · $1.23 · 84k tok · claude-1 · GPU 3 · \
              claude-opus-5-5 · researcher"
         );
-        assert_eq!(shown(40), "MOCK thinking 3m · 2 unread · turn 12");
+        assert_eq!(shown(51), "MOCK thinking since 09:14 · 2 unread · turn 12");
         assert_eq!(shown(8), "MOCK th…");
         let held = Status {
             state: "held".to_owned(),
             reason: "no key\u{1b}[2J".to_owned(),
             ..status
         };
-        assert_eq!(status_line(&held, 24).text(), "MOCK held 3m · no key");
-        assert_eq!(status_line(&held, 18).text(), "MOCK held 3m · no…");
+        assert_eq!(
+            status_line(&held, 36).text(),
+            "MOCK held since 09:14 · no key"
+        );
+        assert_eq!(status_line(&held, 27).text(), "MOCK held since 09:14 · no…");
     }
 }

@@ -3,10 +3,13 @@
 //! Owns the choice of events that people want to see go by, and the board's figures; must not know how
 //! a terminal is drawn.
 
+use std::collections::BTreeMap;
+
 use crate::domain::chart::Chart;
 use crate::domain::event::{Event, Kind, RunStatus, Stage, Status};
 use crate::domain::state::State;
 use crate::domain::stats::{Sample, figure};
+use crate::os::clock;
 use crate::pane::board::{Claim, Note, Standing};
 use crate::pane::line::Tone;
 
@@ -19,12 +22,15 @@ pub(super) fn claims(chart: &Chart, state: &State) -> Standing {
             .filter(|run| run.status == status)
             .count()
     };
-    let values: Vec<f64> = state
+    // A seed that was run twice counts once, as in the report.
+    let by_seed: BTreeMap<u64, f64> = state
         .experiments
         .values()
+        .rev()
         .filter(|run| run.stage == Stage::Admission && run.status == RunStatus::Ok)
-        .filter_map(|run| run.measured.value)
+        .filter_map(|run| Some((run.seed, run.measured.value?)))
         .collect();
+    let values: Vec<f64> = by_seed.into_values().collect();
     let base = Sample::of(&values);
     let heading = format!(
         "{} baseline {} sd {} (n {})   runs: {} queued, {} running, {} ended",
@@ -107,7 +113,7 @@ pub(super) fn note(event: &Event) -> Option<Note> {
         Kind::RunDown { reason } => ("human".to_owned(), format!("down: {reason}"), Tone::Warn),
         other => lab_note(other)?,
     };
-    let at = event.at.strftime("%H:%M:%S").to_string();
+    let at = clock::local(event.at).strftime("%H:%M:%S").to_string();
     Some(Note {
         at,
         who,
