@@ -236,7 +236,14 @@ impl World {
         if *plan > 0 {
             *plan -= 1;
             for n in 0..1 + self.rng.below(2) {
-                let tools = ["send", "experiment", "hypothesis", "hypothesis", "shell", "note"];
+                let tools = [
+                    "send",
+                    "experiment",
+                    "hypothesis",
+                    "hypothesis",
+                    "shell",
+                    "note",
+                ];
                 let tool = self.pick(&tools).expect("tools");
                 calls.push(LoggedCall {
                     id: format!("{name}-{request}-{n}"),
@@ -342,7 +349,7 @@ impl World {
             hypothesis: None,
             arm: Arm::Candidate,
             stage: Stage::Explore,
-            seed: protocol::explore_seed(self.state.pool.unwrap_or(0), number),
+            seed: protocol::seed(self.state.pool.unwrap_or(0), 1),
             commit: self.state.champion.clone(),
             note: String::new(),
             env: std::collections::BTreeMap::new(),
@@ -378,8 +385,12 @@ impl World {
         };
         let commit = format!("c{id}");
         self.commits.insert(commit.clone(), quality);
-        let claim = [Claim::Improve, Claim::Improve, Claim::NoWorse, Claim::Explain]
-            [usize::try_from(draw / 8192 % 4).expect("few")];
+        let claim = [
+            Claim::Improve,
+            Claim::Improve,
+            Claim::NoWorse,
+            Claim::Explain,
+        ][usize::try_from(draw / 8192 % 4).expect("few")];
         Kind::HypothesisRegistered {
             id: number,
             agent: name.to_owned(),

@@ -38,7 +38,6 @@ pub(super) struct Laws {
     taken: BTreeSet<(String, u64)>,
     traces: BTreeMap<String, u32>,
     results: BTreeSet<String>,
-    notes: BTreeMap<String, u32>,
 }
 
 impl Laws {
@@ -130,19 +129,33 @@ impl Laws {
             Kind::NoteKept { text, .. } => self.trace(text.head()),
             Kind::ExperimentStarted { id, attempt, gpus } => {
                 let run = &state.experiments[id];
-                assert_eq!(run.status, RunStatus::Queued, "e{id} is launched while it is not queued");
+                assert_eq!(
+                    run.status,
+                    RunStatus::Queued,
+                    "e{id} is launched while it is not queued"
+                );
                 assert_eq!(*attempt, run.attempt + 1);
                 assert_eq!(gpus.len(), chart.task.gpus as usize);
-                assert!(state.down.is_none(), "e{id} is launched while the run goes down");
+                assert!(
+                    state.down.is_none(),
+                    "e{id} is launched while the run goes down"
+                );
                 let (spent, reserved) = lease::gpu_seconds(chart, state);
                 let each = lease::timeout(chart, state) * gpus.len() as f64;
                 if let Some(cap) = lease::gpu_cap(chart, state) {
-                    assert!(spent + reserved + each <= cap + 1e-9, "e{id} passes the cap");
+                    assert!(
+                        spent + reserved + each <= cap + 1e-9,
+                        "e{id} passes the cap"
+                    );
                 }
             }
             Kind::ExperimentFinished { id, attempt, .. } => {
                 let run = &state.experiments[id];
-                assert_eq!(run.status, RunStatus::Running, "e{id} ends while it does not run");
+                assert_eq!(
+                    run.status,
+                    RunStatus::Running,
+                    "e{id} ends while it does not run"
+                );
                 assert_eq!(run.attempt, *attempt);
             }
             Kind::HypothesisMoved {
@@ -150,7 +163,13 @@ impl Laws {
                 status,
                 verdict,
                 ..
-            } => moved(chart, state, &state.hypotheses[id], *status, verdict.as_ref()),
+            } => moved(
+                chart,
+                state,
+                &state.hypotheses[id],
+                *status,
+                verdict.as_ref(),
+            ),
             Kind::HypothesisRebased { id, .. } => {
                 assert!(matches!(
                     state.hypotheses[id].status,
@@ -160,8 +179,16 @@ impl Laws {
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
                 let claim = &state.hypotheses[hypothesis];
                 assert_eq!(claim.status, Status::Confirmed);
-                assert_eq!(claim.base, state.champion, "it was measured on another champion");
-                proven(chart, state, claim, claim.verdict.as_ref().expect("a verdict"));
+                assert_eq!(
+                    claim.base, state.champion,
+                    "it was measured on another champion"
+                );
+                proven(
+                    chart,
+                    state,
+                    claim,
+                    claim.verdict.as_ref().expect("a verdict"),
+                );
             }
             _ => {}
         }
@@ -189,7 +216,10 @@ impl Laws {
         if state.caps.is_empty()
             && let Some(cap) = budget::usd_cap(chart, state)
         {
-            assert!(spent + reserved <= cap + 1e-9, "{spent} + {reserved} > {cap}");
+            assert!(
+                spent + reserved <= cap + 1e-9,
+                "{spent} + {reserved} > {cap}"
+            );
         }
         for agent in &chart.agents {
             let role = chart.role_of(agent).usd;
@@ -235,13 +265,20 @@ fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: 
         _ => &[],
     };
     let legal = next.contains(&to) || (!claim.is_final() && broken.contains(&to));
-    assert!(legal, "h{} goes from {:?} to {to:?}", claim.id, claim.status);
+    assert!(
+        legal,
+        "h{} goes from {:?} to {to:?}",
+        claim.id, claim.status
+    );
     if to == Confirmed {
         proven(chart, state, claim, verdict.expect("a verdict"));
     }
     if to == Promoted {
         let last = state.promotions.last();
-        assert!(last.is_some_and(|(id, ..)| *id == claim.id), "promoted and not merged");
+        assert!(
+            last.is_some_and(|(id, ..)| *id == claim.id),
+            "promoted and not merged"
+        );
         assert_ne!(claim.claim, Claim::Explain);
     }
 }
@@ -260,14 +297,21 @@ fn proven(chart: &Chart, state: &State, claim: &Hypothesis, verdict: &Verdict) {
     let mut confirmed = BTreeSet::new();
     for run in verdict.runs.iter().map(|id| &state.experiments[id]) {
         assert_eq!(run.status, RunStatus::Ok);
-        assert!(run.commit == *own || run.commit == claim.base, "of another commit");
+        assert!(
+            run.commit == *own || run.commit == claim.base,
+            "of another commit"
+        );
         if run.stage == Stage::Confirm && run.commit == *own {
             assert_eq!(run.hypothesis, Some(claim.id));
             confirmed.insert(run.seed);
         }
     }
     let (_, seeds) = claim.plan.expect("planned before its runs");
-    assert_eq!(confirmed.len(), seeds as usize, "all planned seeds and no other");
+    assert_eq!(
+        confirmed.len(),
+        seeds as usize,
+        "all planned seeds and no other"
+    );
     let screened = state.experiments.values();
     let mut screened = screened.filter(|run| matches!(run.stage, Stage::Screen | Stage::Admission));
     assert!(screened.all(|run| !confirmed.contains(&run.seed)));
@@ -279,11 +323,20 @@ impl World {
         let state = &self.state;
         let starved = lease::starved(&self.chart, state);
         for claim in state.hypotheses.values() {
-            assert!(claim.is_final() || starved, "h{} is {:?}", claim.id, claim.status);
+            assert!(
+                claim.is_final() || starved,
+                "h{} is {:?}",
+                claim.id,
+                claim.status
+            );
         }
         for run in state.experiments.values() {
             let ended = run.finished_at.is_some();
-            assert!(ended || (starved && run.status == RunStatus::Queued), "e{}", run.id);
+            assert!(
+                ended || (starved && run.status == RunStatus::Queued),
+                "e{}",
+                run.id
+            );
         }
         for (name, agent) in &state.agents {
             let held = agent.held.is_some();
@@ -304,10 +357,11 @@ impl World {
         let mut again = State::default();
         for event in &self.log {
             let line = serde_json::to_string(event).expect("plain data");
-            let event: Event = serde_json::from_str(&line).expect("its own lines");
+            let event = serde_json::from_str(&line);
+            let event: Event = event.unwrap_or_else(|error| panic!("{error}: {line}"));
             again.apply(&event).expect("foldable");
         }
-        assert_eq!(again, *state, "read again, the log says something else");
+        assert!(again == *state, "read again, the log says something else");
     }
 
     /// What is left of a run that was brought down.

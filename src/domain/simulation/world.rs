@@ -92,7 +92,9 @@ pub(super) struct Quality {
 /// A job on the machine, which outlives supervisors.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Job {
-    Running { ends: i64 },
+    Running {
+        ends: i64,
+    },
     Done,
     Cancelled,
     /// Its keeper was killed.
@@ -237,7 +239,8 @@ impl World {
 
     /// One thing happens.
     pub(super) fn step(&mut self) {
-        self.now += i64::try_from(self.rng.below(if self.hostile { 120 } else { 400 })).unwrap_or(0);
+        self.now +=
+            i64::try_from(self.rng.below(if self.hostile { 120 } else { 400 })).unwrap_or(0);
         self.end_jobs();
         match self.rng.below(10) {
             0..=3 => self.oversee(),
@@ -405,7 +408,10 @@ impl World {
             text.push_str(&format!("{name}: {agent:?}\n"));
         }
         for claim in self.state.hypotheses.values() {
-            text.push_str(&format!("h{} {:?} {}\n", claim.id, claim.status, claim.reason));
+            text.push_str(&format!(
+                "h{} {:?} {}\n",
+                claim.id, claim.status, claim.reason
+            ));
         }
         for run in self.state.experiments.values() {
             text.push_str(&format!("e{} {:?} {:?}\n", run.id, run.stage, run.status));
