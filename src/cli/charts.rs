@@ -21,7 +21,14 @@ pub(super) fn accepted(place: &Place, ui: &Ui, path: &Path) -> Result<Chart, Fai
     let shown = |list: &[crate::domain::problem::Problem]| -> Vec<String> {
         let path = path.display();
         list.iter()
-            .map(|p| format!("{path}:{}:{}: {}: {}", p.line, p.column, p.path, p.message))
+            .map(|p| {
+                let key = if p.path.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}: ", p.path)
+                };
+                format!("{path}:{}:{}: {key}{}", p.line, p.column, p.message)
+            })
             .collect()
     };
     for warning in shown(&report.warnings) {

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::place::{self, RunArgs};
 use super::send;
 use crate::domain::event::{Actor, Kind};
+use crate::domain::model;
 use crate::os::clock;
 use crate::run::bell::Bell;
 use crate::run::log::Log;
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct RestartArgs {
     /// An agent, a role, or all
     who: String,
+    /// Go on with this model, in a new conversation from notebook and ledger
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -32,6 +36,19 @@ pub(super) fn run(context: &Context, args: &RestartArgs) -> Result<(), Failure> 
     let dir = context.place.acting(args.run.name())?;
     let chart = place::chart(&dir)?;
     let whom = send::recipients(&chart, &args.who)?;
+    if let Some(model) = &args.model
+        && model::resolve(&chart, model).is_none()
+    {
+        let known: Vec<&str> = model::known().iter().map(|(name, _)| *name).collect();
+        let hint = crate::domain::suggest::nearest(model, known.iter().copied()).map_or_else(
+            || "name a built-in model, or one of the chart's [models]".to_owned(),
+            |near| format!("did you mean {near}?"),
+        );
+        return Err(Failure::refused(
+            format!("no model is called {model:?}"),
+            hint,
+        ));
+    }
     if !place::supervised(&dir) {
         let id = dir.id();
         return Err(Failure::refused(
@@ -45,6 +62,7 @@ pub(super) fn run(context: &Context, args: &RestartArgs) -> Result<(), Failure> 
         let before = whom.iter().map(|name| (name.clone(), starts(name)));
         let events = whom.iter().map(|agent| Kind::AgentRestart {
             agent: agent.clone(),
+            model: args.model.clone(),
         });
         Ok((events.collect(), before.collect()))
     })?;

@@ -105,6 +105,19 @@ fn verdict(dir: &RunDir, chart: &Chart, state: &State) -> Result<(), Failure> {
         failure.causes = held;
         return Err(failure);
     }
+    if let (Some((_, why)), true) = (standing::baseline(state), state.promotions.is_empty()) {
+        let mut failure = Failure::refused(
+            "the run ended, and what it should improve could not be measured",
+            format!(
+                "run `{}` by hand in a copy of {}; `org report {}` shows every run",
+                chart.task.run,
+                chart.task.repo,
+                dir.id()
+            ),
+        );
+        failure.causes.push(why);
+        return Err(failure);
+    }
     if state.mock {
         unfinished(dir, chart)?;
     }

@@ -5,180 +5,28 @@
 //! a crash is the same question. Screening seeds are never reused for confirmation (selection bias);
 //! control runs are shared by commit and seed. Must not know how anything is run or merged.
 
+mod compare;
+mod words;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::chart::{Axis, Chart, Confirm, Goal};
-use super::event::{Arm, Measured, RunStatus, Stage, Status};
+use super::chart::Chart;
+use super::event::{Arm, RunStatus, Stage, Status};
 use super::state::{Experiment, Hypothesis, State};
-use super::stats::{self, Sample, Tested, figure};
+use super::stats::figure;
+
+use compare::change;
+
+pub use words::{Claim, Ratios, Step, Test, Verdict, Wanted};
 
 /// Share of the baseline's sd that a single seed must gain to be worth confirming.
 const SCREEN_SIGMAS: f64 = 0.5;
-/// Same-seed spread, as a share of sigma, up to which seeds are taken to pair.
-const PAIRS_BELOW: f64 = 0.1;
-/// Correlation of same-seed runs assumed in planning where seeds pair; measured values for most
-/// changes are 0.7 to 1, for changes of shape 0.2 to 0.4.
-const PLANNED_RHO: f64 = 0.5;
-/// Fewest and most confirmation seeds that `auto` chooses: fewer than four give a t test of two
-/// degrees of freedom, more than 32 cost more than most claims are worth.
-const AUTO_SEEDS: (u32, u32) = (4, 32);
 /// Launches of a run that the world disturbed before the claim is given up.
 const MAX_CONTENDED: usize = 3;
-/// Spreads of a cost among baseline runs within which a difference cannot be told from noise.
-const NOISE_SIGMAS: f64 = 4.0;
-/// Wall seconds below which two runs cannot be told apart.
-const WALL_RESOLUTION_S: f64 = 0.25;
 /// Where the pool's seeds of each use begin, so that no two uses share one.
 const CONFIRM_SEEDS: u64 = 1_000;
 const CONFIRM_STRIDE: u64 = 100;
 const VAULT_SEEDS: u64 = 1_000_000;
-
-/// What is claimed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Claim {
-    /// The metric gets better.
-    Improve,
-    /// It gets worse by less than a margin.
-    NoWorse,
-    /// An effect is there; nothing is merged.
-    Explain,
-}
-
-impl Claim {
-    /// The words that tools and scripts use.
-    pub const NAMES: [&'static str; 3] = ["improve", "no_worse", "explain"];
-
-    /// The claim that a word names.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "improve" => Some(Self::Improve),
-            "no_worse" => Some(Self::NoWorse),
-            "explain" => Some(Self::Explain),
-            _ => None,
-        }
-    }
-
-    /// The word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Improve => "improve",
-            Self::NoWorse => "no_worse",
-            Self::Explain => "explain",
-        }
-    }
-}
-
-/// How a claim is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Test {
-    /// Same seeds in both arms, differences.
-    Paired,
-    /// Pooled variance, Welch where spreads differ.
-    Pooled,
-}
-
-impl Test {
-    /// The word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Paired => "paired",
-            Self::Pooled => "pooled",
-        }
-    }
-}
-
-/// Candidate over baseline; none where not measured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Ratios {
-    /// Wall seconds.
-    pub wall: Option<f64>,
-    /// GPU seconds.
-    pub gpu: Option<f64>,
-    /// Peak memory.
-    pub peak_mem: Option<f64>,
-    /// Floating-point operations.
-    pub flops: Option<f64>,
-    /// Parameters.
-    pub params: Option<f64>,
-    /// Tokens.
-    pub tokens: Option<f64>,
-}
-
-impl Ratios {
-    /// By the names that charts use.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<f64> {
-        match name {
-            "wall" => self.wall,
-            "gpu" => self.gpu,
-            "peak_mem" => self.peak_mem,
-            "flops" => self.flops,
-            "params" => self.params,
-            "tokens" => self.tokens,
-            _ => None,
-        }
-    }
-}
-
-/// The numbers that a decision rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// The test, once there was one.
-    pub test: Option<Test>,
-    /// Mean difference, positive is better.
-    pub effect: Option<f64>,
-    /// 95 % interval of it.
-    pub ci: Option<[f64; 2]>,
-    /// One-sided p.
-    pub p: Option<f64>,
-    /// The metric in the baseline arm.
-    pub baseline: Sample,
-    /// The metric in the candidate arm.
-    pub candidate: Sample,
-    /// Costs, candidate over baseline.
-    pub ratios: Ratios,
-    /// Further seeds that would decide, where it is undecided.
-    pub more_seeds: Option<u32>,
-    /// All runs it rests on.
-    pub runs: Vec<u64>,
-}
-
-/// A run that is wanted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
-    /// For which claim; none for shared controls.
-    pub hypothesis: Option<u64>,
-    /// Which arm.
-    pub arm: Arm,
-    /// What for.
-    pub stage: Stage,
-    /// The seed.
-    pub seed: u64,
-    /// What is run.
-    pub commit: String,
-}
-
-/// What the lab does next.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Queue a run.
-    Queue(Wanted),
-    /// Fix the test.
-    Plan(u64, Test, u32),
-    /// Change a claim's status.
-    Move(u64, Status, String, Option<Box<Verdict>>),
-    /// Merge a confirmed claim and promote it.
-    Promote(u64),
-    /// Compare a confirmed claim anew on top of the current champion.
-    Rebase(u64),
-}
 
 /// The seed of a use, from the pool: SplitMix64 (Steele, Lea and Flood 2014), cut to 31 bits since
 /// many harnesses take a signed 32-bit seed.
@@ -545,60 +393,6 @@ impl View<'_> {
         Step::Move(claim.id, status, why, Some(Box::new(verdict)))
     }
 
-    fn more_seeds(
-        &self,
-        test: Test,
-        base: &[&Experiment],
-        cand: &[&Experiment],
-        delta: f64,
-    ) -> u32 {
-        let alpha = self.chart.protocol.alpha;
-        let needed = match test {
-            Test::Paired => {
-                let spread = Sample::of(&self.differences(base, cand)).sd;
-                // The paired formula with rho = 0.5 has exactly the differences' spread.
-                stats::seeds_needed(alpha, spread, 0.5, delta)
-            }
-            Test::Pooled => stats::seeds_needed(alpha, Sample::of(&values(cand)).sd, 0.0, delta),
-        };
-        needed
-            .saturating_sub(u32::try_from(cand.len()).unwrap_or(u32::MAX))
-            .max(1)
-    }
-
-    fn plan(&self, claim: &Hypothesis, baseline: &[&Experiment]) -> (Test, u32) {
-        let sigma = self.sigma(baseline);
-        let test = if self.seeds_pair(sigma) {
-            Test::Paired
-        } else {
-            Test::Pooled
-        };
-        let n = match self.chart.protocol.confirm {
-            Confirm::Seeds(n) => n,
-            Confirm::Auto => {
-                let rho = if test == Test::Paired {
-                    PLANNED_RHO
-                } else {
-                    0.0
-                };
-                let delta = match claim.claim {
-                    Claim::NoWorse => self.margin(claim, sigma),
-                    _ => claim.predicts,
-                };
-                stats::seeds_needed(self.chart.protocol.alpha, sigma, rho, delta)
-                    .clamp(AUTO_SEEDS.0, AUTO_SEEDS.1)
-            }
-        };
-        (test, n.max(2))
-    }
-
-    /// Whether the same seed gives (nearly) the same result twice.
-    fn seeds_pair(&self, sigma: f64) -> bool {
-        let twice = self.runs(&self.state.start, seed(self.pool, 0));
-        let values = values(&twice);
-        values.len() >= 2 && (values[0] - values[1]).abs() <= PAIRS_BELOW * sigma
-    }
-
     /// A control run on a seed: shared, made when first needed.
     fn control(&self, claim: &Hypothesis, seed: u64) -> Result<Option<&Experiment>, Step> {
         let commit = claim.base.as_str();
@@ -675,152 +469,6 @@ impl View<'_> {
             RunStatus::Queued | RunStatus::Running | RunStatus::Interrupted => Err(Vec::new()),
         }
     }
-
-    fn sign(&self) -> f64 {
-        match self.chart.task.metric.goal {
-            Goal::Min => -1.0,
-            Goal::Max => 1.0,
-        }
-    }
-
-    fn gain(&self, base: &Experiment, cand: &Experiment) -> f64 {
-        let value = |run: &Experiment| run.measured.value.unwrap_or(f64::NAN);
-        self.sign() * (value(cand) - value(base))
-    }
-
-    fn sigma(&self, baseline: &[&Experiment]) -> f64 {
-        Sample::of(&values(baseline)).sd
-    }
-
-    fn margin(&self, claim: &Hypothesis, sigma: f64) -> f64 {
-        claim
-            .margin
-            .or(self.chart.protocol.margin)
-            .unwrap_or(sigma / 2.0)
-    }
-
-    fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
-        let on = |seed: u64| base.iter().find(|run| run.seed == seed);
-        cand.iter()
-            .filter_map(|run| Some(self.gain(on(run.seed)?, run)))
-            .collect()
-    }
-
-    fn compare(
-        &self,
-        test: Test,
-        base: &[&Experiment],
-        cand: &[&Experiment],
-        margin: f64,
-    ) -> Verdict {
-        let tested: Tested = match test {
-            Test::Paired => stats::paired(&self.differences(base, cand), margin),
-            Test::Pooled => {
-                let signed = |runs: &[&Experiment]| {
-                    values(runs)
-                        .into_iter()
-                        .map(|value| self.sign() * value)
-                        .collect::<Vec<_>>()
-                };
-                stats::unpaired(&signed(base), &signed(cand), margin)
-            }
-        };
-        Verdict {
-            test: Some(test),
-            effect: Some(tested.effect),
-            ci: Some(tested.ci),
-            p: Some(tested.p),
-            baseline: Sample::of(&values(base)),
-            candidate: Sample::of(&values(cand)),
-            ratios: ratios(base, cand),
-            more_seeds: None,
-            runs: base.iter().chain(cand).map(|run| run.id).collect(),
-        }
-    }
-
-    /// A single look: no test, but all costs.
-    fn look(&self, base: &Experiment, run: &Experiment, baseline: &[&Experiment]) -> Verdict {
-        let mut ids: Vec<u64> = baseline.iter().map(|run| run.id).collect();
-        ids.push(run.id);
-        Verdict {
-            test: None,
-            effect: Some(self.gain(base, run)),
-            ci: None,
-            p: None,
-            baseline: Sample::of(&values(baseline)),
-            candidate: Sample::of(&values(&[run])),
-            ratios: ratios(baseline, &[run]),
-            more_seeds: None,
-            runs: ids,
-        }
-    }
-
-    /// Why the costs do not agree, if they do not. An axis is never enforced more finely than the
-    /// baseline's own runs agree on it.
-    fn mismatch(&self, axis: Axis, ratios: &Ratios, baseline: &[&Experiment]) -> Option<String> {
-        if axis != Axis::None {
-            let name = axis.as_str();
-            let noise = self.noise(name, baseline);
-            let tolerance = self.chart.protocol.tolerance.max(noise);
-            match ratios.get(name) {
-                None => {
-                    return Some(format!(
-                        "{name} is the matched axis, and the run did not report it"
-                    ));
-                }
-                Some(ratio) if (ratio - 1.0).abs() > tolerance => {
-                    return Some(format!(
-                        "{name} is the matched axis, and the candidate used {ratio:.2} times the \
-                         baseline's (at most {:.0} % apart is allowed)",
-                        tolerance * 100.0
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        self.chart.protocol.guards.iter().find_map(|(name, limit)| {
-            let ratio = ratios.get(name)?;
-            let bound = limit + self.noise(name, baseline);
-            (ratio > bound).then(|| {
-                format!(
-                    "guard {name}: {ratio:.2} times the baseline's, at most {bound:.2} is allowed"
-                )
-            })
-        })
-    }
-
-    fn noise(&self, name: &str, baseline: &[&Experiment]) -> f64 {
-        let sample = Sample::of(
-            &baseline
-                .iter()
-                .filter_map(|run| cost(&run.measured, name))
-                .collect::<Vec<_>>(),
-        );
-        let floor = if matches!(name, "wall" | "gpu") && sample.mean > 0.0 {
-            WALL_RESOLUTION_S / sample.mean
-        } else {
-            0.0
-        };
-        (NOISE_SIGMAS * sample.cv()).max(floor)
-    }
-
-    fn axis_word(&self, axis: Axis) -> String {
-        match axis {
-            Axis::None => "the guards hold".to_owned(),
-            axis => format!("{} agrees with the baseline's", axis.as_str()),
-        }
-    }
-}
-
-/// A signed gain in words.
-fn change(gain: f64) -> String {
-    if gain == 0.0 {
-        "is exactly the same".to_owned()
-    } else if gain > 0.0 {
-        format!("better by {}", figure(gain))
-    } else {
-        format!("worse by {}", figure(-gain))
-    }
 }
 
 fn usable(run: &Experiment) -> bool {
@@ -832,44 +480,6 @@ fn failed(run: &Experiment) -> bool {
         run.status,
         RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
     )
-}
-
-fn values(runs: &[&Experiment]) -> Vec<f64> {
-    runs.iter().filter_map(|run| run.measured.value).collect()
-}
-
-fn cost(measured: &Measured, name: &str) -> Option<f64> {
-    match name {
-        "wall" => Some(measured.wall_s),
-        "gpu" => (measured.gpu_s > 0.0).then_some(measured.gpu_s),
-        "peak_mem" => Some(measured.peak_mem_mb),
-        "flops" => measured.flops,
-        "params" => measured.params,
-        "tokens" => measured.tokens,
-        _ => None,
-    }
-}
-
-fn ratios(base: &[&Experiment], cand: &[&Experiment]) -> Ratios {
-    let of = |name: &str| {
-        let mean = |runs: &[&Experiment]| {
-            let values: Vec<f64> = runs
-                .iter()
-                .filter_map(|run| cost(&run.measured, name))
-                .collect();
-            (!values.is_empty()).then(|| Sample::of(&values).mean)
-        };
-        let (b, c) = (mean(base)?, mean(cand)?);
-        (b > 0.0).then(|| c / b)
-    };
-    Ratios {
-        wall: of("wall"),
-        gpu: of("gpu"),
-        peak_mem: of("peak_mem"),
-        flops: of("flops"),
-        params: of("params"),
-        tokens: of("tokens"),
-    }
 }
 
 /// Counts of claims by status word, for views.

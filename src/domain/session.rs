@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::chart::{Chart, OnIdle};
 use super::event::Why;
+use super::model;
 use super::state::{AgentState, State};
 
 /// Idle turns in a row that `on_idle = "continue"` gives, before the agent waits for mail like any
@@ -16,12 +17,22 @@ pub const IDLE_TURNS: u32 = 8;
 /// Replies in a row that were cut by the output limit inside a call; a model that is cut three times
 /// will be cut for ever (a vendor's client was seen to try 282 times in 45 seconds).
 pub const TRUNCATIONS: u32 = 3;
+/// The same call with the same result, in a row, at which the model is told: waiting for something
+/// takes two looks, three are a habit.
+pub const REPEATS_TOLD: u32 = 3;
+/// And at which the agent is held: it was told, and goes on.
+pub const REPEATS_HELD: u32 = 8;
 
 /// What an agent does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Begin a turn that takes in these mails.
     Begin(Why, Vec<u64>),
+    /// Have the model sum the conversation up and begin a new one, not before a time where the last
+    /// request failed.
+    Compact(Option<Timestamp>),
+    /// Stop and wait for a person, for this reason.
+    Hold(String),
     /// Make a request, not before a time where the last one failed.
     Ask(Option<Timestamp>),
     /// Run the calls that have no result yet.
@@ -41,6 +52,8 @@ pub struct Fresh {
     pub opening: bool,
     /// A word on calls that were cut short.
     pub truncated: bool,
+    /// A word on a call that was made again and again.
+    pub repeated: bool,
 }
 
 /// What an agent does next.
@@ -54,6 +67,9 @@ pub fn next(chart: &Chart, state: &State, name: &str) -> Next {
     }
     if agent.turn.is_none() {
         return match wants_turn(chart, state, name) {
+            Some(_) if overflows(chart, agent, name) => {
+                Next::Compact(agent.retry.as_ref().and_then(|(_, at)| *at))
+            }
             Some(why) => Next::Begin(why, agent.unread.iter().copied().collect()),
             None => Next::Rest,
         };
@@ -64,6 +80,13 @@ pub fn next(chart: &Chart, state: &State, name: &str) -> Next {
     if let Some((_, at)) = &agent.retry {
         return Next::Ask(*at);
     }
+    if agent.repeated.1 >= REPEATS_HELD {
+        let tool = agent.repeated.0.lines().next().unwrap_or_default();
+        let times = agent.repeated.1;
+        return Next::Hold(format!(
+            "it made the same call of {tool} {times} times in a row, with the same result"
+        ));
+    }
     if agent.calls.iter().any(|open| open.result.is_none()) {
         return Next::Use;
     }
@@ -72,6 +95,17 @@ pub fn next(chart: &Chart, state: &State, name: &str) -> Next {
         return Next::Ask(None);
     }
     Next::End
+}
+
+/// Whether an agent's conversation is longer than its role and its model allow.
+fn overflows(chart: &Chart, agent: &AgentState, name: &str) -> bool {
+    let Some(member) = chart.agent(name) else {
+        return false;
+    };
+    let named = agent.model.as_ref().unwrap_or(&member.model);
+    let window = model::resolve(chart, named).map_or(u64::MAX, |model| model.context);
+    let most = chart.role_of(member).compact_at.min(window / 10 * 9);
+    agent.context > most
 }
 
 /// Why an agent without an open turn would take one, if it would.
@@ -96,5 +130,6 @@ pub fn fresh(agent: &AgentState) -> Fresh {
         results: !agent.calls.is_empty(),
         opening: agent.turn.as_ref().is_some_and(|turn| !turn.asked),
         truncated: !agent.truncated.is_empty() && agent.truncations < TRUNCATIONS,
+        repeated: !agent.calls.is_empty() && agent.repeated.1 >= REPEATS_TOLD,
     }
 }

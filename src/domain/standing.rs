@@ -5,8 +5,11 @@
 
 use super::chart::Chart;
 use super::event::RunStatus;
-use super::state::{AgentState, State};
+use super::state::{AgentState, Experiment, State};
 use super::{lease, protocol, session};
+
+/// Characters of a program's last line that are repeated: a path and a complaint.
+const SAID: usize = 120;
 
 /// A state and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +96,7 @@ fn absent(state: &State, agent: &AgentState) -> Standing {
 #[must_use]
 pub fn quiet(chart: &Chart, state: &State) -> bool {
     let starved = lease::starved(chart, state);
-    let idle = |run: &super::state::Experiment| match run.status {
+    let idle = |run: &Experiment| match run.status {
         RunStatus::Queued => starved,
         RunStatus::Running => false,
         _ => true,
@@ -177,26 +180,38 @@ pub fn needs_you(state: &State) -> Vec<(jiff::Timestamp, String, String)> {
             Some((agent.since.or(state.created)?, name.clone(), why))
         })
         .collect();
-    needs.extend(state.experiments.values().filter_map(|run| {
-        let broken = matches!(
-            run.status,
-            RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
-        );
-        let baseline = run.commit == state.start && run.agent.is_none();
-        (broken && baseline).then(|| {
-            let why = format!(
-                "baseline run e{} ended {}: {}",
-                run.id,
-                run.status.word(),
-                run.reason
-            );
-            (
-                run.finished_at.unwrap_or(run.queued_at),
-                "lab".to_owned(),
-                why,
-            )
-        })
-    }));
+    needs.extend(baseline(state).map(|(since, why)| (since, "lab".to_owned(), why)));
     needs.sort();
     needs
+}
+
+/// Why the baseline cannot be measured, and since when: one line, whatever the number of runs that say so.
+#[must_use]
+pub fn baseline(state: &State) -> Option<(jiff::Timestamp, String)> {
+    let broken = |run: &&Experiment| {
+        run.commit == state.start
+            && run.agent.is_none()
+            && matches!(
+                run.status,
+                RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
+            )
+    };
+    let runs: Vec<&Experiment> = state.experiments.values().filter(broken).collect();
+    let ended = |run: &Experiment| run.finished_at.unwrap_or(run.queued_at);
+    let first = runs.iter().min_by_key(|run| ended(run))?;
+    let mut why = format!(
+        "baseline run e{} ended {}: {}",
+        first.id,
+        first.status.word(),
+        first.reason
+    );
+    let mut lines = first.tail.head().lines().rev().map(str::trim);
+    if let Some(last) = lines.find(|line| !line.is_empty()) {
+        let short: String = last.chars().take(SAID).collect();
+        why = format!("{why}; it said last: {short}");
+    }
+    if runs.len() > 1 {
+        why = format!("{why}; {} more went wrong", runs.len() - 1);
+    }
+    Some((ended(first), why))
 }

@@ -97,6 +97,8 @@ keys! {
     BadArguments "bad_arguments" ["tool" "problem"];
     /// The answer to a call of a tool that the agent lacks.
     UnknownTool "unknown_tool" ["tool" "tools"];
+    /// A call that was made again and again, with the same result.
+    Repeated "repeated" ["tool" "times"];
     /// The nudge for an idle agent.
     Continue "continue" ["brief"];
     /// Body of the lab's mail on a run without a claim.

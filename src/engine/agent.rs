@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::chart::Chart;
 use crate::domain::chat::{Head, Raw};
-use crate::domain::event::{Actor, Kind, Why};
+use crate::domain::event::{Actor, Kind};
 use crate::domain::model::{self, Model};
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
@@ -139,8 +139,11 @@ impl Member {
             .ok_or_else(|| AgentError::Unknown(name.clone()))?
             .clone();
         let role = chart.role_of(&agent).clone();
-        let mut model = model::resolve(&chart, &agent.model)
-            .ok_or_else(|| AgentError::Unknown(name.clone()))?;
+        let mine = log.state().agents.get(&name);
+        let named = mine.and_then(|mine| mine.model.clone());
+        let named = named.unwrap_or_else(|| agent.model.clone());
+        let mut model =
+            model::resolve(&chart, &named).ok_or_else(|| AgentError::Unknown(name.clone()))?;
         let mut key = keys.get(&model.provider).map(str::to_owned);
         if let (true, Some(port)) = (log.state().mock, log.state().mock_port) {
             model.spec.base_url = mock_url(&model, port);
@@ -155,7 +158,7 @@ impl Member {
             .map_err(|error| AgentError::Prompts(error.to_string()))?;
         let tools = tool::granted(&role.tools);
         let head = Head {
-            model: agent.model.clone(),
+            model: named,
             system: read(&format!("{name}.md"))?,
             tools: tool::specs(&tools, &words),
             effort: role.effort,
@@ -235,7 +238,15 @@ impl Member {
             let next = session::next(&self.chart, self.log().state(), &self.name);
             match next {
                 Next::Begin(..) => self.begin()?,
-                Next::Ask(Some(at)) if at > clock::now() => self.wait(Some(at)).await,
+                Next::Ask(Some(at)) | Next::Compact(Some(at)) if at > clock::now() => {
+                    self.wait(Some(at)).await;
+                }
+                Next::Ask(_) | Next::Compact(_) if self.throttled() => {
+                    let until = self.throttle();
+                    self.wait(until).await;
+                }
+                Next::Hold(reason) => self.hold(&reason)?,
+                Next::Compact(_) => self.compact().await?,
                 Next::Ask(_) if self.key.is_none() && self.needs_key() => self.hold("no key")?,
                 Next::Ask(_) => self.ask().await?,
                 Next::Use => self.use_tools().await?,
@@ -346,32 +357,6 @@ impl Member {
             () = self.term.cancelled() => {}
             () = due => {}
         }
-    }
-
-    /// The user text of the turn in flight.
-    pub(super) fn opening(&self) -> Result<String, AgentError> {
-        let log = self.log();
-        let (state, blobs) = (log.state(), log.blobs());
-        let Some(turn) = state
-            .agents
-            .get(&self.name)
-            .and_then(|agent| agent.turn.clone())
-        else {
-            return Ok(String::new());
-        };
-        let mut parts = Vec::new();
-        match turn.why {
-            Why::First => parts.push(self.texts.first_turn(&self.chart, state, &self.name)),
-            Why::Idle => parts.push(self.texts.nudge(&self.chart, state, &self.name)),
-            Why::Mail => {}
-        }
-        for mail in turn.mails.iter().filter_map(|id| state.mails.get(id)) {
-            let body = blobs
-                .whole(&mail.body)
-                .map_err(AgentError::io("read a mail"))?;
-            parts.push(self.texts.mail(mail, &body, &self.name));
-        }
-        Ok(parts.join("\n\n"))
     }
 }
 

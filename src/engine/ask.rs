@@ -20,6 +20,9 @@ use crate::run::log::Decision;
 use super::agent::{AgentError, Member, interrupted};
 use super::live::Live;
 
+/// Longest extra wait after a server asked to be left alone, seconds.
+const SPREAD_S: f64 = 2.0;
+
 /// What came of a request.
 enum Outcome {
     Replied(Reply),
@@ -30,8 +33,22 @@ enum Outcome {
 impl Member {
     /// Makes the request that the session asks for.
     pub(super) async fn ask(&mut self) -> Result<(), AgentError> {
+        match self.request(None).await? {
+            Some(reply) if reply.stop == Stop::ContextFull => {
+                self.renew("the model's context window was full", "")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a request with what is new, and `last` after it. None where no reply came of it; what
+    /// came of it then stands in the log.
+    pub(super) async fn request(
+        &mut self,
+        last: Option<&str>,
+    ) -> Result<Option<Reply>, AgentError> {
         let mine = self.mine();
-        let fresh = self.fresh_items(&mine)?;
+        let fresh = self.fresh_items(&mine, last)?;
         self.load_history(&mine)?;
         let blobs = self.log().blobs();
         let mut names = Vec::new();
@@ -46,26 +63,57 @@ impl Member {
         let Some((request, reserved)) = self.reserve(&mine, names, body.len())? else {
             // The names that were added are not in the log; the history is read anew next time.
             self.history.clear();
-            return Ok(());
+            return Ok(None);
         };
         match self.exchange(request, body).await {
-            Outcome::Replied(reply) => self.accept(request, reply),
-            Outcome::Interrupted => {
-                self.append(vec![Kind::RequestFailed {
-                    agent: self.name.clone(),
-                    request,
-                    error: "stopped by a person".to_owned(),
-                    retry_at: None,
-                    usd: reserved,
-                }])?;
-                if self.has_word() {
-                    self.end_turn(true)
-                } else {
-                    Ok(())
-                }
+            Outcome::Replied(reply) => {
+                self.accept(request, &reply)?;
+                Ok(Some(reply))
             }
-            Outcome::Failed(error, spent) => self.refused(&mine, request, &error, spent, reserved),
+            Outcome::Interrupted => {
+                self.stopped(request, reserved)?;
+                Ok(None)
+            }
+            Outcome::Failed(error, spent) => {
+                self.refused(&mine, request, &error, spent, reserved)?;
+                Ok(None)
+            }
         }
+    }
+
+    /// A person or the run's end cut a request short.
+    fn stopped(&mut self, request: u64, reserved: f64) -> Result<(), AgentError> {
+        self.append(vec![Kind::RequestFailed {
+            agent: self.name.clone(),
+            request,
+            provider: self.model.provider.clone(),
+            what: "interrupted".to_owned(),
+            error: "stopped by a person".to_owned(),
+            retry_at: None,
+            usd: reserved,
+        }])?;
+        if self.has_word() && self.mine().turn.is_some() {
+            return self.end_turn(true);
+        }
+        Ok(())
+    }
+
+    /// Until when the server wants to be left alone, with some spread so that agents on one key do
+    /// not come back in step.
+    pub(super) fn throttle(&self) -> Option<Timestamp> {
+        let until = self
+            .log()
+            .state()
+            .throttled
+            .get(&self.model.provider)
+            .copied()?;
+        Some(after(until, SPREAD_S * jitter()))
+    }
+
+    pub(super) fn throttled(&self) -> bool {
+        let log = self.log();
+        let until = log.state().throttled.get(&self.model.provider);
+        until.is_some_and(|until| *until > clock::now())
     }
 
     /// Whether a person has said something that interrupts.
@@ -81,7 +129,7 @@ impl Member {
     }
 
     /// New wire items: results, words on cut calls, what the turn takes in; in this order.
-    fn fresh_items(&self, mine: &AgentState) -> Result<Vec<Raw>, AgentError> {
+    fn fresh_items(&self, mine: &AgentState, last: Option<&str>) -> Result<Vec<Raw>, AgentError> {
         if mine.request.is_some() || mine.retry.is_some() {
             // The last request carried them already; the same history is sent again.
             return Ok(Vec::new());
@@ -113,9 +161,15 @@ impl Member {
                     .map(|tool| self.texts.truncated_call(tool)),
             );
         }
+        if fresh.repeated {
+            let (used, times) = &mine.repeated;
+            let tool = used.lines().next().unwrap_or_default();
+            said.push(self.texts.repeated(tool, *times));
+        }
         if fresh.opening {
             said.push(self.opening()?);
         }
+        said.extend(last.map(str::to_owned));
         let said = said.join("\n\n");
         if !said.trim().is_empty() {
             items.push(self.provider.user(&said));
@@ -214,7 +268,7 @@ impl Member {
         }
     }
 
-    fn accept(&mut self, request: u64, reply: Reply) -> Result<(), AgentError> {
+    fn accept(&mut self, request: u64, reply: &Reply) -> Result<(), AgentError> {
         let blobs = self.log().blobs();
         let keep = |text: &str| blobs.text(text).map_err(AgentError::io("keep a text"));
         let mut items = Vec::new();
@@ -235,7 +289,6 @@ impl Member {
             .rates
             .as_ref()
             .map_or(0.0, |rates| price::cost(rates, &reply.usage));
-        let full = reply.stop == Stop::ContextFull;
         let received = Kind::ReplyReceived {
             agent: self.name.clone(),
             request,
@@ -243,22 +296,20 @@ impl Member {
             text: keep(&reply.text)?,
             thinking: keep(&reply.thinking)?,
             calls,
-            truncated: reply.truncated,
-            stop: reply.stop,
+            truncated: reply.truncated.clone(),
+            stop: reply.stop.clone(),
             usage: reply.usage,
             usd,
         };
         self.append(vec![received])?;
-        self.history.extend(items.into_iter().zip(reply.items));
-        if full {
-            return self.hold("the model's context window is full");
-        }
+        let raws = reply.items.iter().cloned();
+        self.history.extend(items.into_iter().zip(raws));
         Ok(())
     }
 
     /// Writes a failure down and says when it is tried again, or holds the agent.
     fn refused(
-        &self,
+        &mut self,
         mine: &AgentState,
         request: u64,
         error: &ProviderError,
@@ -280,10 +331,18 @@ impl Member {
         let mut kinds = vec![Kind::RequestFailed {
             agent: self.name.clone(),
             request,
+            provider: self.model.provider.clone(),
+            what: error.kind().to_owned(),
             error: error.to_string(),
             retry_at,
             usd: if spent { reserved } else { 0.0 },
         }];
+        let too_long = matches!(error, ProviderError::ContextTooLong { .. });
+        if too_long && !mine.items.is_empty() {
+            // Never a blind retry: the same turn goes on in a new conversation.
+            self.append(kinds)?;
+            return self.renew("it no longer fitted the model's window", "");
+        }
         if retry_at.is_none() {
             let reason = error.to_string();
             kinds.push(Kind::AgentHeld {

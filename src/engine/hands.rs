@@ -1,15 +1,27 @@
 //! Running a model's calls: intent, act, result.
 //!
 //! Whatever is found with an intent and without a result was in the hands of a process that died;
-//! its tool says what may be done about it. Calls run in the order in which the model made them.
+//! its tool says what may be done about it. Calls that only read run side by side; all others in the
+//! order in which the model made them, since nobody but the model knows what builds on what.
 
+use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::domain::event::Kind;
+use crate::domain::event::{Class, Kind};
 use crate::domain::state::OpenCall;
 use crate::tool::{Outcome, Tool};
 
 use super::agent::{AgentError, Member, interrupted};
+
+/// Most calls that run side by side.
+const ABREAST: usize = 8;
+
+/// A call that can be run: its place among the tools, and its arguments.
+struct Ready<'a> {
+    open: &'a OpenCall,
+    tool: usize,
+    args: Value,
+}
 
 impl Member {
     /// Runs every call that has no result yet.
@@ -20,82 +32,86 @@ impl Member {
             .into_iter()
             .filter(|open| open.result.is_none())
             .collect();
-        for call in open {
-            let stopped = self.use_one(&call).await?;
-            if stopped {
+        let mut rest = open.as_slice();
+        while !rest.is_empty() {
+            let reads = rest.iter().take_while(|open| self.only_reads(open));
+            let (now, later) = rest.split_at(reads.take(ABREAST).count().max(1));
+            if self.use_some(now).await? {
                 return self.drop_rest();
             }
+            rest = later;
         }
         Ok(())
     }
 
-    /// Runs one call; says whether somebody stopped it.
-    async fn use_one(&mut self, open: &OpenCall) -> Result<bool, AgentError> {
+    fn only_reads(&self, open: &OpenCall) -> bool {
+        let mut named = self
+            .tools
+            .iter()
+            .filter(|tool| tool.name() == open.call.name);
+        named.all(|tool| tool.class() == Class::Read)
+    }
+
+    /// Runs some calls side by side; says whether somebody stopped them.
+    async fn use_some(&mut self, open: &[OpenCall]) -> Result<bool, AgentError> {
+        let mut ready = Vec::new();
+        for call in open {
+            match self.ready(call)? {
+                Ok(call) => ready.push(call),
+                Err(outcome) => self.result(call, &outcome)?,
+            }
+        }
+        let intents = ready.iter().filter(|call| !call.open.intent).map(|call| {
+            let tool: &dyn Tool = self.tools[call.tool].as_ref();
+            self.touched |= tool.class() != Class::Read;
+            Kind::ToolIntent {
+                agent: self.name.clone(),
+                call: call.open.call.id.clone(),
+                tool: call.open.call.name.clone(),
+                class: tool.class(),
+                brief: tool.brief(&call.args),
+                pre: tool.pre(&self.desk, &call.args),
+            }
+        });
+        let intents: Vec<Kind> = intents.collect();
+        if !intents.is_empty() {
+            self.append(intents)?;
+        }
+        let acting = join_all(ready.iter().map(|call| {
+            let tool = &self.tools[call.tool];
+            if call.open.intent {
+                tool.recover(&self.desk, call.open, &call.args)
+            } else {
+                tool.run(&self.desk, &call.open.call.id, &call.args)
+            }
+        }));
+        // Dropping what acts ends its processes: each tool's own duty.
+        let outcomes = tokio::select! {
+            outcomes = acting => outcomes,
+            () = interrupted(&self.log, &mut self.bell, &self.term, &self.name) => return Ok(true),
+        };
+        for (call, outcome) in ready.iter().zip(&outcomes) {
+            self.result(call.open, outcome)?;
+        }
+        Ok(false)
+    }
+
+    /// What is needed to run a call, or what the model is told instead.
+    fn ready<'a>(&self, open: &'a OpenCall) -> Result<Result<Ready<'a>, Outcome>, AgentError> {
         let blobs = self.log().blobs();
         let arguments = blobs
             .whole(&open.call.arguments)
             .map_err(AgentError::io("read arguments"))?;
-        let name = open.call.name.clone();
-        let Some(at) = self.tools.iter().position(|tool| tool.name() == name) else {
-            let text = self.texts.unknown_tool(&name, &self.tool_names());
-            self.result(open, &Outcome { ok: false, text })?;
-            return Ok(false);
+        let name = &open.call.name;
+        let refused = |text: String| Ok(Err(Outcome { ok: false, text }));
+        let Some(tool) = self.tools.iter().position(|tool| tool.name() == name) else {
+            return refused(self.texts.unknown_tool(name, &self.tool_names()));
         };
-        let value = match serde_json::from_str::<Value>(&arguments) {
-            Ok(value @ Value::Object(_)) => value,
-            Ok(_) => {
-                let text = self
-                    .texts
-                    .bad_arguments(&name, "they are not a JSON object");
-                self.result(open, &Outcome { ok: false, text })?;
-                return Ok(false);
-            }
-            Err(error) => {
-                let text = self.texts.bad_arguments(&name, &error.to_string());
-                self.result(open, &Outcome { ok: false, text })?;
-                return Ok(false);
-            }
-        };
-        self.touched = true;
-        let outcome = self.act(at, open, &value).await?;
-        match outcome {
-            Some(outcome) => {
-                self.result(open, &outcome)?;
-                Ok(false)
-            }
-            None => Ok(true),
+        match serde_json::from_str::<Value>(&arguments) {
+            Ok(args @ Value::Object(_)) => Ok(Ok(Ready { open, tool, args })),
+            Ok(_) => refused(self.texts.bad_arguments(name, "they are not a JSON object")),
+            Err(error) => refused(self.texts.bad_arguments(name, &error.to_string())),
         }
-    }
-
-    async fn act(
-        &mut self,
-        at: usize,
-        open: &OpenCall,
-        value: &Value,
-    ) -> Result<Option<Outcome>, AgentError> {
-        let tool: &dyn Tool = self.tools[at].as_ref();
-        if !open.intent {
-            self.append(vec![Kind::ToolIntent {
-                agent: self.name.clone(),
-                call: open.call.id.clone(),
-                tool: open.call.name.clone(),
-                class: tool.class(),
-                brief: tool.brief(value),
-                pre: tool.pre(&self.desk, value),
-            }])?;
-        }
-        let acting = async {
-            if open.intent {
-                tool.recover(&self.desk, open, value).await
-            } else {
-                tool.run(&self.desk, &open.call.id, value).await
-            }
-        };
-        // Dropping what acts ends its processes: each tool's own duty.
-        Ok(tokio::select! {
-            outcome = acting => Some(outcome),
-            () = interrupted(&self.log, &mut self.bell, &self.term, &self.name) => None,
-        })
     }
 
     fn result(&self, open: &OpenCall, outcome: &Outcome) -> Result<(), AgentError> {

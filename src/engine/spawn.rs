@@ -114,7 +114,11 @@ pub fn toolchains(clean: &BTreeMap<String, String>) -> Vec<PathBuf> {
         .map(PathBuf::from)
     {
         // `…/bin` belongs to a prefix with `lib` beside it; the root and a home are no prefixes.
+        // A version manager's `shims` lead to the rest of its directory.
         match dir.parent() {
+            Some(manager) if dir.ends_with("shims") && Some(manager) != home.as_deref() => {
+                dirs.push(manager.to_owned());
+            }
             Some(prefix) if prefix.parent().is_some() && Some(prefix) != home.as_deref() => {
                 dirs.push(prefix.join("lib"));
                 dirs.push(dir);
@@ -126,4 +130,31 @@ pub fn toolchains(clean: &BTreeMap<String, String>) -> Vec<PathBuf> {
     dirs.sort();
     dirs.dedup();
     dirs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_manager_is_read_wherever_it_lies() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |path: &str| temp.path().join(path);
+        for dir in [
+            "pyenv/shims",
+            "pyenv/versions",
+            "py/bin",
+            "py/lib",
+            "py/share",
+            "shims",
+        ] {
+            std::fs::create_dir_all(at(dir)).unwrap();
+        }
+        let path = [at("pyenv/shims"), at("py/bin"), at("none/bin"), at("shims")];
+        let path = path.map(|it| it.display().to_string()).join(":");
+        let home = temp.path().display().to_string();
+        let clean = BTreeMap::from([("PATH".to_owned(), path), ("HOME".to_owned(), home)]);
+        let expected = [at("py/bin"), at("py/lib"), at("pyenv"), at("shims")];
+        assert_eq!(toolchains(&clean), expected);
+    }
 }

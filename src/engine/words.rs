@@ -82,6 +82,32 @@ impl Words {
         }
     }
 
+    /// What a later conversation begins with.
+    pub(super) fn handover(
+        &self,
+        chart: &Chart,
+        state: &State,
+        name: &str,
+        notebook: &str,
+    ) -> String {
+        self.0.get(Key::Handover).render(&[
+            ("mission", &chart.mission),
+            ("notebook", &neutral(notebook)),
+            ("brief", &self.brief(chart, state, name)),
+        ])
+    }
+
+    pub(super) fn compact(&self) -> String {
+        self.0.get(Key::Compact).render(&[])
+    }
+
+    pub(super) fn repeated(&self, tool: &str, times: u32) -> String {
+        let times = times.to_string();
+        self.0
+            .get(Key::Repeated)
+            .render(&[("tool", tool), ("times", &times)])
+    }
+
     pub(super) fn truncated_call(&self, tool: &str) -> String {
         self.0.get(Key::TruncatedCall).render(&[("tool", tool)])
     }

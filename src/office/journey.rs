@@ -421,35 +421,3 @@ fn await_text(socket: &Path, pane: &str, text: &str) {
     }
     panic!("pane {pane} never showed {text}");
 }
-
-#[tokio::test]
-#[ignore]
-async fn look() {
-    let office = Office::Tmux(TmuxOffice::at(Path::new("/tmp/h/office/t/look"), env()).unwrap());
-    let mut p = plan(Some((4, 2)), 8);
-    p.tints = [
-        ("thinking", "colour75"),
-        ("tool", "colour108"),
-        ("waiting", "colour244"),
-        ("held", "colour203"),
-    ]
-    .map(|(w, c)| Tint {
-        word: w.into(),
-        colour: c.into(),
-    })
-    .to_vec();
-    let o = office.open(&p).await.unwrap();
-    let mut m = vec![Mark::Needs(1)];
-    for (i, w) in [
-        "thinking", "tool", "waiting", "held", "thinking", "waiting", "tool", "odd",
-    ]
-    .iter()
-    .enumerate()
-    {
-        m.push(Mark::State {
-            pane: o.panes[&format!("claude-{i}")].clone(),
-            word: (*w).into(),
-        });
-    }
-    office.mark(&m).await.unwrap();
-}

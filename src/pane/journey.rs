@@ -139,6 +139,19 @@ impl Terminal {
         self.tmux(&["capture-pane", "-pJ", "-S", "-"])
     }
 
+    /// How the pane's program ended. A busy tmux can miss that a child has died until it hears of
+    /// the next one, so it is given another to hear of.
+    fn status_of_the_dead(&self) -> String {
+        for _ in 0..3000 {
+            let status = self.tmux(&["display-message", "-p", "#{pane_dead_status}"]);
+            if !status.is_empty() {
+                return status;
+            }
+            self.tmux(&["run-shell", "true"]);
+        }
+        panic!("never ended:\n{}", self.everything());
+    }
+
     fn resize(&self, columns: u16, rows: u16) {
         self.tmux(&[
             "resize-window",
@@ -290,7 +303,7 @@ fn a_paste_is_one_draft_and_interrupts_do_not_quit() {
     // The source ends, and so does the pane; the view is taken away.
     terminal.tell("last words");
     terminal.tell.shutdown(std::net::Shutdown::Write).unwrap();
-    terminal.wait_for("Pane is dead (status 0");
+    assert_eq!(terminal.status_of_the_dead(), "0");
     let all = terminal.everything();
     assert!(
         all.contains("last words") && !all.contains("turn 7"),

@@ -158,7 +158,13 @@ fn run_summary(body: &Kind) -> Option<String> {
 
 fn agent_summary(body: &Kind) -> Option<String> {
     Some(match body {
-        Kind::AgentRestart { agent } => agent.clone(),
+        Kind::AgentRestart { agent, model } => match model {
+            Some(model) => format!("{agent}, with {model}"),
+            None => agent.clone(),
+        },
+        Kind::ConversationRenewed {
+            conversation, why, ..
+        } => format!("conversation {conversation}: {why}"),
         Kind::AgentSeated { agent, gpu, .. } => {
             let gpu = gpu.as_ref().map(|gpu| format!(" on GPU {}", gpu.index));
             format!("{agent}{}", gpu.unwrap_or_default())

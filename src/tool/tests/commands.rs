@@ -106,6 +106,10 @@ async fn a_command_in_the_background_ends_with_the_agent() {
     appears(&world.file("ana", "up")).await;
     assert_eq!(jobs_running(&world), 1);
     let log = world.dir.jobs("ana").join("bg-c1/output");
+    // What it says passes through its keeper, and what it does to a file does not.
+    while !fs::read(&log).is_ok_and(|said| said.ends_with(b"\n")) {
+        tokio::task::yield_now().await;
+    }
     let read = call(
         &desk,
         "c",

@@ -1,0 +1,497 @@
+//! Every kind of event with all its fields.
+//!
+//! Owns the shape of the log's lines and nothing else. A kind or a field is only ever added, with a
+//! default where old lines lack it, and none changes its meaning.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Text;
+use super::parts::{Gpu, Headline, LoggedCall, Measured};
+use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
+use crate::domain::chart::Axis;
+use crate::domain::chat::{Stop, Usage};
+use crate::domain::protocol::{Claim, Test, Verdict};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Kind {
+    /// The first line of every log.
+    #[serde(rename = "run.created")]
+    RunCreated {
+        /// The log's format.
+        format: u32,
+        /// The run's id.
+        run: String,
+        /// The org's name.
+        org: String,
+        /// Whether models are mocked.
+        mock: bool,
+        /// Whether there is no office.
+        headless: bool,
+        /// The program that wrote it.
+        version: String,
+        /// The commit the programme starts from.
+        base: String,
+    },
+    /// A torn tail was cut off.
+    #[serde(rename = "log.repaired")]
+    LogRepaired {
+        /// Bytes of the unfinished line.
+        bytes: u64,
+    },
+    /// A supervisor took its lock.
+    #[serde(rename = "supervisor.started")]
+    SupervisorStarted {
+        /// Its process.
+        pid: u32,
+        /// What the kernel enforces on what agents run, right by right.
+        sandbox: BTreeMap<String, bool>,
+    },
+    /// The seed pool was drawn and the devices were found, once for the run.
+    #[serde(rename = "lab.opened")]
+    LabOpened {
+        /// Secret from which seeds are derived.
+        pool: u64,
+        /// Devices that measured runs may lease.
+        gpus: Vec<Gpu>,
+        /// Measured runs at a time.
+        parallel: u32,
+    },
+    /// The mock server's port, chosen once.
+    #[serde(rename = "mock.bound")]
+    MockBound {
+        /// The loopback port.
+        port: u16,
+    },
+    /// The office was built.
+    #[serde(rename = "office.opened")]
+    OfficeOpened {
+        /// The tmux socket.
+        socket: String,
+        /// The tmux session.
+        session: String,
+        /// Pane ids by seat.
+        panes: BTreeMap<String, String>,
+    },
+    /// The office is gone; no agent notices.
+    #[serde(rename = "office.lost")]
+    OfficeLost {
+        /// What was seen.
+        reason: String,
+    },
+    /// A person wants the run ended.
+    #[serde(rename = "run.down")]
+    RunDown {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Nothing of the run lives any more, as asked.
+    #[serde(rename = "run.stopped")]
+    RunStopped {},
+    /// A person wants it to go on.
+    #[serde(rename = "run.resumed")]
+    RunResumed {},
+    /// A person stops an agent, or all, from asking models.
+    #[serde(rename = "pause.set")]
+    PauseSet {
+        /// The agent; none means all.
+        agent: Option<String>,
+    },
+    /// A person lets it, or all, go on.
+    #[serde(rename = "pause.cleared")]
+    PauseCleared {
+        /// The agent; none means all.
+        agent: Option<String>,
+    },
+    /// A person wants an agent's process started anew, and released where it was held.
+    #[serde(rename = "agent.restart")]
+    AgentRestart {
+        /// The agent.
+        agent: String,
+        /// The model that it goes on with, in a new conversation; none keeps both.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// An agent has a place to work.
+    #[serde(rename = "agent.seated")]
+    AgentSeated {
+        /// The agent.
+        agent: String,
+        /// Its GPU.
+        gpu: Option<Gpu>,
+        /// Its branch.
+        branch: String,
+        /// Its worktree, absolute.
+        worktree: String,
+    },
+    /// An agent's process took its lock.
+    #[serde(rename = "agent.started")]
+    AgentStarted {
+        /// The agent.
+        agent: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// An agent's process ends as it was told to.
+    #[serde(rename = "agent.ended")]
+    AgentEnded {
+        /// The agent.
+        agent: String,
+        /// Why.
+        reason: String,
+    },
+    /// An agent's process was found dead.
+    #[serde(rename = "agent.died")]
+    AgentDied {
+        /// The agent.
+        agent: String,
+        /// How, as far as it is known.
+        how: String,
+    },
+    /// An agent does nothing until a person has looked.
+    #[serde(rename = "agent.held")]
+    AgentHeld {
+        /// The agent.
+        agent: String,
+        /// Why.
+        reason: String,
+    },
+    /// A turn begins, with exactly these mails taken in.
+    #[serde(rename = "turn.started")]
+    TurnStarted {
+        /// The agent.
+        agent: String,
+        /// Counts the agent's turns from 1.
+        turn: u64,
+        /// Why.
+        why: Why,
+        /// The mails it takes in.
+        mails: Vec<u64>,
+    },
+    /// A request is about to be made, and its worst cost set aside.
+    #[serde(rename = "request.reserved")]
+    RequestReserved {
+        /// The agent.
+        agent: String,
+        /// Counts the agent's requests from 1.
+        request: u64,
+        /// The conversation, counted from 1; a new one starts without history.
+        conversation: u64,
+        /// New wire items since the last reply, by hash, in order.
+        items: Vec<String>,
+        /// US dollars set aside.
+        usd: f64,
+    },
+    /// A conversation begins anew, from notebook and summary; the old one stays in the log.
+    #[serde(rename = "conversation.renewed")]
+    ConversationRenewed {
+        /// The agent.
+        agent: String,
+        /// The new conversation, counted from 1.
+        conversation: u64,
+        /// Why.
+        why: String,
+        /// What the model wrote to itself before; may be empty.
+        summary: Text,
+    },
+    /// A request gave nothing usable.
+    #[serde(rename = "request.failed")]
+    RequestFailed {
+        /// The agent.
+        agent: String,
+        /// Which.
+        request: u64,
+        /// What happened, for people.
+        error: String,
+        /// When it will be tried again; none means it will not by itself.
+        retry_at: Option<Timestamp>,
+        /// What it cost, as far as it is known, US dollars; the reservation where it is not.
+        usd: f64,
+        /// The server, by the chart's name.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        provider: String,
+        /// What kind of failure, in one word.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        what: String,
+    },
+    /// A reply came in whole.
+    #[serde(rename = "reply.received")]
+    ReplyReceived {
+        /// The agent.
+        agent: String,
+        /// To which request.
+        request: u64,
+        /// Wire items, by hash.
+        items: Vec<String>,
+        /// What the model said.
+        text: Text,
+        /// A summary of what it thought.
+        thinking: Text,
+        /// Its calls.
+        calls: Vec<LoggedCall>,
+        /// Names of calls that were cut short and are not executed.
+        truncated: Vec<String>,
+        /// Why it ended.
+        stop: Stop,
+        /// Tokens.
+        usage: Usage,
+        /// US dollars.
+        usd: f64,
+    },
+    /// A call is about to run.
+    #[serde(rename = "tool.intent")]
+    ToolIntent {
+        /// The agent.
+        agent: String,
+        /// The call.
+        call: String,
+        /// The tool.
+        tool: String,
+        /// How it may be treated after a crash.
+        class: Class,
+        /// One line for people.
+        brief: String,
+        /// SHA-256 of the file that is about to change, by which a repeat knows whether it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pre: Option<String>,
+    },
+    /// A call has run, or its outcome is unknown.
+    #[serde(rename = "tool.result")]
+    ToolResult {
+        /// The agent.
+        agent: String,
+        /// The call.
+        call: String,
+        /// The tool.
+        tool: String,
+        /// Whether it worked.
+        ok: bool,
+        /// What the model reads.
+        output: Text,
+    },
+    /// A turn is over.
+    #[serde(rename = "turn.ended")]
+    TurnEnded {
+        /// The agent.
+        agent: String,
+        /// Which.
+        turn: u64,
+        /// Whether a person cut it short.
+        interrupted: bool,
+    },
+    /// An agent's branch was copied into the run's repository.
+    #[serde(rename = "branch.saved")]
+    BranchSaved {
+        /// The agent.
+        agent: String,
+        /// Its tip.
+        commit: String,
+    },
+    /// The agent wants no more turns until it gets mail.
+    #[serde(rename = "agent.done")]
+    AgentDone {
+        /// The agent.
+        agent: String,
+        /// What it has to say.
+        summary: Text,
+    },
+    /// The agent wrote into its notebook.
+    #[serde(rename = "note.kept")]
+    NoteKept {
+        /// The agent.
+        agent: String,
+        /// What.
+        text: Text,
+    },
+    /// A message; from here on it is sent.
+    #[serde(rename = "mail.sent")]
+    MailSent {
+        /// Counts messages from 1.
+        id: u64,
+        /// Whose; the actor where a tool or a person sends.
+        from: String,
+        /// To whom, names.
+        to: Vec<String>,
+        /// In a line.
+        subject: String,
+        /// In full.
+        body: Text,
+        /// Whether it interrupts.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        now: bool,
+        /// Whether it gives a task.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        assignment: bool,
+        /// The tool call that sent it, by which it is known after a crash.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+    },
+    /// A person has seen messages.
+    #[serde(rename = "mail.read")]
+    MailRead {
+        /// Who.
+        by: String,
+        /// Which.
+        ids: Vec<u64>,
+    },
+    /// A measured run is wanted.
+    #[serde(rename = "experiment.queued")]
+    ExperimentQueued {
+        /// Counts experiments from 1.
+        id: u64,
+        /// Who asked.
+        agent: Option<String>,
+        /// For which claim.
+        hypothesis: Option<u64>,
+        /// Which arm.
+        arm: Arm,
+        /// What for.
+        stage: Stage,
+        /// The seed.
+        seed: u64,
+        /// What is run.
+        commit: String,
+        /// The asker's note.
+        note: String,
+        /// Environment on top of the task's.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        env: BTreeMap<String, String>,
+        /// The tool call that asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+    },
+    /// A run is about to be launched with these devices.
+    #[serde(rename = "experiment.started")]
+    ExperimentStarted {
+        /// Which.
+        id: u64,
+        /// Its launches, counted from 1.
+        attempt: u32,
+        /// Leased devices.
+        gpus: Vec<Gpu>,
+    },
+    /// A run ended.
+    #[serde(rename = "experiment.finished")]
+    ExperimentFinished {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
+        /// How.
+        status: RunStatus,
+        /// Why, for people; empty where it is ok.
+        reason: String,
+        /// What it took and gave.
+        measured: Measured,
+        /// Its last lines.
+        tail: Text,
+    },
+    /// A claim, before anything has run.
+    #[serde(rename = "hypothesis.registered")]
+    HypothesisRegistered {
+        /// Counts claims from 1.
+        id: u64,
+        /// Whose.
+        agent: String,
+        /// In a line.
+        title: String,
+        /// What is claimed.
+        claim: Claim,
+        /// Why it should hold.
+        mechanism: String,
+        /// Its size, in the metric's unit, positive is better.
+        predicts: f64,
+        /// What would refute it.
+        refuted_by: String,
+        /// The matched axis.
+        axis: Axis,
+        /// The margin of a `no_worse` claim.
+        margin: Option<f64>,
+        /// The locked commit.
+        commit: String,
+        /// The champion that it is compared with.
+        base: String,
+        /// An earlier claim that this one repeats on purpose.
+        replicates: Option<u64>,
+        /// The tool call that registered it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+    },
+    /// A claim that was refused by lint; it is in the ledger all the same.
+    #[serde(rename = "hypothesis.rejected")]
+    HypothesisRejected {
+        /// Counts claims from 1.
+        id: u64,
+        /// Whose.
+        agent: String,
+        /// In a line.
+        title: String,
+        /// What was claimed.
+        claim: Claim,
+        /// Why not.
+        reason: String,
+        /// The commit, where there is one.
+        commit: Option<String>,
+        /// The tool call that tried it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+    },
+    /// How a claim will be tested, fixed before its confirmation runs.
+    #[serde(rename = "hypothesis.planned")]
+    HypothesisPlanned {
+        /// Which.
+        id: u64,
+        /// The test.
+        test: Test,
+        /// Fresh seeds.
+        seeds: u32,
+    },
+    /// A claim changed its status.
+    #[serde(rename = "hypothesis.moved")]
+    HypothesisMoved {
+        /// Which.
+        id: u64,
+        /// To what.
+        status: Status,
+        /// Why, in words.
+        reason: String,
+        /// The numbers that it rests on.
+        verdict: Option<Verdict>,
+    },
+    /// A claim is compared anew, on top of a champion that was promoted meanwhile.
+    #[serde(rename = "hypothesis.rebased")]
+    HypothesisRebased {
+        /// Which.
+        id: u64,
+        /// Champion plus change.
+        commit: String,
+        /// The champion.
+        base: String,
+    },
+    /// The programme branch moved.
+    #[serde(rename = "programme.advanced")]
+    ProgrammeAdvanced {
+        /// By which claim.
+        hypothesis: u64,
+        /// The new champion.
+        commit: String,
+    },
+    /// The run's gain, re-measured.
+    #[serde(rename = "headline.measured")]
+    HeadlineMeasured {
+        /// The comparison of start and end.
+        headline: Headline,
+    },
+    /// A person raised or lowered a cap.
+    #[serde(rename = "budget.set")]
+    BudgetSet {
+        /// `usd`, `gpu_hours`, `wall`, `disk`.
+        what: String,
+        /// The new cap.
+        cap: f64,
+    },
+}

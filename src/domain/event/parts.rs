@@ -1,0 +1,62 @@
+//! What events carry besides words and numbers: a device, a call, what a run took, the headline.
+//!
+//! Owns their shape in the log, under the same rule as the kinds: fields are only ever added.
+
+use serde::{Deserialize, Serialize};
+
+use super::Text;
+use crate::domain::protocol::Verdict;
+
+/// The GPU an agent is at home on, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Index on this machine, which `CUDA_VISIBLE_DEVICES` carries with `PCI_BUS_ID` order.
+    pub index: u32,
+    /// Its UUID, by which it is leased.
+    pub uuid: String,
+    /// Whether it is only pretended.
+    pub simulated: bool,
+}
+
+/// A call as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedCall {
+    /// The wire's id.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments, JSON text.
+    pub arguments: Text,
+}
+
+/// What a measured run took and gave.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The metric.
+    pub value: Option<f64>,
+    /// Wall seconds.
+    pub wall_s: f64,
+    /// CPU seconds, children included.
+    pub cpu_s: f64,
+    /// GPU seconds: wall seconds times leased GPUs.
+    pub gpu_s: f64,
+    /// Peak resident memory, MiB.
+    pub peak_mem_mb: f64,
+    /// Floating-point operations, by the candidate's own account.
+    pub flops: Option<f64>,
+    /// Parameters, likewise.
+    pub params: Option<f64>,
+    /// Tokens, likewise.
+    pub tokens: Option<f64>,
+}
+
+/// The end-of-run re-measurement, on seeds that nothing was chosen by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Headline {
+    /// The commit the run began with.
+    pub from: String,
+    /// The champion at its end.
+    pub to: String,
+    /// The comparison.
+    pub verdict: Verdict,
+}

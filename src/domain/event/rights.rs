@@ -1,0 +1,131 @@
+//! Who may write which event, which must be on disk at once, and whom it concerns.
+//!
+//! Owns these three questions, each answered in one place; asked at append and at apply.
+
+use super::actor::Actor;
+use super::kind::Kind;
+use super::words::{Arm, Class};
+
+impl Kind {
+    /// Whether an actor may write this. Checked at append and at apply, so that a process with a bug,
+    /// or a log that was tampered with, cannot grant itself anything.
+    #[must_use]
+    pub fn may_be_written_by(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Supervisor};
+        match self {
+            Self::RunCreated { .. }
+            | Self::RunDown { .. }
+            | Self::RunResumed {}
+            | Self::PauseSet { .. }
+            | Self::PauseCleared { .. }
+            | Self::AgentRestart { .. }
+            | Self::BudgetSet { .. } => *actor == Human,
+            Self::LogRepaired { .. } => true,
+            Self::SupervisorStarted { .. }
+            | Self::MockBound { .. }
+            | Self::OfficeLost { .. }
+            | Self::RunStopped {}
+            | Self::AgentSeated { .. }
+            | Self::AgentDied { .. } => *actor == Supervisor,
+            Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
+            Self::LabOpened { .. }
+            | Self::ExperimentStarted { .. }
+            | Self::ExperimentFinished { .. }
+            | Self::HypothesisPlanned { .. }
+            | Self::HypothesisMoved { .. }
+            | Self::HypothesisRebased { .. }
+            | Self::ProgrammeAdvanced { .. }
+            | Self::HeadlineMeasured { .. } => *actor == Lab,
+            Self::AgentHeld { agent, .. } => {
+                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
+            }
+            Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. }
+            | Self::HypothesisRegistered { agent, .. }
+            | Self::HypothesisRejected { agent, .. } => {
+                matches!(actor, Agent(name) if name == agent)
+            }
+            Self::MailSent { from, .. } => actor.name() == from,
+            Self::MailRead { by, .. } => actor.name() == by,
+            Self::ExperimentQueued { agent, arm, .. } => match actor {
+                Lab => true,
+                Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
+                _ => false,
+            },
+        }
+    }
+
+    /// Whether this must be on disk before anybody acts on it: what spends, grants, delivers,
+    /// promises or merges. The rest is carried along by the next sync, which covers all earlier bytes.
+    #[must_use]
+    pub fn must_be_durable(&self) -> bool {
+        if let Self::ToolIntent { class, .. } = self {
+            return *class != Class::Read;
+        }
+        matches!(
+            self,
+            Self::RunCreated { .. }
+                | Self::RequestReserved { .. }
+                | Self::ReplyReceived { .. }
+                | Self::ToolResult { .. }
+                | Self::MailSent { .. }
+                | Self::ExperimentQueued { .. }
+                | Self::ExperimentStarted { .. }
+                | Self::ExperimentFinished { .. }
+                | Self::HypothesisRegistered { .. }
+                | Self::HypothesisMoved { .. }
+                | Self::ProgrammeAdvanced { .. }
+                | Self::HeadlineMeasured { .. }
+                | Self::BudgetSet { .. }
+                | Self::RunDown { .. }
+        )
+    }
+
+    /// The agents that this is by, to or about, for `org logs`.
+    #[must_use]
+    pub fn concerns(&self) -> Vec<&str> {
+        match self {
+            Self::AgentRestart { agent, .. }
+            | Self::AgentSeated { agent, .. }
+            | Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::AgentDied { agent, .. }
+            | Self::AgentHeld { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. }
+            | Self::HypothesisRegistered { agent, .. }
+            | Self::HypothesisRejected { agent, .. } => vec![agent],
+            Self::PauseSet { agent: Some(agent) }
+            | Self::PauseCleared { agent: Some(agent) }
+            | Self::ExperimentQueued {
+                agent: Some(agent), ..
+            } => vec![agent],
+            Self::MailSent { from, to, .. } => {
+                let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
+                all.push(from);
+                all
+            }
+            _ => Vec::new(),
+        }
+    }
+}

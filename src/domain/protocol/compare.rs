@@ -1,0 +1,274 @@
+//! Two arms side by side: gain, costs, and whether they may be compared at all.
+//!
+//! Owns the arithmetic between runs: the sign of the metric, pairs by seed, ratios of cost, the noise
+//! below which a cost is not enforced, and how many seeds a test takes. Must not know how a claim stands.
+
+use super::words::{Claim, Ratios, Test, Verdict};
+use super::{View, seed};
+use crate::domain::chart::{Axis, Confirm, Goal};
+use crate::domain::event::Measured;
+use crate::domain::state::{Experiment, Hypothesis};
+use crate::domain::stats::{self, Sample, Tested, figure};
+
+/// Same-seed spread, as a share of sigma, up to which seeds are taken to pair.
+const PAIRS_BELOW: f64 = 0.1;
+/// Correlation of same-seed runs assumed in planning where seeds pair; measured values for most
+/// changes are 0.7 to 1, for changes of shape 0.2 to 0.4.
+const PLANNED_RHO: f64 = 0.5;
+/// Fewest and most confirmation seeds that `auto` chooses: fewer than four give a t test of two
+/// degrees of freedom, more than 32 cost more than most claims are worth.
+const AUTO_SEEDS: (u32, u32) = (4, 32);
+/// Spreads of a cost among baseline runs within which a difference cannot be told from noise.
+const NOISE_SIGMAS: f64 = 4.0;
+/// Wall seconds below which two runs cannot be told apart.
+const WALL_RESOLUTION_S: f64 = 0.25;
+
+impl View<'_> {
+    pub(super) fn more_seeds(
+        &self,
+        test: Test,
+        base: &[&Experiment],
+        cand: &[&Experiment],
+        delta: f64,
+    ) -> u32 {
+        let alpha = self.chart.protocol.alpha;
+        let needed = match test {
+            Test::Paired => {
+                let spread = Sample::of(&self.differences(base, cand)).sd;
+                // The paired formula with rho = 0.5 has exactly the differences' spread.
+                stats::seeds_needed(alpha, spread, 0.5, delta)
+            }
+            Test::Pooled => stats::seeds_needed(alpha, Sample::of(&values(cand)).sd, 0.0, delta),
+        };
+        needed
+            .saturating_sub(u32::try_from(cand.len()).unwrap_or(u32::MAX))
+            .max(1)
+    }
+
+    pub(super) fn plan(&self, claim: &Hypothesis, baseline: &[&Experiment]) -> (Test, u32) {
+        let sigma = self.sigma(baseline);
+        let test = if self.seeds_pair(sigma) {
+            Test::Paired
+        } else {
+            Test::Pooled
+        };
+        let n = match self.chart.protocol.confirm {
+            Confirm::Seeds(n) => n,
+            Confirm::Auto => {
+                let rho = if test == Test::Paired {
+                    PLANNED_RHO
+                } else {
+                    0.0
+                };
+                let delta = match claim.claim {
+                    Claim::NoWorse => self.margin(claim, sigma),
+                    _ => claim.predicts,
+                };
+                stats::seeds_needed(self.chart.protocol.alpha, sigma, rho, delta)
+                    .clamp(AUTO_SEEDS.0, AUTO_SEEDS.1)
+            }
+        };
+        (test, n.max(2))
+    }
+
+    /// Whether the same seed gives (nearly) the same result twice.
+    pub(super) fn seeds_pair(&self, sigma: f64) -> bool {
+        let twice = self.runs(&self.state.start, seed(self.pool, 0));
+        let values = values(&twice);
+        values.len() >= 2 && (values[0] - values[1]).abs() <= PAIRS_BELOW * sigma
+    }
+
+    pub(super) fn sign(&self) -> f64 {
+        match self.chart.task.metric.goal {
+            Goal::Min => -1.0,
+            Goal::Max => 1.0,
+        }
+    }
+
+    pub(super) fn gain(&self, base: &Experiment, cand: &Experiment) -> f64 {
+        let value = |run: &Experiment| run.measured.value.unwrap_or(f64::NAN);
+        self.sign() * (value(cand) - value(base))
+    }
+
+    pub(super) fn sigma(&self, baseline: &[&Experiment]) -> f64 {
+        Sample::of(&values(baseline)).sd
+    }
+
+    pub(super) fn margin(&self, claim: &Hypothesis, sigma: f64) -> f64 {
+        claim
+            .margin
+            .or(self.chart.protocol.margin)
+            .unwrap_or(sigma / 2.0)
+    }
+
+    pub(super) fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
+        let on = |seed: u64| base.iter().find(|run| run.seed == seed);
+        cand.iter()
+            .filter_map(|run| Some(self.gain(on(run.seed)?, run)))
+            .collect()
+    }
+
+    pub(super) fn compare(
+        &self,
+        test: Test,
+        base: &[&Experiment],
+        cand: &[&Experiment],
+        margin: f64,
+    ) -> Verdict {
+        let tested: Tested = match test {
+            Test::Paired => stats::paired(&self.differences(base, cand), margin),
+            Test::Pooled => {
+                let signed = |runs: &[&Experiment]| {
+                    values(runs)
+                        .into_iter()
+                        .map(|value| self.sign() * value)
+                        .collect::<Vec<_>>()
+                };
+                stats::unpaired(&signed(base), &signed(cand), margin)
+            }
+        };
+        Verdict {
+            test: Some(test),
+            effect: Some(tested.effect),
+            ci: Some(tested.ci),
+            p: Some(tested.p),
+            baseline: Sample::of(&values(base)),
+            candidate: Sample::of(&values(cand)),
+            ratios: ratios(base, cand),
+            more_seeds: None,
+            runs: base.iter().chain(cand).map(|run| run.id).collect(),
+        }
+    }
+
+    /// A single look: no test, but all costs.
+    pub(super) fn look(
+        &self,
+        base: &Experiment,
+        run: &Experiment,
+        baseline: &[&Experiment],
+    ) -> Verdict {
+        let mut ids: Vec<u64> = baseline.iter().map(|run| run.id).collect();
+        ids.push(run.id);
+        Verdict {
+            test: None,
+            effect: Some(self.gain(base, run)),
+            ci: None,
+            p: None,
+            baseline: Sample::of(&values(baseline)),
+            candidate: Sample::of(&values(&[run])),
+            ratios: ratios(baseline, &[run]),
+            more_seeds: None,
+            runs: ids,
+        }
+    }
+
+    /// Why the costs do not agree, if they do not. An axis is never enforced more finely than the
+    /// baseline's own runs agree on it.
+    pub(super) fn mismatch(
+        &self,
+        axis: Axis,
+        ratios: &Ratios,
+        baseline: &[&Experiment],
+    ) -> Option<String> {
+        if axis != Axis::None {
+            let name = axis.as_str();
+            let noise = self.noise(name, baseline);
+            let tolerance = self.chart.protocol.tolerance.max(noise);
+            match ratios.get(name) {
+                None => {
+                    return Some(format!(
+                        "{name} is the matched axis, and the run did not report it"
+                    ));
+                }
+                Some(ratio) if (ratio - 1.0).abs() > tolerance => {
+                    return Some(format!(
+                        "{name} is the matched axis, and the candidate used {ratio:.2} times the \
+                         baseline's (at most {:.0} % apart is allowed)",
+                        tolerance * 100.0
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        self.chart.protocol.guards.iter().find_map(|(name, limit)| {
+            let ratio = ratios.get(name)?;
+            let bound = limit + self.noise(name, baseline);
+            (ratio > bound).then(|| {
+                format!(
+                    "guard {name}: {ratio:.2} times the baseline's, at most {bound:.2} is allowed"
+                )
+            })
+        })
+    }
+
+    pub(super) fn noise(&self, name: &str, baseline: &[&Experiment]) -> f64 {
+        let sample = Sample::of(
+            &baseline
+                .iter()
+                .filter_map(|run| cost(&run.measured, name))
+                .collect::<Vec<_>>(),
+        );
+        let floor = if matches!(name, "wall" | "gpu") && sample.mean > 0.0 {
+            WALL_RESOLUTION_S / sample.mean
+        } else {
+            0.0
+        };
+        (NOISE_SIGMAS * sample.cv()).max(floor)
+    }
+
+    pub(super) fn axis_word(&self, axis: Axis) -> String {
+        match axis {
+            Axis::None => "the guards hold".to_owned(),
+            axis => format!("{} agrees with the baseline's", axis.as_str()),
+        }
+    }
+}
+
+/// A signed gain in words.
+pub(super) fn change(gain: f64) -> String {
+    if gain == 0.0 {
+        "is exactly the same".to_owned()
+    } else if gain > 0.0 {
+        format!("better by {}", figure(gain))
+    } else {
+        format!("worse by {}", figure(-gain))
+    }
+}
+
+pub(super) fn values(runs: &[&Experiment]) -> Vec<f64> {
+    runs.iter().filter_map(|run| run.measured.value).collect()
+}
+
+fn cost(measured: &Measured, name: &str) -> Option<f64> {
+    match name {
+        "wall" => Some(measured.wall_s),
+        "gpu" => (measured.gpu_s > 0.0).then_some(measured.gpu_s),
+        "peak_mem" => Some(measured.peak_mem_mb),
+        "flops" => measured.flops,
+        "params" => measured.params,
+        "tokens" => measured.tokens,
+        _ => None,
+    }
+}
+
+fn ratios(base: &[&Experiment], cand: &[&Experiment]) -> Ratios {
+    let of = |name: &str| {
+        let mean = |runs: &[&Experiment]| {
+            let values: Vec<f64> = runs
+                .iter()
+                .filter_map(|run| cost(&run.measured, name))
+                .collect();
+            (!values.is_empty()).then(|| Sample::of(&values).mean)
+        };
+        let (b, c) = (mean(base)?, mean(cand)?);
+        (b > 0.0).then(|| c / b)
+    };
+    Ratios {
+        wall: of("wall"),
+        gpu: of("gpu"),
+        peak_mem: of("peak_mem"),
+        flops: of("flops"),
+        params: of("params"),
+        tokens: of("tokens"),
+    }
+}

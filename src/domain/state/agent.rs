@@ -1,0 +1,346 @@
+//! What is so about one agent: its process, its turn in flight, its conversation, what it spent.
+//!
+//! Owns the meaning of the events that an agent writes about itself, and of those that others write
+//! about its process. Must not know other agents, mail's contents, or the lab.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::domain::chat::{Stop, Usage};
+use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Text, Why};
+use crate::domain::restart::Tally;
+
+/// A call of the reply that an agent is working on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenCall {
+    /// The call.
+    pub call: LoggedCall,
+    /// Whether it was begun.
+    pub intent: bool,
+    /// Hash of the file that it was about to change.
+    pub pre: Option<String>,
+    /// What it gave.
+    pub result: Option<(bool, Text)>,
+}
+
+/// A turn in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTurn {
+    /// Its number.
+    pub turn: u64,
+    /// Why it was taken.
+    pub why: Why,
+    /// The mails it took in.
+    pub mails: Vec<u64>,
+    /// Whether its user text has been part of a request.
+    pub asked: bool,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AgentState {
+    /// Its GPU.
+    pub gpu: Option<Gpu>,
+    /// Its branch.
+    pub branch: String,
+    /// Its worktree.
+    pub worktree: String,
+    /// The process that last took its lock and has not been seen to end.
+    pub pid: Option<u32>,
+    /// Whether it ended as it was told to.
+    pub ended: Option<String>,
+    /// Why it is held.
+    pub held: Option<String>,
+    /// Whether a person paused it.
+    pub paused: bool,
+    /// Whether it asked for no more turns until mail.
+    pub done: bool,
+    /// Turns begun.
+    pub turns: u64,
+    /// The turn in flight.
+    pub turn: Option<OpenTurn>,
+    /// Requests made.
+    pub requests: u64,
+    /// The request in flight: number and reservation, US dollars.
+    pub request: Option<(u64, f64)>,
+    /// What went wrong with the last request, and when it is tried again.
+    pub retry: Option<(String, Option<Timestamp>)>,
+    /// The model that a person gave it in place of the chart's.
+    pub model: Option<String>,
+    /// The conversation.
+    pub conversation: u64,
+    /// Tokens of the conversation at its last reply.
+    pub context: u64,
+    /// What the conversation begins with, until it has been part of a request: the summary of the
+    /// one before, which may be empty.
+    pub handover: Option<Text>,
+    /// The last call with what it gave, and how often in a row it was made.
+    pub repeated: (String, u32),
+    /// Its wire items, by hash.
+    pub items: Vec<String>,
+    /// Calls of the last reply, until their results are part of a request.
+    pub calls: Vec<OpenCall>,
+    /// The last reply paused on the server's side and goes on without new text.
+    pub pause_turn: bool,
+    /// Names of the last reply's calls that were cut short.
+    pub truncated: Vec<String>,
+    /// Replies in a row that were cut inside a call.
+    pub truncations: u32,
+    /// Idle turns in a row.
+    pub idle_turns: u32,
+    /// Requests in a row that gave nothing usable.
+    pub failures: u32,
+    /// Tokens so far.
+    pub usage: Usage,
+    /// US dollars settled.
+    pub usd: f64,
+    /// US dollars of requests whose cost will never be known.
+    pub usd_lost: f64,
+    /// Mail not yet taken in.
+    pub unread: BTreeSet<u64>,
+    /// Its notebook.
+    pub notes: Vec<Text>,
+    /// The tip of its branch as last saved.
+    pub commit: Option<String>,
+    /// Its deaths.
+    pub deaths: Tally,
+    /// When its phase last changed.
+    pub since: Option<Timestamp>,
+    /// A person asked for a fresh process; cleared when it starts.
+    pub restart: bool,
+    /// Times it started.
+    pub starts: u32,
+}
+
+impl AgentState {
+    /// Folds an event that changes this agent.
+    pub(super) fn apply(&mut self, event: &Event) {
+        self.since = Some(event.at);
+        match &event.body {
+            Kind::AgentSeated {
+                gpu,
+                branch,
+                worktree,
+                ..
+            } => {
+                self.gpu.clone_from(gpu);
+                self.branch.clone_from(branch);
+                self.worktree.clone_from(worktree);
+            }
+            Kind::PauseSet { .. } => self.paused = true,
+            Kind::PauseCleared { .. } => self.paused = false,
+            Kind::AgentRestart { model, .. } => {
+                if let Some(model) = model {
+                    self.model = Some(model.clone());
+                    self.renew(self.conversation + 1, &Text::from(""));
+                }
+                self.repeated = Default::default();
+                self.restart = true;
+                self.held = None;
+                self.deaths = Tally::default();
+            }
+            Kind::AgentStarted { pid, .. } => {
+                self.pid = Some(*pid);
+                self.ended = None;
+                self.restart = false;
+                self.starts += 1;
+                self.deaths.start();
+            }
+            Kind::AgentEnded { reason, .. } => {
+                self.pid = None;
+                self.ended = Some(reason.clone());
+            }
+            Kind::AgentDied { .. } => {
+                self.pid = None;
+                self.deaths.death(self.turn.is_some(), event.at);
+            }
+            Kind::AgentHeld { reason, .. } => self.held = Some(reason.clone()),
+            Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
+            Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
+            Kind::AgentDone { .. } => self.done = true,
+            _ => self.turn_event(event),
+        }
+        if progresses(&event.body) {
+            self.deaths.progress();
+        }
+    }
+
+    fn turn_event(&mut self, event: &Event) {
+        match &event.body {
+            Kind::TurnStarted {
+                turn, why, mails, ..
+            } => {
+                self.turns = *turn;
+                self.done = false;
+                self.retry = None;
+                self.idle_turns = if *why == Why::Idle {
+                    self.idle_turns + 1
+                } else {
+                    0
+                };
+                for id in mails {
+                    self.unread.remove(id);
+                }
+                self.turn = Some(OpenTurn {
+                    turn: *turn,
+                    why: *why,
+                    mails: mails.clone(),
+                    asked: false,
+                });
+            }
+            Kind::ToolIntent { call, pre, .. } => {
+                if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
+                    open.intent = true;
+                    open.pre.clone_from(pre);
+                }
+            }
+            Kind::ToolResult {
+                call, ok, output, ..
+            } => {
+                if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
+                    open.result = Some((*ok, output.clone()));
+                    let arguments = open.call.arguments.head();
+                    let use_ = format!("{}\n{arguments}\n{}", open.call.name, output.head());
+                    let times = if self.repeated.0 == use_ {
+                        self.repeated.1 + 1
+                    } else {
+                        1
+                    };
+                    self.repeated = (use_, times);
+                }
+            }
+            Kind::TurnEnded { .. } => {
+                self.turn = None;
+                self.retry = None;
+            }
+            _ => self.request_event(event),
+        }
+    }
+
+    fn request_event(&mut self, event: &Event) {
+        match &event.body {
+            Kind::RequestReserved {
+                request,
+                conversation,
+                items,
+                usd,
+                ..
+            } => {
+                if let Some((_, lost)) = self.request.take() {
+                    self.usd_lost += lost;
+                }
+                if *conversation != self.conversation {
+                    self.conversation = *conversation;
+                    self.items.clear();
+                }
+                self.items.extend(items.iter().cloned());
+                self.handover = None;
+                self.requests = *request;
+                self.request = Some((*request, *usd));
+                self.retry = None;
+                self.calls.clear();
+                self.truncated.clear();
+                self.pause_turn = false;
+                if let Some(turn) = &mut self.turn {
+                    turn.asked = true;
+                }
+            }
+            Kind::RequestFailed {
+                request,
+                error,
+                retry_at,
+                usd,
+                ..
+            } => {
+                if self.request.is_some_and(|(open, _)| open == *request) {
+                    self.request = None;
+                }
+                self.usd += usd;
+                self.failures += 1;
+                self.retry = Some((error.clone(), *retry_at));
+            }
+            Kind::ConversationRenewed {
+                conversation,
+                summary,
+                ..
+            } => self.renew(*conversation, summary),
+            _ => self.reply_event(event),
+        }
+    }
+
+    /// Begins a conversation without history. What the turn in flight took in is said again.
+    fn renew(&mut self, conversation: u64, summary: &Text) {
+        self.conversation = conversation;
+        self.items.clear();
+        self.calls.clear();
+        self.truncated.clear();
+        self.pause_turn = false;
+        self.retry = None;
+        self.context = 0;
+        if let Some((_, lost)) = self.request.take() {
+            self.usd_lost += lost;
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.asked = false;
+        }
+        self.handover = (self.turns > 0).then(|| summary.clone());
+    }
+
+    fn reply_event(&mut self, event: &Event) {
+        let Kind::ReplyReceived {
+            items,
+            calls,
+            truncated,
+            stop,
+            usage,
+            usd,
+            ..
+        } = &event.body
+        else {
+            return;
+        };
+        self.failures = 0;
+        self.truncations = if truncated.is_empty() {
+            0
+        } else {
+            self.truncations + 1
+        };
+        self.truncated.clone_from(truncated);
+        self.request = None;
+        self.retry = None;
+        self.items.extend(items.iter().cloned());
+        self.calls = calls
+            .iter()
+            .map(|call| OpenCall {
+                call: call.clone(),
+                intent: false,
+                pre: None,
+                result: None,
+            })
+            .collect();
+        self.pause_turn = *stop == Stop::Pause;
+        self.context = usage.input
+            + usage.output
+            + usage.cache_read
+            + usage.cache_write
+            + usage.cache_write_1h;
+        self.usage.input += usage.input;
+        self.usage.output += usage.output;
+        self.usage.cache_read += usage.cache_read;
+        self.usage.cache_write += usage.cache_write + usage.cache_write_1h;
+        self.usd += usd;
+    }
+}
+
+/// Whether an event shows that a turn got somewhere, for the rule on deaths.
+fn progresses(body: &Kind) -> bool {
+    matches!(
+        body,
+        Kind::ReplyReceived { .. }
+            | Kind::ToolResult { .. }
+            | Kind::ToolIntent { .. }
+            | Kind::RequestFailed { .. }
+            | Kind::TurnEnded { .. }
+    )
+}

@@ -1,0 +1,287 @@
+//! What is so about experiments and claims, and where the programme stands.
+//!
+//! Owns the meaning of the events of the lab. It computes no verdict: numbers are folded as they were
+//! written. Must not know how anything is run or judged.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::State;
+use crate::domain::chart::Axis;
+use crate::domain::event::{Arm, Event, Gpu, Kind, Measured, RunStatus, Stage, Status, Text};
+use crate::domain::protocol::{Claim, Test, Verdict};
+
+/// A measured run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Experiment {
+    /// Its number.
+    pub id: u64,
+    /// Who asked.
+    pub agent: Option<String>,
+    /// For which claim.
+    pub hypothesis: Option<u64>,
+    /// Which arm.
+    pub arm: Arm,
+    /// What for.
+    pub stage: Stage,
+    /// The seed.
+    pub seed: u64,
+    /// What is run.
+    pub commit: String,
+    /// The asker's note.
+    pub note: String,
+    /// Environment on top of the task's.
+    pub env: BTreeMap<String, String>,
+    /// How it stands.
+    pub status: RunStatus,
+    /// Launches so far.
+    pub attempt: u32,
+    /// Leased devices while it runs.
+    pub gpus: Vec<Gpu>,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When it was last launched.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What it took and gave.
+    pub measured: Measured,
+    /// Why it ended so.
+    pub reason: String,
+    /// Its last lines.
+    pub tail: Text,
+    /// The tool call that asked.
+    pub call: Option<String>,
+}
+
+/// A claim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// Its number.
+    pub id: u64,
+    /// Whose.
+    pub agent: String,
+    /// In a line.
+    pub title: String,
+    /// What is claimed.
+    pub claim: Claim,
+    /// Why it should hold.
+    pub mechanism: String,
+    /// Its size.
+    pub predicts: f64,
+    /// What would refute it.
+    pub refuted_by: String,
+    /// The matched axis.
+    pub axis: Axis,
+    /// The margin of `no_worse`.
+    pub margin: Option<f64>,
+    /// The locked commit, or champion plus change.
+    pub commit: Option<String>,
+    /// The champion it is compared with.
+    pub base: String,
+    /// How it stands.
+    pub status: Status,
+    /// Why.
+    pub reason: String,
+    /// The numbers.
+    pub verdict: Option<Verdict>,
+    /// The test and how many fresh seeds, once fixed.
+    pub plan: Option<(Test, u32)>,
+    /// How often it was compared anew on another champion.
+    pub rebases: u32,
+    /// When it was registered.
+    pub at: Timestamp,
+    /// The tool call that registered it.
+    pub call: Option<String>,
+}
+
+impl Hypothesis {
+    /// Whether nothing more will come of it by itself.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.status.is_exit()
+            || self.status == Status::Promoted
+            || (self.claim == Claim::Explain && self.status == Status::Confirmed)
+    }
+}
+
+impl State {
+    pub(super) fn lab_event(&mut self, event: &Event) {
+        match &event.body {
+            Kind::ExperimentQueued { .. } => self.queue(event),
+            Kind::ExperimentStarted { id, attempt, gpus } => {
+                if let Some(run) = self.experiments.get_mut(id) {
+                    run.status = RunStatus::Running;
+                    run.attempt = *attempt;
+                    run.gpus.clone_from(gpus);
+                    run.started_at = Some(event.at);
+                }
+            }
+            Kind::ExperimentFinished {
+                id,
+                status,
+                reason,
+                measured,
+                tail,
+                ..
+            } => {
+                if let Some(run) = self.experiments.get_mut(id) {
+                    let again = *status == RunStatus::Interrupted;
+                    run.status = if again { RunStatus::Queued } else { *status };
+                    run.finished_at = (!again).then_some(event.at);
+                    run.measured = measured.clone();
+                    run.reason.clone_from(reason);
+                    run.tail.clone_from(tail);
+                    run.gpus.clear();
+                }
+            }
+            Kind::HypothesisRegistered { .. } | Kind::HypothesisRejected { .. } => {
+                self.register(event);
+            }
+            Kind::HypothesisPlanned { id, test, seeds } => {
+                if let Some(claim) = self.hypotheses.get_mut(id) {
+                    claim.plan = Some((*test, *seeds));
+                }
+            }
+            Kind::HypothesisMoved {
+                id,
+                status,
+                reason,
+                verdict,
+            } => {
+                if let Some(claim) = self.hypotheses.get_mut(id) {
+                    claim.status = *status;
+                    claim.reason.clone_from(reason);
+                    if verdict.is_some() {
+                        claim.verdict.clone_from(verdict);
+                    }
+                }
+            }
+            Kind::HypothesisRebased { id, commit, base } => {
+                if let Some(claim) = self.hypotheses.get_mut(id) {
+                    claim.commit = Some(commit.clone());
+                    claim.base.clone_from(base);
+                    claim.status = Status::Screened;
+                    claim.plan = None;
+                    claim.rebases += 1;
+                }
+            }
+            Kind::ProgrammeAdvanced { hypothesis, commit } => {
+                let before = std::mem::replace(&mut self.champion, commit.clone());
+                self.promotions.push((*hypothesis, before, commit.clone()));
+            }
+            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
+            _ => {}
+        }
+    }
+
+    fn queue(&mut self, event: &Event) {
+        let Kind::ExperimentQueued {
+            id,
+            agent,
+            hypothesis,
+            arm,
+            stage,
+            seed,
+            commit,
+            note,
+            env,
+            call,
+        } = &event.body
+        else {
+            return;
+        };
+        self.experiments.insert(
+            *id,
+            Experiment {
+                id: *id,
+                agent: agent.clone(),
+                hypothesis: *hypothesis,
+                arm: *arm,
+                stage: *stage,
+                seed: *seed,
+                commit: commit.clone(),
+                note: note.clone(),
+                env: env.clone(),
+                status: RunStatus::Queued,
+                attempt: 0,
+                gpus: Vec::new(),
+                queued_at: event.at,
+                started_at: None,
+                finished_at: None,
+                measured: Measured::default(),
+                reason: String::new(),
+                tail: Text::from(""),
+                call: call.clone(),
+            },
+        );
+    }
+
+    fn register(&mut self, event: &Event) {
+        let blank = |id: u64, agent: &str, title: &str, claim: Claim| Hypothesis {
+            id,
+            agent: agent.to_owned(),
+            title: title.to_owned(),
+            claim,
+            mechanism: String::new(),
+            predicts: 0.0,
+            refuted_by: String::new(),
+            axis: Axis::None,
+            margin: None,
+            commit: None,
+            base: self.champion.clone(),
+            status: Status::Registered,
+            reason: String::new(),
+            verdict: None,
+            plan: None,
+            rebases: 0,
+            at: event.at,
+            call: None,
+        };
+        let claim = match &event.body {
+            Kind::HypothesisRegistered {
+                id,
+                agent,
+                title,
+                claim,
+                mechanism,
+                predicts,
+                refuted_by,
+                axis,
+                margin,
+                commit,
+                base,
+                call,
+                ..
+            } => Hypothesis {
+                mechanism: mechanism.clone(),
+                predicts: *predicts,
+                refuted_by: refuted_by.clone(),
+                axis: *axis,
+                margin: *margin,
+                commit: Some(commit.clone()),
+                base: base.clone(),
+                call: call.clone(),
+                ..blank(*id, agent, title, *claim)
+            },
+            Kind::HypothesisRejected {
+                id,
+                agent,
+                title,
+                claim,
+                reason,
+                commit,
+                call,
+            } => Hypothesis {
+                status: Status::Rejected,
+                reason: reason.clone(),
+                commit: commit.clone(),
+                call: call.clone(),
+                ..blank(*id, agent, title, *claim)
+            },
+            _ => return,
+        };
+        self.hypotheses.insert(claim.id, claim);
+    }
+}

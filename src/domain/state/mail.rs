@@ -1,0 +1,95 @@
+//! What is so about messages: sent once, and taken in by whom.
+//!
+//! Owns the meaning of the events about mail. Must not know how a message reaches a mailbox.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::State;
+use crate::domain::event::{Actor, Event, Kind, Text};
+
+/// A message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mail {
+    /// Its number.
+    pub id: u64,
+    /// When it was sent.
+    pub at: Timestamp,
+    /// Who sent it.
+    pub from: String,
+    /// To whom.
+    pub to: Vec<String>,
+    /// In a line.
+    pub subject: String,
+    /// In full.
+    pub body: Text,
+    /// Whether it interrupts.
+    pub now: bool,
+    /// Whether it gives a task.
+    pub assignment: bool,
+    /// Who has taken it in.
+    pub read_by: BTreeSet<String>,
+    /// The tool call that sent it.
+    pub call: Option<String>,
+}
+
+impl State {
+    /// Marks the mails that a turn takes in.
+    pub(super) fn read_mail(&mut self, event: &Event) {
+        if let Kind::TurnStarted { agent, mails, .. } = &event.body {
+            for id in mails {
+                if let Some(mail) = self.mails.get_mut(id) {
+                    mail.read_by.insert(agent.clone());
+                }
+            }
+        }
+    }
+
+    pub(super) fn mail_event(&mut self, event: &Event) {
+        match &event.body {
+            Kind::MailSent {
+                id,
+                from,
+                to,
+                subject,
+                body,
+                now,
+                assignment,
+                call,
+            } => {
+                // Mail to an agent that has no seat yet waits for it.
+                for name in to {
+                    if let Actor::Agent(name) = Actor::named(name) {
+                        let agent = self.agents.entry(name).or_default();
+                        agent.unread.insert(*id);
+                        agent.done = false;
+                    }
+                }
+                self.mails.insert(
+                    *id,
+                    Mail {
+                        id: *id,
+                        at: event.at,
+                        from: from.clone(),
+                        to: to.clone(),
+                        subject: subject.clone(),
+                        body: body.clone(),
+                        now: *now,
+                        assignment: *assignment,
+                        read_by: BTreeSet::new(),
+                        call: call.clone(),
+                    },
+                );
+            }
+            Kind::MailRead { by, ids } => {
+                for id in ids {
+                    if let Some(mail) = self.mails.get_mut(id) {
+                        mail.read_by.insert(by.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

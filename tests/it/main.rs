@@ -1,0 +1,27 @@
+//! Journeys through the program from outside: one binary, one file per journey.
+//!
+//! They know what a person or a script knows: the commands, their `--json`, and the run directory.
+
+mod ground;
+
+mod bad_charts;
+mod bad_luck;
+mod gpus;
+mod nanochat;
+mod smoke;
+
+/// A journey that nobody lists here is never run.
+#[test]
+fn every_file_is_listed() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(here).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_ours = path.extension().is_some_and(|it| it == "rs") && name != "main";
+        assert!(
+            !is_ours || listed.contains(&format!("\nmod {name};")),
+            "tests/it/{name}.rs is not listed in main.rs"
+        );
+    }
+}
