@@ -138,8 +138,6 @@ impl World {
     fn fail(&mut self, name: &str, request: u64, retry: Option<i64>, usd: f64) {
         let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).expect("in range");
         let failed = Kind::RequestFailed {
-            provider: String::new(),
-            what: String::new(),
             agent: name.to_owned(),
             request,
             error: "no answer".to_owned(),
@@ -175,9 +173,6 @@ impl World {
             }
             Next::Ask(Some(at)) if at > self.time() => {}
             Next::Ask(_) => self.ask(pid, name, actor),
-            Next::Compact(_) | Next::Hold(_) => {
-                unreachable!("nobody here says much or repeats itself")
-            }
             Next::Use => {
                 let calls = &self.state.agents[name].calls;
                 let open = calls.iter().find(|call| call.result.is_none());
@@ -354,7 +349,7 @@ impl World {
             hypothesis: None,
             arm: Arm::Candidate,
             stage: Stage::Explore,
-            seed: protocol::seed(self.state.pool.unwrap_or(0), 1 + number),
+            seed: protocol::seed(self.state.pool.unwrap_or(0), 1),
             commit: self.state.champion.clone(),
             note: String::new(),
             env: std::collections::BTreeMap::new(),

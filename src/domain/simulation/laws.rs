@@ -38,7 +38,6 @@ pub(super) struct Laws {
     taken: BTreeSet<(String, u64)>,
     traces: BTreeMap<String, u32>,
     results: BTreeSet<String>,
-    notes: BTreeMap<String, u32>,
 }
 
 impl Laws {
@@ -358,10 +357,11 @@ impl World {
         let mut again = State::default();
         for event in &self.log {
             let line = serde_json::to_string(event).expect("plain data");
-            let event: Event = serde_json::from_str(&line).expect("its own lines");
+            let event = serde_json::from_str(&line);
+            let event: Event = event.unwrap_or_else(|error| panic!("{error}: {line}"));
             again.apply(&event).expect("foldable");
         }
-        assert_eq!(again, *state, "read again, the log says something else");
+        assert!(again == *state, "read again, the log says something else");
     }
 
     /// What is left of a run that was brought down.
