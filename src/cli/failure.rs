@@ -101,7 +101,9 @@ impl From<LogError> for Failure {
             LogError::Fold(FoldError::Newer(_)) => {
                 "a newer `org` wrote this run; use that one, `org --version` says which this is"
             }
-            LogError::Authority { .. } => "this is a bug in `org`; please report it",
+            LogError::Authority { .. } | LogError::Unwritable(_) => {
+                "this is a bug in `org`; please report it"
+            }
             LogError::Damaged { .. } | LogError::Fold(_) => {
                 "the run's log was changed by hand or by a failing disk; `org ls` shows other runs"
             }
@@ -109,7 +111,8 @@ impl From<LogError> for Failure {
                 "look at the run's directory and its disk; `org ls` shows where runs are"
             }
         };
-        let failure = if matches!(error, LogError::Authority { .. }) {
+        let bug = matches!(error, LogError::Authority { .. } | LogError::Unwritable(_));
+        let failure = if bug {
             Self::bug("the run's log cannot be used", hint)
         } else {
             Self::refused("the run's log cannot be used", hint)

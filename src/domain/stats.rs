@@ -13,6 +13,17 @@ const WELCH_RATIO: f64 = 2.0;
 /// Probability of finding an effect of the planned size.
 const POWER: f64 = 0.9;
 
+/// A number that JSON can hold: a candidate may print what overflows every sum, and a line of the log
+/// that cannot be read back would cost the run.
+#[must_use]
+pub fn finite(value: f64) -> f64 {
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(f64::MIN, f64::MAX)
+    }
+}
+
 /// Size, mean and standard deviation (n − 1) of some values, in their unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -41,8 +52,9 @@ impl Sample {
         };
         Self {
             n: u32::try_from(n).unwrap_or(u32::MAX),
-            mean,
-            sd,
+            mean: finite(mean),
+            // A spread that overflows is a wide one, and not none.
+            sd: if sd.is_finite() { sd } else { f64::MAX },
         }
     }
 
@@ -103,7 +115,7 @@ pub fn unpaired(baseline: &[f64], candidate: &[f64], margin: f64) -> Tested {
 
 fn nothing(effect: f64) -> Tested {
     Tested {
-        effect,
+        effect: finite(effect),
         ci: [f64::MIN, f64::MAX],
         p: 1.0,
     }
@@ -114,17 +126,18 @@ fn from_t(effect: f64, error: f64, df: f64, margin: f64) -> Tested {
         // No spread at all: a deterministic task. The difference is what it is.
         let p = if effect + margin > 0.0 { 0.0 } else { 1.0 };
         return Tested {
-            effect,
-            ci: [effect, effect],
+            effect: finite(effect),
+            ci: [effect, effect].map(finite),
             p,
         };
     }
     let half = StudentsT::ppf(0.975, df) * error;
     let p = 1.0 - StudentsT::cdf((effect + margin) / error, df);
     Tested {
-        effect,
-        ci: [effect - half, effect + half],
-        p: p.clamp(0.0, 1.0),
+        effect: finite(effect),
+        ci: [effect - half, effect + half].map(finite),
+        // What cannot be computed proves nothing.
+        p: if p.is_nan() { 1.0 } else { p.clamp(0.0, 1.0) },
     }
 }
 
@@ -169,6 +182,22 @@ pub fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_is_printed_the_log_can_hold_it() {
+        let wild = [f64::MAX, f64::MIN, 1e308, 0.0];
+        let calm = [1.0, 2.0, 3.0, 4.0];
+        for tested in [
+            paired(&wild, 0.0),
+            unpaired(&wild, &calm, 0.0),
+            unpaired(&calm, &wild, 0.0),
+            paired(&[f64::INFINITY, f64::INFINITY], 0.0),
+        ] {
+            let text = serde_json::to_string(&tested.ci).expect("numbers");
+            assert!(!text.contains("null"), "{tested:?}");
+            assert!(tested.effect.is_finite() && tested.p >= 0.01, "{tested:?}");
+        }
+    }
 
     #[test]
     fn figures_are_short_and_say_something() {

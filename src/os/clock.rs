@@ -30,7 +30,8 @@ pub fn monotonic() -> Instant {
 /// A time as clocks on the wall here show it, for people.
 #[must_use]
 pub fn local(at: Timestamp) -> jiff::civil::DateTime {
-    at.to_zoned_datetime(jiff::tz::TimeZone::system()).datetime()
+    at.to_zoned_datetime(jiff::tz::TimeZone::system())
+        .datetime()
 }
 
 /// What names this boot of the machine; empty where the kernel does not say. Pids and start times

@@ -48,6 +48,9 @@ pub enum LogError {
         /// What the parser says.
         why: String,
     },
+    /// What was to be written could not be read again, such as a number that is none.
+    #[error("this cannot be written into the log")]
+    Unwritable(#[source] serde_json::Error),
     /// The line cannot be folded.
     #[error("cannot fold the log")]
     Fold(#[from] FoldError),
@@ -246,8 +249,9 @@ impl Log {
                 });
             }
             let line = serde_json::to_string(&event).expect("events are plain data");
+            // A line that nobody can read would cost the run; and all readers, we too, read the same.
+            events.push(serde_json::from_str(&line).map_err(LogError::Unwritable)?);
             lines.push(line);
-            events.push(event);
         }
         let last = lines.len().saturating_sub(1);
         for (index, line) in lines.iter().enumerate() {

@@ -11,6 +11,7 @@ mod commands;
 mod git_safety;
 mod gpus;
 mod nanochat;
+mod recovery;
 mod smoke;
 
 /// A journey that nobody lists here is never run.

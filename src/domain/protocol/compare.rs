@@ -87,7 +87,7 @@ impl View<'_> {
 
     pub(super) fn gain(&self, base: &Experiment, cand: &Experiment) -> f64 {
         let value = |run: &Experiment| run.measured.value.unwrap_or(f64::NAN);
-        self.sign() * (value(cand) - value(base))
+        stats::finite(self.sign() * (value(cand) - value(base)))
     }
 
     pub(super) fn sigma(&self, baseline: &[&Experiment]) -> f64 {
@@ -102,8 +102,10 @@ impl View<'_> {
     }
 
     pub(super) fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
-        let on = |seed: u64| base.iter().find(|run| run.seed == seed);
+        let ended = |run: &&&Experiment| run.measured.value.is_some();
+        let on = |seed: u64| base.iter().filter(ended).find(|run| run.seed == seed);
         cand.iter()
+            .filter(ended)
             .filter_map(|run| Some(self.gain(on(run.seed)?, run)))
             .collect()
     }
@@ -261,7 +263,7 @@ fn ratios(base: &[&Experiment], cand: &[&Experiment]) -> Ratios {
             (!values.is_empty()).then(|| Sample::of(&values).mean)
         };
         let (b, c) = (mean(base)?, mean(cand)?);
-        (b > 0.0).then(|| c / b)
+        (b > 0.0).then(|| stats::finite(c / b))
     };
     Ratios {
         wall: of("wall"),

@@ -143,6 +143,8 @@ impl World {
             error: "no answer".to_owned(),
             retry_at: retry.map(at),
             usd,
+            provider: "anthropic".to_owned(),
+            what: "outage".to_owned(),
         };
         self.append(&Actor::Agent(name.to_owned()), vec![failed]);
     }
@@ -173,6 +175,17 @@ impl World {
             }
             Next::Ask(Some(at)) if at > self.time() => {}
             Next::Ask(_) => self.ask(pid, name, actor),
+            Next::Compact(Some(at)) if at > self.time() => {}
+            Next::Compact(_) => {
+                let renewed = Kind::ConversationRenewed {
+                    conversation: self.state.agents[name].conversation + 1,
+                    why: "long".to_owned(),
+                    summary: Text::from(""),
+                    agent,
+                };
+                self.append(actor, vec![renewed]);
+            }
+            Next::Hold(reason) => self.append(actor, vec![Kind::AgentHeld { agent, reason }]),
             Next::Use => {
                 let calls = &self.state.agents[name].calls;
                 let open = calls.iter().find(|call| call.result.is_none());
@@ -245,10 +258,11 @@ impl World {
                     "note",
                 ];
                 let tool = self.pick(&tools).expect("tools");
+                let id = format!("{name}-{request}-{n}");
                 calls.push(LoggedCall {
-                    id: format!("{name}-{request}-{n}"),
                     name: tool.to_owned(),
-                    arguments: Text::from("{}"),
+                    arguments: Text::from(id.as_str()),
+                    id,
                 });
             }
         } else if self.rng.chance(300) {
@@ -277,7 +291,10 @@ impl World {
             calls,
             truncated,
             stop,
-            usage: Usage::default(),
+            usage: Usage {
+                input: self.rng.below(150_000),
+                ..Usage::default()
+            },
             usd: REQUEST_USD * (self.rng.below(1000) as f64 / 4000.0),
         };
         self.append(&Actor::Agent(name.to_owned()), vec![received]);
@@ -380,8 +397,13 @@ impl World {
         let from = self.commits[&base];
         let quality = Quality {
             gain: from.gain + [3.0, 2.0, 0.0, -2.0][usize::try_from(draw / 16 % 4).expect("few")],
-            flops: from.flops * if draw / 64 % 5 == 0 { 1.5 } else { 1.0 },
-            broken: draw / 512 % 12 == 0,
+            flops: from.flops
+                * if (draw / 64).is_multiple_of(5) {
+                    1.5
+                } else {
+                    1.0
+                },
+            broken: (draw / 512).is_multiple_of(12),
         };
         let commit = format!("c{id}");
         self.commits.insert(commit.clone(), quality);

@@ -333,7 +333,11 @@ impl World {
             0 => Kind::PauseSet { agent: None },
             1 => Kind::PauseSet { agent: Some(agent) },
             2 | 3 => Kind::PauseCleared { agent: None },
-            4 | 5 => Kind::AgentRestart { agent, model: None },
+            4 | 5 => {
+                let other = self.rng.chance(200);
+                let model = other.then(|| "gpt-6.2-sol".to_owned());
+                Kind::AgentRestart { agent, model }
+            }
             6 if self.state.down.is_none() => Kind::RunDown {
                 reason: "org down".to_owned(),
             },
@@ -399,24 +403,21 @@ impl World {
     }
 
     pub(super) fn why_not_done(&self) -> String {
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for event in self.log.iter().rev().take(12).rev() {
-            text.push_str(&serde_json::to_string(event).expect("plain data"));
-            text.push('\n');
+            lines.push(serde_json::to_string(event).expect("plain data"));
         }
         for (name, agent) in &self.state.agents {
-            text.push_str(&format!("{name}: {agent:?}\n"));
+            lines.push(format!("{name}: {agent:?}"));
         }
         for claim in self.state.hypotheses.values() {
-            text.push_str(&format!(
-                "h{} {:?} {}\n",
-                claim.id, claim.status, claim.reason
-            ));
+            let (id, status, reason) = (claim.id, claim.status, &claim.reason);
+            lines.push(format!("h{id} {status:?} {reason}"));
         }
         for run in self.state.experiments.values() {
-            text.push_str(&format!("e{} {:?} {:?}\n", run.id, run.stage, run.status));
+            lines.push(format!("e{} {:?} {:?}", run.id, run.stage, run.status));
         }
-        text
+        lines.join("\n")
     }
 }
 

@@ -291,6 +291,7 @@ impl AgentState {
 
     fn reply_event(&mut self, event: &Event) {
         let Kind::ReplyReceived {
+            request,
             items,
             calls,
             truncated,
@@ -302,6 +303,15 @@ impl AgentState {
         else {
             return;
         };
+        self.usage.input += usage.input;
+        self.usage.output += usage.output;
+        self.usage.cache_read += usage.cache_read;
+        self.usage.cache_write += usage.cache_write + usage.cache_write_1h;
+        self.usd += usd;
+        if self.request.is_none_or(|(open, _)| open != *request) {
+            // It was on its way when a new conversation began: paid for, and part of no conversation.
+            return;
+        }
         self.failures = 0;
         self.truncations = if truncated.is_empty() {
             0
@@ -327,11 +337,6 @@ impl AgentState {
             + usage.cache_read
             + usage.cache_write
             + usage.cache_write_1h;
-        self.usage.input += usage.input;
-        self.usage.output += usage.output;
-        self.usage.cache_read += usage.cache_read;
-        self.usage.cache_write += usage.cache_write + usage.cache_write_1h;
-        self.usd += usd;
     }
 }
 
