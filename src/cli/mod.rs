@@ -28,6 +28,7 @@ mod status;
 mod ui;
 mod until;
 mod up;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ enum Command {
     Restart(restart::RestartArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
     Attach(args::AttachArgs),
     Logs(logs::LogsArgs),
     Send(send::SendArgs),
@@ -146,6 +148,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
+        Command::Watch(args) => watch::run(context, &args).map(done),
         Command::Attach(args) => attach::run(context, &args).map(done),
         Command::Supervise(args) => hidden::supervise(&args).map(done),
         Command::Agent(args) => hidden::agent(&args).map(done),

@@ -94,7 +94,7 @@ impl Order {
     }
 
     fn log(&self) -> PathBuf {
-        self.home().join("output.log")
+        self.dir.output(self.run.id, self.attempt)
     }
 
     fn launcher(&self) -> Local {
