@@ -262,7 +262,20 @@ impl Supervisor {
         self.post(&mails);
         for agent in self.chart.agents.clone() {
             let mailbox = Maildir::at(self.dir.mailbox(&agent.name));
-            for dropped in mailbox.dropped().unwrap_or_default() {
+            let (taken, refused) = mailbox.dropped().unwrap_or_default();
+            for (name, reason) in refused {
+                tracing::warn!(
+                    agent = agent.name,
+                    name,
+                    reason,
+                    "a dropped file is no mail"
+                );
+                let to = agent.name.clone();
+                mailbox.swallow(&name);
+                let lost = Kind::MailUndelivered { to, name, reason };
+                self.log.append(&Actor::Supervisor, vec![lost])?;
+            }
+            for dropped in taken {
                 let body = self.log.blobs().text(&dropped.text);
                 let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
                 let call = format!("drop:{}:{}", agent.name, dropped.name);
@@ -301,7 +314,7 @@ impl Supervisor {
             mock: self.mock == Some(true),
         };
         let effects = decide(&self.chart, self.state(), &seen, now);
-        let mut due = next_due(self.state(), now).map(|at| until(now, at));
+        let mut due = next_due(&self.chart, self.state(), now).map(|at| until(now, at));
         for effect in effects {
             if let Some(wait) = self.perform(effect).await? {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));

@@ -86,37 +86,52 @@ impl Maildir {
         .ok();
     }
 
-    /// Files in `new` that are not ours: regular files only, symlinks never followed.
+    /// Files in `new` that are not ours, and those of them that are no mail, each with why:
+    /// directories, links (never followed), what cannot be read, what is too long.
     ///
     /// # Errors
-    /// Whatever the file system says.
-    pub fn dropped(&self) -> io::Result<Vec<Dropped>> {
-        let mut found = Vec::new();
+    /// Whatever the file system says of the mailbox.
+    pub fn dropped(&self) -> io::Result<(Vec<Dropped>, Vec<(String, String)>)> {
+        let (mut found, mut refused) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(self.new_dir())? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let ours = name
                 .strip_prefix('m')
                 .is_some_and(|rest| rest.parse::<u64>().is_ok());
-            if ours || name.starts_with('.') || !entry.file_type()?.is_file() {
+            if ours || name.starts_with('.') {
                 continue;
             }
-            let mut bytes = Vec::new();
-            File::open(entry.path())?
-                .take(DROP_LIMIT)
-                .read_to_end(&mut bytes)?;
-            found.push(Dropped {
-                name,
-                text: String::from_utf8_lossy(&bytes).into_owned(),
-            });
+            match text(&entry) {
+                Ok(text) => found.push(Dropped { name, text }),
+                // Taken away between the two looks.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => refused.push((name, error.to_string())),
+            }
         }
-        Ok(found)
+        Ok((found, refused))
     }
 
     /// Removes a dropped file from `new` once it is in the log.
     pub fn swallow(&self, name: &str) {
         fs::rename(self.new_dir().join(name), self.0.join("cur").join(name)).ok();
     }
+}
+
+/// What a dropped file says.
+fn text(entry: &fs::DirEntry) -> io::Result<String> {
+    if !entry.file_type()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(entry.path())?
+        .take(DROP_LIMIT + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > DROP_LIMIT {
+        let limit = DROP_LIMIT / 1024;
+        return Err(io::Error::other(format!("it is longer than {limit} KiB")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -151,8 +166,20 @@ mod tests {
         let mut file = File::create(dir.new_dir().join("hello.txt")).expect("dropped");
         file.write_all(b"look at this").expect("written");
         std::os::unix::fs::symlink("/etc/passwd", dir.new_dir().join("trap")).expect("linked");
-        let dropped = dir.dropped().expect("listed");
+        let long = vec![b'x'; 64 * 1024 + 1];
+        let mut file = File::create(dir.new_dir().join("long.txt")).expect("dropped");
+        file.write_all(&long).expect("written");
+        let (dropped, mut refused) = dir.dropped().expect("listed");
         assert_eq!(dropped.len(), 1);
         assert_eq!(dropped[0].text, "look at this");
+        refused.sort();
+        let refused: Vec<String> = refused
+            .iter()
+            .map(|(n, why)| format!("{n}: {why}"))
+            .collect();
+        assert_eq!(
+            refused,
+            ["long.txt: it is longer than 64 KiB", "trap: it is no file"]
+        );
     }
 }

@@ -92,6 +92,8 @@ pub struct Hypothesis {
     pub rebases: u32,
     /// When it was registered.
     pub at: Timestamp,
+    /// When its status last changed.
+    pub since: Timestamp,
     /// The tool call that registered it.
     pub call: Option<String>,
 }
@@ -151,6 +153,9 @@ impl State {
                 verdict,
             } => {
                 if let Some(claim) = self.hypotheses.get_mut(id) {
+                    if claim.status != *status {
+                        claim.since = event.at;
+                    }
                     claim.status = *status;
                     claim.reason.clone_from(reason);
                     if verdict.is_some() {
@@ -163,6 +168,7 @@ impl State {
                     claim.commit = Some(commit.clone());
                     claim.base.clone_from(base);
                     claim.status = Status::Screened;
+                    claim.since = event.at;
                     claim.plan = None;
                     claim.rebases += 1;
                 }
@@ -237,6 +243,7 @@ impl State {
             plan: None,
             rebases: 0,
             at: event.at,
+            since: event.at,
             call: None,
         };
         let claim = match &event.body {
