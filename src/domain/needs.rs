@@ -57,12 +57,12 @@ pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestam
 /// Agents that do nothing until a person has looked, with what waits for them.
 fn held(state: &State) -> Vec<Need> {
     let held = state.agents.iter().filter_map(|(name, agent)| {
-        let mut reason = agent.held.clone()?;
-        match agent.unread.len() {
-            0 => {}
-            1 => reason.push_str("; a message waits for it"),
-            n => reason.push_str(&format!("; {n} messages wait for it")),
-        }
+        let held = agent.held.as_ref()?;
+        let reason = match agent.unread.len() {
+            0 => held.clone(),
+            1 => format!("{held}; a message waits for it"),
+            n => format!("{held}; {n} messages wait for it"),
+        };
         Some(Need {
             since: agent.held_at.or(agent.since).or(state.created)?,
             agent: Some(name.clone()),

@@ -22,8 +22,8 @@ pub struct Maildir(PathBuf);
 pub struct Dropped {
     /// Its name in `new`.
     pub name: String,
-    /// What it says.
-    pub text: String,
+    /// What it says, or why it is no mail.
+    pub text: Result<String, String>,
 }
 
 impl Maildir {
@@ -86,13 +86,13 @@ impl Maildir {
         .ok();
     }
 
-    /// Files in `new` that are not ours, and those of them that are no mail, each with why:
-    /// directories, links (never followed), what cannot be read, what is too long.
+    /// Files in `new` that are not ours. No mail are directories, links (never followed), what cannot
+    /// be read, and what is too long.
     ///
     /// # Errors
     /// Whatever the file system says of the mailbox.
-    pub fn dropped(&self) -> io::Result<(Vec<Dropped>, Vec<(String, String)>)> {
-        let (mut found, mut refused) = (Vec::new(), Vec::new());
+    pub fn dropped(&self) -> io::Result<Vec<Dropped>> {
+        let mut found = Vec::new();
         for entry in fs::read_dir(self.new_dir())? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -102,14 +102,14 @@ impl Maildir {
             if ours || name.starts_with('.') {
                 continue;
             }
-            match text(&entry) {
-                Ok(text) => found.push(Dropped { name, text }),
+            let text = match text(&entry) {
                 // Taken away between the two looks.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => refused.push((name, error.to_string())),
-            }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                text => text.map_err(|error| error.to_string()),
+            };
+            found.push(Dropped { name, text });
         }
-        Ok((found, refused))
+        Ok(found)
     }
 
     /// Removes a dropped file from `new` once it is in the log.
@@ -169,17 +169,17 @@ mod tests {
         let long = vec![b'x'; 64 * 1024 + 1];
         let mut file = File::create(dir.new_dir().join("long.txt")).expect("dropped");
         file.write_all(&long).expect("written");
-        let (dropped, mut refused) = dir.dropped().expect("listed");
-        assert_eq!(dropped.len(), 1);
-        assert_eq!(dropped[0].text, "look at this");
-        refused.sort();
-        let refused: Vec<String> = refused
-            .iter()
-            .map(|(n, why)| format!("{n}: {why}"))
-            .collect();
+        let mut dropped = dir.dropped().expect("listed");
+        dropped.sort_by(|a, b| a.name.cmp(&b.name));
+        let said = dropped.into_iter().map(|it| (it.name, it.text));
+        let why = |text: &str| Err(text.to_owned());
         assert_eq!(
-            refused,
-            ["long.txt: it is longer than 64 KiB", "trap: it is no file"]
+            said.collect::<Vec<_>>(),
+            [
+                ("hello.txt".to_owned(), Ok("look at this".to_owned())),
+                ("long.txt".to_owned(), why("it is longer than 64 KiB")),
+                ("trap".to_owned(), why("it is no file")),
+            ]
         );
     }
 }
