@@ -40,11 +40,14 @@ const ROLE: &str = "prompt = \"{project}/prompts/researcher.md\"";
 const TOOLS: &str = r#"tools  = ["shell", "files", "mail", "ledger", "experiment", "notebook"]"#;
 const CODEX: &str = r#"name  = "codex-1""#;
 
+/// What is changed in a chart, the key that is blamed, and words of the blame.
+type Wrong<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+
 #[test]
 fn a_chart_that_is_wrong_is_refused_by_name_and_place() {
     let world = TestEnvironment::new();
     let prompt = ROLE.replace("{project}", &project().display().to_string());
-    let table: &[(&[(&str, &str)], &str, &[&str])] = &[
+    let table: &[Wrong<'_>] = &[
         // An unknown key, with what was meant.
         (
             &[("mission =", "misson =")],

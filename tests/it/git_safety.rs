@@ -67,7 +67,7 @@ fn scenario(user: &str, mark: &str) -> String {
     for command in WORST {
         let command = command.replace("USER", user).replace("MARK", mark);
         text.push_str("[[scripts.steps]]\n[[scripts.steps.call]]\ntool = \"shell\"\n");
-        text.push_str(&format!("command = '''\n{command}\n'''\n"));
+        text.extend(["command = '''\n", &command, "\n'''\n"]);
     }
     text.push_str("[[scripts.steps]]\nsay = \"that was all\"\n");
     text

@@ -87,6 +87,7 @@ impl Rng {
 struct Story(Vec<String>);
 
 impl Drop for Story {
+    #[expect(clippy::print_stderr, reason = "what a failed test has to say")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("what was done:\n{}", self.0.join("\n"));
