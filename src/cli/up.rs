@@ -32,7 +32,7 @@ const LAST_LINES: usize = 5;
 pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
     let (place, ui) = (&context.place, &context.ui);
     let dir = match (&args.resume, &args.chart) {
-        (Some(run), _) => resume(place, ui, run)?,
+        (Some(run), _) => resume(place, ui, run, args.mock)?,
         (None, Some(chart)) => start(place, ui, args, chart)?,
         (None, None) => {
             return Err(Failure::usage(
@@ -114,8 +114,14 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
 }
 
 /// Goes on with a run.
-fn resume(place: &Place, ui: &Ui, run: &str) -> Result<RunDir, Failure> {
+fn resume(place: &Place, ui: &Ui, run: &str, mock: bool) -> Result<RunDir, Failure> {
     let dir = place.reading(Some(run))?;
+    if mock && !Log::open(&dir)?.state().mock {
+        return Err(Failure::usage(
+            format!("{} asks real models, and goes on as it began", dir.id()),
+            format!("org up --resume {}, without --mock", dir.id()),
+        ));
+    }
     if place::supervised(&dir) {
         ui.note(&format!("{} is up already", dir.id()));
         return Ok(dir);

@@ -186,6 +186,8 @@ fn world() -> (TestEnvironment, String) {
     let world = TestEnvironment::new();
     write(&world.at("org/task/train.sh"), TASK);
     write(&world.at("org/task/config"), "LOSS=9\n");
+    // What the commands leave behind is no part of a claim.
+    write(&world.at("org/task/.gitignore"), "lines\n");
     write(&world.at("org/scenario.toml"), scenario());
     write(&world.at("org/kill.toml"), CHART);
     let chart = world.at("org/kill.toml").display().to_string();
