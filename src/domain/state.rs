@@ -147,6 +147,7 @@ impl State {
         self.seq = event.seq;
         self.at = Some(event.at);
         self.run_event(event);
+        self.provider_event(event);
         self.human_event(event);
         self.agent_event(event);
         self.mail_event(event);
@@ -215,19 +216,25 @@ impl State {
                     agent.paused = false;
                 }
             }
-            Kind::RequestFailed {
-                provider,
-                what,
-                retry_at: Some(at),
-                ..
-            } if what == THROTTLED => {
-                let until = self.throttled.entry(provider.clone()).or_insert(*at);
-                *until = (*until).max(*at);
-            }
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
             _ => {}
+        }
+    }
+
+    /// Until when a provider asks for quiet: one that throttles one agent throttles all on its key.
+    fn provider_event(&mut self, event: &Event) {
+        if let Kind::RequestFailed {
+            provider,
+            what,
+            retry_at: Some(at),
+            ..
+        } = &event.body
+            && what == THROTTLED
+        {
+            let until = self.throttled.entry(provider.clone()).or_insert(*at);
+            *until = (*until).max(*at);
         }
     }
 

@@ -251,12 +251,16 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Delivers new mail and takes in what people dropped.
+    /// Delivers new mail, puts away what was read, and takes in what people dropped.
     fn look_at_news(&mut self) -> Result<(), SuperviseError> {
         let mut mails = Vec::new();
         for event in self.log.drain() {
-            if let Kind::MailSent { id, .. } = event.body {
-                mails.push(id);
+            match event.body {
+                Kind::MailSent { id, .. } => mails.push(id),
+                Kind::TurnStarted { mails: ids, .. } | Kind::MailRead { ids, .. } => {
+                    mails.extend(ids);
+                }
+                _ => {}
             }
         }
         self.post(&mails);

@@ -49,15 +49,44 @@ impl Maildir {
             .try_for_each(|dir| fs::create_dir_all(self.0.join(dir)))
     }
 
-    /// Delivers a message, once however often it is called.
+    /// Delivers a message into `new`, once however often and by whomever it is called.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn deliver(&self, mail: &Mail, body: &str) -> io::Result<()> {
         let name = format!("m{}", mail.id);
-        if self.0.join("new").join(&name).exists() || self.0.join("cur").join(&name).exists() {
-            return Ok(());
+        let (new, cur) = (self.0.join("new").join(&name), self.cur(&name));
+        if !new.exists() && !cur.exists() {
+            fs::rename(self.draft(mail, body)?, &new)?;
         }
+        // A reader follows the log, and may be faster than whoever delivers.
+        if cur.exists() {
+            fs::remove_file(&new).ok();
+        }
+        Ok(())
+    }
+
+    /// Puts a message that was taken in into `cur`, wherever it is, or is not yet.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn put_away(&self, mail: &Mail, body: &str) -> io::Result<()> {
+        self.take(mail.id);
+        let name = format!("m{}", mail.id);
+        if !self.cur(&name).exists() {
+            fs::rename(self.draft(mail, body)?, self.cur(&name))?;
+        }
+        fs::remove_file(self.0.join("new").join(&name)).ok();
+        Ok(())
+    }
+
+    fn cur(&self, name: &str) -> PathBuf {
+        self.0.join("cur").join(name)
+    }
+
+    /// Writes a message into `tmp`, down to the disk.
+    fn draft(&self, mail: &Mail, body: &str) -> io::Result<PathBuf> {
+        let name = format!("m{}", mail.id);
         let draft = self
             .0
             .join("tmp")
@@ -72,7 +101,7 @@ impl Maildir {
             mail.at
         )?;
         file.sync_data()?;
-        fs::rename(&draft, self.0.join("new").join(&name))
+        Ok(draft)
     }
 
     /// Moves a message that was taken in from `new` to `cur`.
@@ -163,6 +192,16 @@ mod tests {
             !dir.new_dir().join("m7").exists(),
             "a mail that was taken in does not come back"
         );
+        let late = Mail { id: 8, ..mail };
+        dir.deliver(&late, "b").expect("delivered");
+        dir.put_away(&late, "b").expect("read meanwhile");
+        let fast = Mail { id: 9, ..late };
+        dir.put_away(&fast, "b").expect("read before it was there");
+        dir.deliver(&fast, "b").expect("late");
+        for name in ["m8", "m9"] {
+            assert!(!dir.new_dir().join(name).exists(), "{name} was read");
+            assert!(dir.0.join("cur").join(name).exists(), "{name} is kept");
+        }
         let mut file = File::create(dir.new_dir().join("hello.txt")).expect("dropped");
         file.write_all(b"look at this").expect("written");
         std::os::unix::fs::symlink("/etc/passwd", dir.new_dir().join("trap")).expect("linked");

@@ -40,7 +40,7 @@ const ROLE: &str = "prompt = \"{project}/prompts/researcher.md\"";
 const TOOLS: &str = r#"tools  = ["shell", "files", "mail", "ledger", "experiment", "notebook"]"#;
 const CODEX: &str = r#"name  = "codex-1""#;
 
-/// What is changed in a chart, the key that is blamed, and words of the blame.
+/// Changes to a good chart, the path of the problem, and what its words must name.
 type Wrong<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
 
 #[test]

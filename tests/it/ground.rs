@@ -113,8 +113,8 @@ impl Said {
     pub(crate) fn refused(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self}");
         let error = self.err.lines().any(|line| line.starts_with("error: "));
-        let mut lines = self.err.lines().rev();
-        let hint = lines.find_map(|line| line.strip_prefix("hint: "));
+        let mut last = self.err.lines().rev();
+        let hint = last.find_map(|line| line.strip_prefix("hint: "));
         let hint = hint.unwrap_or_default().trim();
         assert!(error && !hint.is_empty(), "not in our form: {self}");
         for word in ["panicked", "RUST_BACKTRACE", "Os {", "Some(", "Err("] {

@@ -1,10 +1,9 @@
 //! Journeys through the program from outside: one binary, one file per journey.
 //!
 //! They know what a person or a script knows: the commands, their `--json`, and the run directory.
-
 #![expect(
     clippy::unwrap_used,
-    reason = "a journey that does not find what it looks for has failed"
+    reason = "what a journey cannot unwrap is its failure"
 )]
 
 mod ground;
