@@ -138,6 +138,17 @@ impl State {
                     run.gpus.clear();
                 }
             }
+            Kind::ProgrammeAdvanced { hypothesis, commit } => {
+                let before = std::mem::replace(&mut self.champion, commit.clone());
+                self.promotions.push((*hypothesis, before, commit.clone()));
+            }
+            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
+            _ => self.claim_event(event),
+        }
+    }
+
+    fn claim_event(&mut self, event: &Event) {
+        match &event.body {
             Kind::HypothesisRegistered { .. } | Kind::HypothesisRejected { .. } => {
                 self.register(event);
             }
@@ -173,11 +184,6 @@ impl State {
                     claim.rebases += 1;
                 }
             }
-            Kind::ProgrammeAdvanced { hypothesis, commit } => {
-                let before = std::mem::replace(&mut self.champion, commit.clone());
-                self.promotions.push((*hypothesis, before, commit.clone()));
-            }
-            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => {}
         }
     }
