@@ -10,6 +10,7 @@ mod bad_luck;
 mod commands;
 mod git_safety;
 mod gpus;
+mod ledger;
 mod nanochat;
 mod recovery;
 mod smoke;
