@@ -15,6 +15,7 @@ mod commands;
 mod git_safety;
 mod gpus;
 mod nanochat;
+mod quickstart;
 mod recovery;
 mod smoke;
 
