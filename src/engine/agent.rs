@@ -249,7 +249,7 @@ impl Member {
                 Next::Hold(reason) => self.hold(&reason)?,
                 Next::Compact(_) => self.compact().await?,
                 Next::Ask(_) if self.key.is_none() && self.needs_key() => {
-                    self.hold(needs::NO_KEY)?
+                    self.hold(needs::NO_KEY)?;
                 }
                 Next::Ask(_) => self.ask().await?,
                 Next::Use => self.use_tools().await?,
