@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::budget;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::lease::{self, Grant};
+use super::needs;
 use super::protocol::{self, Step, Wanted};
 use super::standing;
 use super::state::State;
@@ -44,6 +46,8 @@ pub enum Effect {
     Lab(Step),
     /// Queue a closing run.
     Close(Wanted),
+    /// Call a person with these words, for these needs.
+    Call(Vec<String>, String),
     /// Write the headline down.
     Headline,
     /// Everything has ended, as asked.
@@ -66,6 +70,7 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
         return vec![Effect::StartMock];
     }
     effects.extend(overtime(chart, state, now));
+    effects.extend(call(chart, state, now));
     for agent in &chart.agents {
         effects.extend(tend(state, &agent.name, seen, now));
     }
@@ -118,13 +123,10 @@ fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Ef
 
 /// Holds everybody once the chart's wall time is spent; runs that were started end by themselves.
 fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
-    let cap = state.caps.get("wall").copied().or(chart.budget.wall);
-    let (Some(cap), Some(created)) = (cap, state.created) else {
+    let cap = budget::wall_cap(chart, state);
+    let (Some(cap), Some(true)) = (cap, wall_ends(chart, state).map(|at| at <= now)) else {
         return Vec::new();
     };
-    if now.duration_since(created).as_secs_f64() < cap {
-        return Vec::new();
-    }
     let why = format!("the wall budget of {cap:.0} s is spent");
     let free = state
         .agents
@@ -132,6 +134,30 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
         .filter(|(_, agent)| agent.held.is_none());
     free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
         .collect()
+}
+
+/// Calls a person where something needs one that nobody was called for, where the chart says how:
+/// once for all that is new.
+fn call(chart: &Chart, state: &State, now: Timestamp) -> Option<Effect> {
+    chart.office.notify.as_ref()?;
+    let mut new = needs::needs_you(chart, state, now);
+    new.retain(|need| !state.called.contains(&need.key()));
+    let first = new.first()?;
+    let whom = first.agent.as_deref().unwrap_or(&state.org);
+    let reason = match new.len() {
+        1 => format!("{whom}: {}", first.reason),
+        n => format!("{whom}: {}; {} more", first.reason, n - 1),
+    };
+    Some(Effect::Call(
+        new.iter().map(needs::Need::key).collect(),
+        reason,
+    ))
+}
+
+/// When the wall time is spent.
+fn wall_ends(chart: &Chart, state: &State) -> Option<Timestamp> {
+    let span = SignedDuration::try_from_secs_f64(budget::wall_cap(chart, state)?).ok()?;
+    state.created?.checked_add(span).ok()
 }
 
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
@@ -164,14 +190,18 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off.
+/// When something falls due without an event: the end of a back-off, of the wall time, or what begins
+/// to need a person.
 #[must_use]
-pub fn next_due(state: &State, now: Timestamp) -> Option<Timestamp> {
-    state
+pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestamp> {
+    let back_off = state
         .agents
         .values()
         .filter(|agent| agent.pid.is_none() && agent.held.is_none())
         .filter_map(|agent| agent.deaths.not_before())
         .filter(|at| *at > now)
-        .min()
+        .min();
+    let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
+    let need = needs::next_due(chart, state, now);
+    [back_off, wall, need].into_iter().flatten().min()
 }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod ask;
+mod claims;
 pub mod found;
 mod guard;
 mod hands;
@@ -11,6 +12,7 @@ mod leases;
 mod live;
 mod marks;
 mod measure;
+mod notify;
 mod opening;
 mod perform;
 mod prompt;

@@ -210,14 +210,7 @@ impl Choice {
         let target = self.target(board);
         let wish = match (press, target) {
             (Press::Enter, Target::Agent(name)) => return Some(Wish::Jump(name)),
-            (Press::Enter, Target::Need(at, name)) => {
-                let agent = board.status.agents.iter().any(|agent| agent.name == name);
-                return Some(if agent {
-                    Wish::Jump(name)
-                } else {
-                    Wish::Open(Target::Need(at, name))
-                });
-            }
+            (Press::Enter, Target::Need(_, Some(name))) => return Some(Wish::Jump(name)),
             (Press::Enter | Press::Char('o'), Target::Nothing) => return None,
             (Press::Enter | Press::Char('o'), target) => return Some(Wish::Open(target)),
             (Press::Char('p'), Target::Agent(name)) => Wish::Pause(Some(name)),

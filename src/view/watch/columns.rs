@@ -29,7 +29,7 @@ pub enum Target {
     /// A message.
     Mail(u64),
     /// Something that waits for a person: its place in the queue, and whom it concerns.
-    Need(usize, String),
+    Need(usize, Option<String>),
 }
 
 /// A row of a panel.

@@ -76,13 +76,14 @@ pub fn page(
         Target::Nothing => None,
         Target::Agent(name) => of_agent(board, name),
         Target::Need(at, who) => board.status.needs_you.get(*at).map(|need| Page {
-            title: format!("{} needs you", safe(who)),
+            title: format!("{} needs you", safe(who.as_deref().unwrap_or("the run"))),
             lines: vec![
                 (
                     Tint::Dim,
                     format!("since {}", figure::ago(need.since, board.moment.now)),
                 ),
                 (Tint::None, safe(&need.reason)),
+                (Tint::None, format!("type: {}", safe(&need.command))),
             ],
         }),
         Target::Run(id) => match state.experiments.get(id) {

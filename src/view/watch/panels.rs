@@ -225,7 +225,7 @@ impl Board {
         let rows = self.status.needs_you.iter().enumerate().map(|(at, need)| {
             let cells = vec![
                 number(Tint::Dim, figure::ago(need.since, self.moment.now)),
-                cell(Tint::Bad, &need.agent),
+                cell(Tint::Bad, need.agent.as_deref().unwrap_or("run")),
                 cell(Tint::None, &need.reason),
             ];
             (cells, Target::Need(at, need.agent.clone()))

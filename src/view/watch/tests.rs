@@ -158,7 +158,7 @@ fn a_page_tells_all_that_is_known_and_scrolls_to_its_end() {
         Target::Run(3),
         Target::Claim(1),
         Target::Mail(1),
-        Target::Need(0, "ben".to_owned()),
+        Target::Need(0, Some("ben".to_owned())),
     ] {
         let found = page((&board, &state), &target, |text| {
             Ok(text.head().to_owned() + "\u{1b}[2J")
