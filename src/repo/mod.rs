@@ -31,6 +31,7 @@ pub use history::{
 };
 pub use lay::{checkout, restore, tree_hash};
 pub use merge::{Merge, combine, merge};
+pub use plain::DRAFT;
 pub use seat::{Place, seat};
 pub use snapshot::{Snapshot, snapshot};
 pub use source::{Founded, Source, SourceKind, found, inspect};
