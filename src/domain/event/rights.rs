@@ -1,6 +1,6 @@
-//! Who may write which event, which must be on disk at once, and whom it concerns.
+//! Who may write which event, which must be on disk at once, which are the ledger's, and whom it concerns.
 //!
-//! Owns these three questions, each answered in one place; asked at append and at apply.
+//! Owns these four questions, each answered in one place; asked at append and at apply.
 
 use super::actor::Actor;
 use super::kind::Kind;
@@ -25,6 +25,7 @@ impl Kind {
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
             | Self::RunStopped {}
+            | Self::MailUndelivered { .. }
             | Self::AgentSeated { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
@@ -92,6 +93,27 @@ impl Kind {
         )
     }
 
+    /// Whether this is an entry of the ledger: what was claimed, measured, judged and merged, and from
+    /// which seeds. Such lines are chained by their hashes.
+    #[must_use]
+    pub fn is_ledger(&self) -> bool {
+        matches!(
+            self,
+            Self::RunCreated { .. }
+                | Self::LabOpened { .. }
+                | Self::ExperimentQueued { .. }
+                | Self::ExperimentStarted { .. }
+                | Self::ExperimentFinished { .. }
+                | Self::HypothesisRegistered { .. }
+                | Self::HypothesisRejected { .. }
+                | Self::HypothesisPlanned { .. }
+                | Self::HypothesisMoved { .. }
+                | Self::HypothesisRebased { .. }
+                | Self::ProgrammeAdvanced { .. }
+                | Self::HeadlineMeasured { .. }
+        )
+    }
+
     /// The agents that this is by, to or about, for `org logs`.
     #[must_use]
     pub fn concerns(&self) -> Vec<&str> {
@@ -120,6 +142,7 @@ impl Kind {
             | Self::ExperimentQueued {
                 agent: Some(agent), ..
             } => vec![agent],
+            Self::MailUndelivered { to, .. } => vec![to],
             Self::MailSent { from, to, .. } => {
                 let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
                 all.push(from);

@@ -88,10 +88,14 @@ pub struct Hypothesis {
     pub verdict: Option<Verdict>,
     /// The test and how many fresh seeds, once fixed.
     pub plan: Option<(Test, u32)>,
+    /// An earlier claim that it repeats on purpose.
+    pub replicates: Option<u64>,
     /// How often it was compared anew on another champion.
     pub rebases: u32,
     /// When it was registered.
     pub at: Timestamp,
+    /// When its status last changed.
+    pub since: Timestamp,
     /// The tool call that registered it.
     pub call: Option<String>,
 }
@@ -136,6 +140,17 @@ impl State {
                     run.gpus.clear();
                 }
             }
+            Kind::ProgrammeAdvanced { hypothesis, commit } => {
+                let before = std::mem::replace(&mut self.champion, commit.clone());
+                self.promotions.push((*hypothesis, before, commit.clone()));
+            }
+            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
+            _ => self.claim_event(event),
+        }
+    }
+
+    fn claim_event(&mut self, event: &Event) {
+        match &event.body {
             Kind::HypothesisRegistered { .. } | Kind::HypothesisRejected { .. } => {
                 self.register(event);
             }
@@ -151,6 +166,9 @@ impl State {
                 verdict,
             } => {
                 if let Some(claim) = self.hypotheses.get_mut(id) {
+                    if claim.status != *status {
+                        claim.since = event.at;
+                    }
                     claim.status = *status;
                     claim.reason.clone_from(reason);
                     if verdict.is_some() {
@@ -163,15 +181,11 @@ impl State {
                     claim.commit = Some(commit.clone());
                     claim.base.clone_from(base);
                     claim.status = Status::Screened;
+                    claim.since = event.at;
                     claim.plan = None;
                     claim.rebases += 1;
                 }
             }
-            Kind::ProgrammeAdvanced { hypothesis, commit } => {
-                let before = std::mem::replace(&mut self.champion, commit.clone());
-                self.promotions.push((*hypothesis, before, commit.clone()));
-            }
-            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => {}
         }
     }
@@ -235,8 +249,10 @@ impl State {
             reason: String::new(),
             verdict: None,
             plan: None,
+            replicates: None,
             rebases: 0,
             at: event.at,
+            since: event.at,
             call: None,
         };
         let claim = match &event.body {
@@ -252,6 +268,7 @@ impl State {
                 margin,
                 commit,
                 base,
+                replicates,
                 call,
                 ..
             } => Hypothesis {
@@ -262,6 +279,7 @@ impl State {
                 margin: *margin,
                 commit: Some(commit.clone()),
                 base: base.clone(),
+                replicates: *replicates,
                 call: call.clone(),
                 ..blank(*id, agent, title, *claim)
             },
