@@ -136,7 +136,7 @@ pub(super) fn write_ref(
     let stale = repo.path().join(format!("{name}.lock"));
     match std::fs::remove_file(&stale) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io("remove", &stale)(error));
+            Err(io("remove", &stale)(error))
         }
         _ => Ok(write()),
     }
