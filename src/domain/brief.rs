@@ -4,6 +4,7 @@
 //! fold, never from anybody's words.
 
 use super::chart::Chart;
+use super::disclosure;
 use super::event::{RunStatus, Stage, Status};
 use super::state::State;
 use super::stats::Sample;
@@ -38,8 +39,15 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
         .filter_map(|run| run.measured.value)
         .collect();
     let base = Sample::of(&values);
+    let withheld = disclosure::withheld(&chart.task);
     let standing = if base.n == 0 {
         "the baseline is not measured yet".to_owned()
+    } else if withheld {
+        format!(
+            "baseline {metric} {}, {} runs",
+            disclosure::WITHHELD,
+            base.n
+        )
     } else {
         format!(
             "baseline {metric} {:.4}, sd {:.4}, {} runs",
@@ -48,10 +56,14 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
     };
     let best = state.promotions.last().and_then(|(id, _, commit)| {
         let claim = state.hypotheses.get(id)?;
-        let value = claim.verdict.as_ref()?.candidate.mean;
+        let value = if withheld {
+            disclosure::WITHHELD.to_owned()
+        } else {
+            format!("{:.4}", claim.verdict.as_ref()?.candidate.mean)
+        };
         let short = commit.get(..12).unwrap_or(commit);
         Some(format!(
-            "h{id} ({}), {metric} {value:.4}, commit {short}",
+            "h{id} ({}), {metric} {value}, commit {short}",
             claim.title
         ))
     });

@@ -12,14 +12,10 @@ use serde::Serialize;
 use super::figure;
 use super::paint::{Paint, Tint};
 use super::table::{Cell, Table};
-use crate::domain::event::{Arm, Stage, Status};
+use crate::domain::event::{Arm, By, Stage, Status};
 use crate::domain::protocol::{Ratios, Verdict};
 use crate::domain::state::{Experiment, Hypothesis, State};
 use crate::domain::stats;
-
-/// Who measured: without an evaluation of the harness's own, the metric is read from what the
-/// candidate printed.
-const EVALUATED_BY: &str = "candidate";
 
 /// One claim, as `org ledger --json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -124,6 +120,10 @@ pub struct Run {
     pub params: Option<f64>,
     /// Tokens.
     pub tokens: Option<f64>,
+    /// Who printed the metric.
+    pub evaluated_by: &'static str,
+    /// Who printed FLOPs, parameters and tokens.
+    pub measured_by: &'static str,
 }
 
 /// All claims, oldest first.
@@ -149,6 +149,7 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         runs: Vec::new(),
     };
     let verdict = claim.verdict.as_ref().unwrap_or(&none);
+    let rests_on = runs_of(state, claim);
     let test = verdict.test.or(claim.plan.map(|(test, _)| test));
     Entry {
         id: format!("h{}", claim.id),
@@ -163,13 +164,13 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         effect: verdict.effect.filter(|effect| effect.is_finite()),
         ci: figure::bounded(verdict.ci),
         p: verdict.p,
-        evaluated_by: EVALUATED_BY,
+        evaluated_by: evaluated_by(state, &rests_on).word(),
         baseline: verdict.baseline.into(),
         candidate: verdict.candidate.into(),
         ratios: verdict.ratios,
-        runs: runs_of(state, claim)
-            .into_iter()
-            .filter_map(|id| state.experiments.get(&id))
+        runs: rests_on
+            .iter()
+            .filter_map(|id| state.experiments.get(id))
             .map(run)
             .collect(),
         at: claim.at,
@@ -180,6 +181,15 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         margin: claim.margin,
         more_seeds: verdict.more_seeds,
     }
+}
+
+/// Who measured: the harness, where its own evaluation stands behind every figure.
+fn evaluated_by(state: &State, runs: &BTreeSet<u64>) -> By {
+    let runs = runs.iter().filter_map(|id| state.experiments.get(id));
+    let by = runs.filter(|run| run.measured.value.is_some());
+    by.map(|run| run.measured.evaluated_by)
+        .min()
+        .unwrap_or_default()
 }
 
 /// Every run that a claim rests on: its verdict's, and its own that no verdict names yet.
@@ -211,6 +221,8 @@ fn run(run: &Experiment) -> Run {
         flops: measured.flops,
         params: measured.params,
         tokens: measured.tokens,
+        evaluated_by: measured.evaluated_by.word(),
+        measured_by: measured.measured_by.word(),
     }
 }
 

@@ -3,11 +3,13 @@
 //! They know what a person or a script knows: the commands, their `--json`, and the run directory.
 
 mod ground;
+mod small;
 mod task;
 
 mod bad_charts;
 mod bad_luck;
 mod commands;
+mod evaluation;
 mod git_safety;
 mod gpus;
 mod nanochat;
