@@ -19,7 +19,7 @@ const THROTTLED: &str = "rate_limited";
 
 pub use agent::{AgentState, OpenCall, OpenTurn};
 pub use lab::{Experiment, Hypothesis};
-pub use mail::Mail;
+pub use mail::{Mail, Undelivered};
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -113,6 +113,10 @@ pub struct State {
     pub caps: BTreeMap<String, f64>,
     /// Until when each server wants to be left alone, as some agent was told.
     pub throttled: BTreeMap<String, Timestamp>,
+    /// US dollars in the order in which they were settled.
+    pub spending: Vec<(Timestamp, f64)>,
+    /// What could not be taken as mail, and has not been said anew since.
+    pub undelivered: Vec<Undelivered>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
 }
@@ -143,6 +147,7 @@ impl State {
         self.seq = event.seq;
         self.at = Some(event.at);
         self.run_event(event);
+        self.provider_event(event);
         self.human_event(event);
         self.agent_event(event);
         self.mail_event(event);
@@ -211,15 +216,6 @@ impl State {
                     agent.paused = false;
                 }
             }
-            Kind::RequestFailed {
-                provider,
-                what,
-                retry_at: Some(at),
-                ..
-            } if what == THROTTLED => {
-                let until = self.throttled.entry(provider.clone()).or_insert(*at);
-                *until = (*until).max(*at);
-            }
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
@@ -227,12 +223,27 @@ impl State {
         }
     }
 
-    /// What people did; what they built or opened is no intervention.
+    /// Until when a provider asks for quiet: one that throttles one agent throttles all on its key.
+    fn provider_event(&mut self, event: &Event) {
+        if let Kind::RequestFailed {
+            provider,
+            what,
+            retry_at: Some(at),
+            ..
+        } = &event.body
+            && what == THROTTLED
+        {
+            let until = self.throttled.entry(provider.clone()).or_insert(*at);
+            *until = (*until).max(*at);
+        }
+    }
+
+    /// What people did; what they built, opened or read is no intervention.
     fn human_event(&mut self, event: &Event) {
         if event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. }
+                Kind::RunCreated { .. } | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
             )
         {
             self.interventions += 1;
@@ -246,6 +257,11 @@ impl State {
         let agent = self.agents.entry(name.to_owned()).or_default();
         agent.apply(event);
         self.read_mail(event);
+        if let Kind::ReplyReceived { usd, .. } | Kind::RequestFailed { usd, .. } = &event.body
+            && *usd > 0.0
+        {
+            self.spending.push((event.at, *usd));
+        }
     }
 
     /// The number the next message gets.

@@ -52,6 +52,8 @@ pub struct AgentState {
     pub ended: Option<String>,
     /// Why it is held.
     pub held: Option<String>,
+    /// Since when.
+    pub held_at: Option<Timestamp>,
     /// Whether a person paused it.
     pub paused: bool,
     /// Whether it asked for no more turns until mail.
@@ -138,6 +140,7 @@ impl AgentState {
                 self.repeated = Default::default();
                 self.restart = true;
                 self.held = None;
+                self.held_at = None;
                 self.deaths = Tally::default();
             }
             Kind::AgentStarted { pid, .. } => {
@@ -155,7 +158,10 @@ impl AgentState {
                 self.pid = None;
                 self.deaths.death(self.turn.is_some(), event.at);
             }
-            Kind::AgentHeld { reason, .. } => self.held = Some(reason.clone()),
+            Kind::AgentHeld { reason, .. } => {
+                self.held = Some(reason.clone());
+                self.held_at = Some(event.at);
+            }
             Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
             Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
             Kind::AgentDone { .. } => self.done = true,
