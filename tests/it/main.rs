@@ -16,6 +16,7 @@ mod commands;
 mod evaluation;
 mod git_safety;
 mod gpus;
+mod ledger;
 mod nanochat;
 mod quickstart;
 mod recovery;
