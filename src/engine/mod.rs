@@ -13,6 +13,7 @@ mod leases;
 mod live;
 mod marks;
 mod measure;
+mod notify;
 mod opening;
 mod perform;
 mod prompt;

@@ -96,6 +96,12 @@ impl RunDir {
         self.0.join("scratch").join(agent)
     }
 
+    /// Where the commands that call a person leave their outcome.
+    #[must_use]
+    pub fn notices(&self) -> PathBuf {
+        self.0.join("jobs").join(".notices")
+    }
+
     /// Where tool jobs of an agent leave their outcome.
     #[must_use]
     pub fn jobs(&self, agent: &str) -> PathBuf {

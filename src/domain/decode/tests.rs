@@ -91,7 +91,6 @@ fn what_is_not_acted_on_is_said() {
         [
             (41, "protocol.notice"),
             (57, "office.ask"),
-            (58, "office.notify"),
             (61, "landing.run"),
             (85, "roles.chief.fallback"),
             (111, "processes[0]"),
