@@ -354,6 +354,16 @@ fn curve(chart: &Chart, state: &State, history: &History, now: Timestamp) -> Cur
         let mean = admitted.iter().map(|(_, value)| value).sum::<f64>() / admitted.len() as f64;
         curve.best.push((first.0, mean));
     }
+    climb(&mut curve, chart.task.metric.goal, state, history);
+    if let Some((_, value)) = curve.best.last().copied() {
+        curve.best.push((curve.until, value));
+    }
+    curve
+}
+
+/// The steps of the staircase: each promotion that still stands and is better than the last.
+fn climb(curve: &mut Curve, goal: Goal, state: &State, history: &History) {
+    let begun = state.created;
     for (at, claim) in &history.advances {
         let Some(claim) = state.hypotheses.get(claim) else {
             continue;
@@ -361,23 +371,17 @@ fn curve(chart: &Chart, state: &State, history: &History, now: Timestamp) -> Cur
         let Some(value) = claim.verdict.as_ref().map(|found| found.candidate.mean) else {
             continue;
         };
+        let since = begun.map_or(0.0, |begun| at.duration_since(begun).as_secs_f64());
         let stands = claim.status == crate::domain::event::Status::Promoted && value.is_finite();
-        let better = curve
-            .best
-            .last()
-            .is_none_or(|(_, best)| match chart.task.metric.goal {
-                Goal::Min => value < *best,
-                Goal::Max => value > *best,
-            });
+        let better = curve.best.last().is_none_or(|(_, best)| match goal {
+            Goal::Min => value < *best,
+            Goal::Max => value > *best,
+        });
         if stands && better {
             if let Some((_, before)) = curve.best.last().copied() {
-                curve.best.push((since(*at), before));
+                curve.best.push((since, before));
             }
-            curve.best.push((since(*at), value));
+            curve.best.push((since, value));
         }
     }
-    if let Some((_, value)) = curve.best.last().copied() {
-        curve.best.push((curve.until, value));
-    }
-    curve
 }

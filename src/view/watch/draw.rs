@@ -160,14 +160,7 @@ fn head(board: &Board, width: usize) -> Vec<Line<'static>> {
 fn spending(board: &Board) -> Line<'static> {
     let budget = &board.status.budget;
     let usd = |value: f64| format!("${value:.2}");
-    let parts: [(&str, Spending, &dyn Fn(f64) -> String); 4] = [
-        ("", budget.usd, &usd),
-        ("GPU ", budget.gpu_seconds, &figure::span),
-        ("wall ", budget.wall_seconds, &figure::span),
-        ("disk ", budget.disk_bytes, &figure::bytes),
-    ];
-    let mut line = Line::from(span(Tint::None, " "));
-    for (name, what, write) in parts {
+    let part = |name: &str, what: Spending, write: &dyn Fn(f64) -> String| {
         let share = what
             .cap
             .filter(|cap| *cap > 0.0)
@@ -181,9 +174,15 @@ fn spending(board: &Board) -> Line<'static> {
             Some(share) if share >= 0.8 => Tint::Notable,
             _ => Tint::Dim,
         };
-        line.push_span(span(tint, format!("{name}{}{of}   ", write(what.spent))));
-    }
-    line
+        span(tint, format!("{name}{}{of}   ", write(what.spent)))
+    };
+    Line::from(vec![
+        span(Tint::None, " "),
+        part("", budget.usd, &usd),
+        part("GPU ", budget.gpu_seconds, &figure::span),
+        part("wall ", budget.wall_seconds, &figure::span),
+        part("disk ", budget.disk_bytes, &figure::bytes),
+    ])
 }
 
 fn arrange(body: Rect, board: &Board, choice: &Choice) -> Plan {
