@@ -9,6 +9,7 @@
 mod ground;
 mod task;
 
+mod approvals;
 mod attention;
 mod bad_charts;
 mod bad_luck;
