@@ -4,6 +4,7 @@
 pub mod agent;
 mod ask;
 mod claims;
+pub mod environment;
 pub mod found;
 mod guard;
 mod hands;

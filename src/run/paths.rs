@@ -114,6 +114,18 @@ impl RunDir {
         self.0.join("exp").join(format!("e{id}"))
     }
 
+    /// Environments that `setup` made, each by the hash of what it was made from.
+    #[must_use]
+    pub fn environments(&self) -> PathBuf {
+        self.0.join("env")
+    }
+
+    /// One of them; `base` is a link to the one of the programme's start.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> PathBuf {
+        self.environments().join(name)
+    }
+
     /// Lock files; held means alive.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
@@ -178,8 +190,8 @@ impl RunDir {
     #[must_use]
     pub fn skeleton(&self) -> Vec<PathBuf> {
         [
-            "", "prompts", "blobs", "git", "work", "scratch", "jobs", "exp", "locks", "mock",
-            "mail",
+            "", "prompts", "blobs", "git", "work", "scratch", "jobs", "exp", "env", "locks",
+            "mock", "mail",
         ]
         .into_iter()
         .chain(["live", "logs"])

@@ -7,6 +7,7 @@
 )]
 
 mod ground;
+mod small;
 mod task;
 
 mod approvals;
@@ -14,6 +15,7 @@ mod attention;
 mod bad_charts;
 mod bad_luck;
 mod commands;
+mod evaluation;
 mod git_safety;
 mod gpus;
 mod ledger;
