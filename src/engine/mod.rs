@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod ask;
+mod claims;
 pub mod found;
 mod guard;
 mod hands;

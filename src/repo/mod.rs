@@ -26,7 +26,7 @@ mod trees;
 pub use error::RepoError;
 pub use gather::LeftOut;
 pub use history::{
-    Change, ChangeKind, DiffText, LogEntry, branches, changed_paths, diff_text, log, pin,
+    Change, ChangeKind, DiffText, LogEntry, branches, changed_paths, diff_text, log, parents, pin,
     read_blob, tip,
 };
 pub use lay::{checkout, restore, tree_hash};

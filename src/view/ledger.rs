@@ -70,6 +70,8 @@ pub struct Entry {
     pub refuted_by: String,
     /// The margin of a `no_worse` claim.
     pub margin: Option<f64>,
+    /// An earlier claim that it repeats on purpose.
+    pub replicates: Option<String>,
     /// Seeds that would decide an undecided one.
     pub more_seeds: Option<u32>,
 }
@@ -136,7 +138,9 @@ pub fn of(state: &State) -> Vec<Entry> {
         .collect()
 }
 
-fn entry(state: &State, claim: &Hypothesis) -> Entry {
+/// A claim as the ledger shows it.
+#[must_use]
+pub fn entry(state: &State, claim: &Hypothesis) -> Entry {
     let none = Verdict {
         test: None,
         effect: None,
@@ -178,6 +182,7 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         predicts: claim.predicts,
         refuted_by: claim.refuted_by.clone(),
         margin: claim.margin,
+        replicates: claim.replicates.map(|id| format!("h{id}")),
         more_seeds: verdict.more_seeds,
     }
 }
@@ -193,7 +198,9 @@ fn runs_of(state: &State, claim: &Hypothesis) -> BTreeSet<u64> {
     judged.chain(own).copied().collect()
 }
 
-fn run(run: &Experiment) -> Run {
+/// A run as the ledger shows it.
+#[must_use]
+pub(super) fn run(run: &Experiment) -> Run {
     let ended = run.finished_at.is_some();
     let known = |value: f64| ended.then_some(value);
     let measured = &run.measured;
@@ -238,7 +245,7 @@ pub fn text(entries: &[Entry], width: usize, paint: Paint) -> String {
 }
 
 /// How a claim's status is tinted.
-fn status_tint(status: &str) -> Tint {
+pub(super) fn status_tint(status: &str) -> Tint {
     let of = |wanted: &[Status]| wanted.iter().any(|one| one.word() == status);
     if of(&[Status::Promoted, Status::Confirmed, Status::Reviewed]) {
         Tint::Good
@@ -259,7 +266,7 @@ mod tests {
         let (_, state) = sample::run();
         let entries = of(&state);
         let all = "agent at axis base baseline candidate ci claim commit effect evaluated_by id margin \
-                   mechanism more_seeds p predicts ratios reason refuted_by runs status test title";
+                   mechanism more_seeds p predicts ratios reason refuted_by replicates runs status test title";
         assert_eq!(sample::keys(&entries[0]).join(" "), all);
         let value = serde_json::to_value(&entries[0]).expect("plain data");
         assert_eq!(sample::keys(&value["baseline"]), ["mean", "n", "sd"]);

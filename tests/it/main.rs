@@ -14,6 +14,7 @@ mod bad_luck;
 mod commands;
 mod git_safety;
 mod gpus;
+mod ledger;
 mod nanochat;
 mod quickstart;
 mod recovery;
