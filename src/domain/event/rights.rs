@@ -26,6 +26,8 @@ impl Kind {
             | Self::OfficeLost { .. }
             | Self::RunStopped {}
             | Self::MailUndelivered { .. }
+            | Self::PersonCalled { .. }
+            | Self::PersonMissed { .. }
             | Self::AgentSeated { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
@@ -89,6 +91,7 @@ impl Kind {
                 | Self::ProgrammeAdvanced { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
+                | Self::PersonCalled { .. }
                 | Self::RunDown { .. }
         )
     }
