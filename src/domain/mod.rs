@@ -12,6 +12,7 @@ pub mod decode;
 pub mod disclosure;
 pub mod emit;
 pub mod event;
+pub mod freeze;
 pub mod glob;
 pub mod keys;
 pub mod lease;

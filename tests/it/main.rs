@@ -20,6 +20,7 @@ mod git_safety;
 mod gpus;
 mod ledger;
 mod nanochat;
+mod pauses;
 mod quickstart;
 mod recovery;
 mod smoke;
