@@ -5,6 +5,7 @@
 //! files, environment, or how anything here is carried out.
 
 mod members;
+mod search;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::members::{
     Agent, GpuHome, KeySource, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec, Role, Wire,
 };
+pub use self::search::{DRAWS, Knob, Range, Search};
 
 /// A whole org chart; agents are expanded (`count = 4` has become four).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ pub struct Chart {
     pub agents: Vec<Agent>,
     /// Stand-ups, reviews and the like.
     pub processes: Vec<Process>,
+    /// What agents do that ask no model.
+    #[serde(default)]
+    pub search: Search,
 }
 
 /// What is being improved, and how that is measured.
@@ -348,6 +353,8 @@ pub struct MockSpec {
     pub env: Option<BTreeMap<String, String>>,
     /// Replaces `task.share`.
     pub share: Option<Vec<PathBuf>>,
+    /// Replaces `search.draws`.
+    pub draws: Option<u32>,
 }
 
 /// A chart's built-in default of `compact_at`, in tokens.
@@ -402,6 +409,9 @@ impl Chart {
         }
         if let Some(share) = mock.share {
             self.task.share = share;
+        }
+        if let Some(draws) = mock.draws {
+            self.search.draws = draws;
         }
         if let Some(every) = mock.every {
             for process in &mut self.processes {

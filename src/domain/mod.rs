@@ -26,6 +26,7 @@ pub mod restart;
 pub mod retry;
 pub mod scenario;
 pub mod schema;
+pub mod search;
 pub mod session;
 #[cfg(test)]
 mod simulation;
