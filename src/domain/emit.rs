@@ -211,7 +211,8 @@ fn office(page: &mut Page, office: &Office) {
             .grid
             .map(|(columns, rows)| format!("{columns}x{rows}")),
     );
-    page.texts("ask", &office.ask);
+    let ask: Vec<String> = office.ask.iter().map(|ask| ask.word()).collect();
+    page.texts("ask", &ask);
     page.maybe("notify", office.notify.as_deref());
 }
 
