@@ -10,6 +10,7 @@ mod ground;
 mod small;
 mod task;
 
+mod approvals;
 mod attention;
 mod bad_charts;
 mod bad_luck;
