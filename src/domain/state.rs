@@ -238,13 +238,16 @@ impl State {
         }
     }
 
-    /// Whether a person stepped in: what people built, opened or read is no intervention.
+    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
     #[must_use]
     pub fn is_intervention(event: &Event) -> bool {
         event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
+                Kind::RunCreated { .. }
+                    | Kind::OfficeOpened { .. }
+                    | Kind::MailRead { .. }
+                    | Kind::RunDown { .. }
             )
     }
 

@@ -110,11 +110,11 @@ fn told<T>(state: &State, tell: impl FnOnce(&report::Material<'_>) -> T) -> T {
 }
 
 fn report_of(state: &State) -> String {
-    told(state, |material| report::text(material)).expect("every number resolves")
+    told(state, report::text).expect("every number resolves")
 }
 
 fn page_of(state: &State) -> String {
-    told(state, |material| report::page(material)).expect("every number resolves")
+    told(state, report::page).expect("every number resolves")
 }
 
 /// The sample, as it was after so many events.
@@ -220,7 +220,7 @@ fn a_number_that_comes_from_nowhere_fails_the_report() {
     // A log whose parts do not fit each other.
     let mut torn = state.clone();
     torn.promotions.push((77, "a".to_owned(), "b".to_owned()));
-    let failed = told(&torn, |material| report::text(material));
+    let failed = told(&torn, report::text);
     assert_eq!(failed, Err(Unresolved::NoEntry("h77".to_owned())));
 }
 

@@ -2,7 +2,7 @@
 //! of it may be chance.
 
 use super::document::{Inline, line};
-use super::{Block, Blocks, Desk, Line, Row, Unresolved};
+use super::{Block, Blocks, Desk, EntryId, Line, Row, Unresolved};
 use crate::domain::event::{Stage, Status};
 use crate::domain::protocol;
 use crate::domain::state::Experiment;
@@ -150,24 +150,7 @@ pub(super) fn promoted(desk: Desk<'_>) -> Blocks {
         let Some(entry) = entry(desk, *id) else {
             continue;
         };
-        let maybe = |value: Option<String>| claim.maybe(value);
-        let ratio = |value: Option<f64>| maybe(value.map(|value| format!("{value:.2}×")));
-        rows.push(Row {
-            shows: None,
-            cells: vec![
-                line![claim.clone()],
-                line![Inline::Name(entry.agent.clone())],
-                maybe(entry.effect.map(signed)),
-                maybe(entry.ci.map(|ci| interval(Some(ci)))),
-                maybe(entry.p.map(probability)),
-                line![claim.number(entry.candidate.n.to_string())],
-                ratio(entry.ratios.wall),
-                ratio(entry.ratios.flops),
-                line![Inline::Name(entry.evaluated_by.to_owned())],
-                line![Inline::Name(figure::commit(after).to_owned())],
-                line![claim.quote(&entry.title)],
-            ],
-        });
+        rows.push(evidence(&claim, entry, after));
         if entry.status == Status::RolledBack.word() {
             let why = claim.quote(&entry.reason);
             notes.push(line![
@@ -198,6 +181,28 @@ pub(super) fn promoted(desk: Desk<'_>) -> Blocks {
 fn entry<'a>(desk: Desk<'a>, id: u64) -> Option<&'a Entry> {
     let id = format!("h{id}");
     desk.material.ledger.iter().find(|entry| entry.id == id)
+}
+
+/// The evidence for a promoted claim, in a row.
+fn evidence(claim: &EntryId, entry: &Entry, after: &str) -> Row {
+    let maybe = |value: Option<String>| claim.maybe(value);
+    let ratio = |value: Option<f64>| maybe(value.map(|value| format!("{value:.2}×")));
+    Row {
+        shows: None,
+        cells: vec![
+            line![claim.clone()],
+            line![Inline::Name(entry.agent.clone())],
+            maybe(entry.effect.map(signed)),
+            maybe(entry.ci.map(|ci| interval(Some(ci)))),
+            maybe(entry.p.map(probability)),
+            line![claim.number(entry.candidate.n.to_string())],
+            ratio(entry.ratios.wall),
+            ratio(entry.ratios.flops),
+            line![Inline::Name(entry.evaluated_by.to_owned())],
+            line![Inline::Name(figure::commit(after).to_owned())],
+            line![claim.quote(&entry.title)],
+        ],
+    }
 }
 
 /// What was left out of a promoted claim to see whether it does any work.

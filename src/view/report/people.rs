@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::document::{Inline, line};
-use super::{Block, Blocks, Desk, Row};
+use super::{Block, Blocks, Desk, EntryId, Row};
 use crate::domain::event::Event;
+use crate::domain::state::State;
 use crate::view::figure::{count, span};
 use crate::view::line as event_line;
+use crate::view::status::AgentRow;
 
 /// Pairs of correspondents that are listed; the rest are summed.
 const PAIRS: usize = 20;
@@ -20,37 +22,7 @@ pub(super) fn agents(desk: Desk<'_>) -> Blocks {
     let mut rows = Vec::new();
     for agent in &material.status.agents {
         let id = sources.agent(&agent.name)?;
-        let own = |name: &str| name == agent.name;
-        let sent = state.mails.values().filter(|mail| own(&mail.from)).count();
-        let claims = state
-            .hypotheses
-            .values()
-            .filter(|it| own(&it.agent))
-            .count();
-        let by = |claim: &u64| state.hypotheses.get(claim).is_some_and(|it| own(&it.agent));
-        let promoted = state
-            .promotions
-            .iter()
-            .filter(|(claim, ..)| by(claim))
-            .count();
-        let cell = |text: String| line![id.number(text)];
-        rows.push(Row {
-            shows: Some(id.clone()),
-            cells: vec![
-                line![Inline::Name(agent.name.clone())],
-                line![Inline::Name(agent.role.clone())],
-                line![Inline::Name(agent.model.clone())],
-                line![agent.state],
-                cell(agent.turns.to_string()),
-                cell(count(agent.tokens.input + agent.tokens.cache_write)),
-                cell(count(agent.tokens.cache_read)),
-                cell(count(agent.tokens.output)),
-                cell(format!("{:.2}", agent.usd)),
-                cell(sent.to_string()),
-                cell(claims.to_string()),
-                cell(promoted.to_string()),
-            ],
-        });
+        rows.push(row(state, agent, &id));
     }
     if rows.is_empty() {
         blocks.push(Block::Text(line![
@@ -87,6 +59,41 @@ pub(super) fn agents(desk: Desk<'_>) -> Blocks {
         blocks.push(Block::Text(line));
     }
     Ok(blocks)
+}
+
+/// What one agent did, in a row.
+fn row(state: &State, agent: &AgentRow, id: &EntryId) -> Row {
+    let own = |name: &str| name == agent.name;
+    let sent = state.mails.values().filter(|mail| own(&mail.from)).count();
+    let claims = state
+        .hypotheses
+        .values()
+        .filter(|it| own(&it.agent))
+        .count();
+    let by = |claim: &u64| state.hypotheses.get(claim).is_some_and(|it| own(&it.agent));
+    let promoted = state
+        .promotions
+        .iter()
+        .filter(|(claim, ..)| by(claim))
+        .count();
+    let cell = |text: String| line![id.number(text)];
+    Row {
+        shows: Some(id.clone()),
+        cells: vec![
+            line![Inline::Name(agent.name.clone())],
+            line![Inline::Name(agent.role.clone())],
+            line![Inline::Name(agent.model.clone())],
+            line![agent.state],
+            cell(agent.turns.to_string()),
+            cell(count(agent.tokens.input + agent.tokens.cache_write)),
+            cell(count(agent.tokens.cache_read)),
+            cell(count(agent.tokens.output)),
+            cell(format!("{:.2}", agent.usd)),
+            cell(sent.to_string()),
+            cell(claims.to_string()),
+            cell(promoted.to_string()),
+        ],
+    }
 }
 
 pub(super) fn mail(desk: Desk<'_>) -> Blocks {

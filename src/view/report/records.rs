@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::document::{Inline, line};
 use super::outcome::links;
 use super::tried::ratios;
-use super::{Block, Blocks, Desk, Line, Row, Unresolved};
+use super::{Block, Blocks, Desk, EntryId, Line, Row, Unresolved};
 use crate::domain::event::{Arm, RunStatus, Stage};
 use crate::domain::state::Experiment;
 use crate::domain::stats::Sample;
@@ -44,27 +44,7 @@ fn baseline(desk: Desk<'_>) -> Blocks {
             "No baseline run has ended with a metric."
         ]));
     } else {
-        let sample = Sample::of(&values);
-        let wall = Sample::of(&ok.iter().map(|run| run.measured.wall_s).collect::<Vec<_>>());
-        let sd = if sample.n > 1 {
-            number(sample.sd)
-        } else {
-            "unknown".to_owned()
-        };
-        let all = sources.runs();
-        let mut text = line![
-            Inline::Name(material.chart.task.metric.name.clone()),
-            ": mean ",
-            all.number(number(sample.mean)),
-            ", sd ",
-            all.number(sd),
-            ", n = ",
-            all.number(sample.n.to_string()),
-            " seeds (",
-        ];
-        text.extend(links(desk, ok.clone())?);
-        text.extend(line!["); ", all.number(span(wall.mean)), " a run."]);
-        blocks.push(Block::Text(text));
+        blocks.push(spread(desk, &ok, &values)?);
     }
     for again in twice {
         let first = ok.iter().find(|run| run.seed == again.seed);
@@ -93,6 +73,31 @@ fn baseline(desk: Desk<'_>) -> Blocks {
         blocks.push(Block::List(failed));
     }
     Ok(blocks)
+}
+
+/// Mean and spread of the baseline, and what a run takes.
+fn spread(desk: Desk<'_>, ok: &[&Experiment], values: &[f64]) -> Result<Block, Unresolved> {
+    let sample = Sample::of(values);
+    let wall = Sample::of(&ok.iter().map(|run| run.measured.wall_s).collect::<Vec<_>>());
+    let sd = if sample.n > 1 {
+        number(sample.sd)
+    } else {
+        "unknown".to_owned()
+    };
+    let all = desk.sources.runs();
+    let mut text = line![
+        Inline::Name(desk.material.chart.task.metric.name.clone()),
+        ": mean ",
+        all.number(number(sample.mean)),
+        ", sd ",
+        all.number(sd),
+        ", n = ",
+        all.number(sample.n.to_string()),
+        " seeds (",
+    ];
+    text.extend(links(desk, ok.to_vec())?);
+    text.extend(line!["); ", all.number(span(wall.mean)), " a run."]);
+    Ok(Block::Text(text))
 }
 
 fn claims(desk: Desk<'_>) -> Blocks {
@@ -147,6 +152,21 @@ fn claim(desk: Desk<'_>, entry: &Entry) -> Result<Vec<(&'static str, Line)>, Unr
     if !entry.reason.is_empty() {
         facts.push(("why", line![id.quote(&entry.reason)]));
     }
+    facts.extend(numbers(&id, entry));
+    let experiments = &desk.material.state.experiments;
+    let runs = entry.runs.iter();
+    let runs: Vec<&Experiment> = runs
+        .filter_map(|run| experiments.get(&run.id.trim_start_matches('e').parse().ok()?))
+        .collect();
+    if !runs.is_empty() {
+        facts.push(("rests on", links(desk, runs)?));
+    }
+    Ok(facts)
+}
+
+/// The numbers of a claim's verdict.
+fn numbers(id: &EntryId, entry: &Entry) -> Vec<(&'static str, Line)> {
+    let mut facts = Vec::new();
     if let Some(effect) = entry.effect {
         let p = entry.p.map_or_else(|| "none".to_owned(), probability);
         let test = entry.test.unwrap_or("no");
@@ -187,15 +207,7 @@ fn claim(desk: Desk<'_>, entry: &Entry) -> Result<Vec<(&'static str, Line)>, Unr
             line!["about ", more, " more seeds would decide"],
         ));
     }
-    let experiments = &desk.material.state.experiments;
-    let runs = entry.runs.iter();
-    let runs: Vec<&Experiment> = runs
-        .filter_map(|run| experiments.get(&run.id.trim_start_matches('e').parse().ok()?))
-        .collect();
-    if !runs.is_empty() {
-        facts.push(("rests on", links(desk, runs)?));
-    }
-    Ok(facts)
+    facts
 }
 
 fn runs(desk: Desk<'_>) -> Blocks {
