@@ -17,8 +17,11 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "init", "check", "doctor", "up", "down", "pause", "resume", "restart",
         ],
     ),
-    ("Watch it", &["ls", "status", "attach", "logs"]),
-    ("Talk to it", &["send", "inbox"]),
+    (
+        "Watch it",
+        &["ls", "status", "attach", "next", "logs", "wait"],
+    ),
+    ("Talk to it", &["send", "inbox", "approve", "deny"]),
     ("Learn from it", &["ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];

@@ -1,5 +1,6 @@
 //! The only room that speaks: argv in, words and exit codes out. One file per command.
 
+mod approve;
 mod args;
 mod attach;
 mod bug;
@@ -17,6 +18,7 @@ mod init;
 mod ledger;
 mod logs;
 mod ls;
+mod next;
 mod pause;
 mod place;
 mod prompt;
@@ -29,6 +31,7 @@ mod status;
 mod ui;
 mod until;
 mod up;
+mod wait;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -65,9 +68,13 @@ enum Command {
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
     Attach(args::AttachArgs),
+    Next(next::NextArgs),
+    Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
+    Approve(approve::ApproveArgs),
+    Deny(approve::DenyArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -135,6 +142,10 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Restart(args) => restart::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
+        Command::Approve(args) => approve::approve(context, &args).map(done),
+        Command::Deny(args) => approve::deny(context, &args).map(done),
+        Command::Next(args) => next::run(context, &args).map(done),
+        Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),
         Command::Send(args) => send::run(context, &args).map(done),
         Command::Inbox(args) => inbox::run(context, &args).map(done),

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use actor::Actor;
 pub use kind::Kind;
-pub use parts::{Gpu, Headline, LoggedCall, Measured};
-pub use words::{Arm, Class, RunStatus, Stage, Status, Why};
+pub use parts::{Gpu, Headline, LoggedCall, Matter, Measured};
+pub use words::{Arm, By, Class, RunStatus, Stage, Status, Why};
 
 /// The format of the log that this program writes.
 pub const FORMAT: u32 = 1;

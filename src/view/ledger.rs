@@ -12,14 +12,10 @@ use serde::Serialize;
 use super::figure;
 use super::paint::{Paint, Tint};
 use super::table::{Cell, Table};
-use crate::domain::event::{Arm, Stage, Status};
+use crate::domain::event::{Arm, By, Stage, Status};
 use crate::domain::protocol::{Ratios, Verdict};
 use crate::domain::state::{Experiment, Hypothesis, State};
 use crate::domain::stats;
-
-/// Who measured: without an evaluation of the harness's own, the metric is read from what the
-/// candidate printed.
-const EVALUATED_BY: &str = "candidate";
 
 /// One claim, as `org ledger --json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -126,6 +122,10 @@ pub struct Run {
     pub params: Option<f64>,
     /// Tokens.
     pub tokens: Option<f64>,
+    /// Who printed the metric.
+    pub evaluated_by: &'static str,
+    /// Who printed FLOPs, parameters and tokens.
+    pub measured_by: &'static str,
 }
 
 /// All claims, oldest first.
@@ -153,6 +153,7 @@ pub fn entry(state: &State, claim: &Hypothesis) -> Entry {
         runs: Vec::new(),
     };
     let verdict = claim.verdict.as_ref().unwrap_or(&none);
+    let rests_on = runs_of(state, claim);
     let test = verdict.test.or(claim.plan.map(|(test, _)| test));
     Entry {
         id: format!("h{}", claim.id),
@@ -167,13 +168,13 @@ pub fn entry(state: &State, claim: &Hypothesis) -> Entry {
         effect: verdict.effect.filter(|effect| effect.is_finite()),
         ci: figure::bounded(verdict.ci),
         p: verdict.p,
-        evaluated_by: EVALUATED_BY,
+        evaluated_by: evaluated_by(state, &rests_on).word(),
         baseline: verdict.baseline.into(),
         candidate: verdict.candidate.into(),
         ratios: verdict.ratios,
-        runs: runs_of(state, claim)
-            .into_iter()
-            .filter_map(|id| state.experiments.get(&id))
+        runs: rests_on
+            .iter()
+            .filter_map(|id| state.experiments.get(id))
             .map(run)
             .collect(),
         at: claim.at,
@@ -185,6 +186,15 @@ pub fn entry(state: &State, claim: &Hypothesis) -> Entry {
         replicates: claim.replicates.map(|id| format!("h{id}")),
         more_seeds: verdict.more_seeds,
     }
+}
+
+/// Who measured: the harness, where its own evaluation stands behind every figure.
+fn evaluated_by(state: &State, runs: &BTreeSet<u64>) -> By {
+    let runs = runs.iter().filter_map(|id| state.experiments.get(id));
+    let by = runs.filter(|run| run.measured.value.is_some());
+    by.map(|run| run.measured.evaluated_by)
+        .min()
+        .unwrap_or_default()
 }
 
 /// Every run that a claim rests on: its verdict's, and its own that no verdict names yet.
@@ -218,6 +228,8 @@ pub(super) fn run(run: &Experiment) -> Run {
         flops: measured.flops,
         params: measured.params,
         tokens: measured.tokens,
+        evaluated_by: measured.evaluated_by.word(),
+        measured_by: measured.measured_by.word(),
     }
 }
 
@@ -276,7 +288,8 @@ mod tests {
         );
         assert_eq!(
             sample::keys(&value["runs"][0]).join(" "),
-            "arm cpu_s flops gpu_s id metric params peak_mem_mb seed stage status tokens wall_s"
+            "arm cpu_s evaluated_by flops gpu_s id measured_by metric params peak_mem_mb seed stage \
+             status tokens wall_s"
         );
         assert_eq!(value["runs"][0]["arm"], "baseline");
         assert_eq!(value["runs"][0]["stage"], "admission");

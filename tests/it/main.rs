@@ -7,11 +7,15 @@
 )]
 
 mod ground;
+mod small;
 mod task;
 
+mod approvals;
+mod attention;
 mod bad_charts;
 mod bad_luck;
 mod commands;
+mod evaluation;
 mod git_safety;
 mod gpus;
 mod ledger;

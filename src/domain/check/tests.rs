@@ -93,6 +93,43 @@ fn what_does_not_agree() {
     }
 }
 
+/// Who draws needs knobs, tools, and files that a claim may change.
+#[test]
+fn a_search_that_cannot_be_made() {
+    let knob = "[search]\npredicts = 1\n[[search.knobs]]\nname = \"k\"\nfile = \"k.py\"\n\
+                pattern = '(.)'\nvalues = [\"1\"]\n";
+    let random = AGENT.replace("gpt-6.2-sol", "random");
+    let protect = |text: &str| text.replace("[task]", "[task]\nprotect = [\"*.py\"]");
+    let roleless = random.replace("researcher", "chief");
+    let cases = [
+        (
+            format!("{MINIMAL}{random}\"r\""),
+            "agents[0].model",
+            "there is nothing to draw",
+        ),
+        (
+            format!(
+                "{MINIMAL}[roles.chief]\ntools = [\"shell\", \"mail\"]\n{roleless}\"r\"\n{knob}"
+            ),
+            "roles.chief.tools",
+            "which takes files, and",
+        ),
+        (
+            protect(&format!("{MINIMAL}{random}\"r\"\n{knob}")),
+            "search.knobs[0].file",
+            "no claim may change \"k.py\"",
+        ),
+    ];
+    for (text, path, message) in cases {
+        let problems = judged(&text).problems;
+        assert_eq!(problems.len(), 1, "{text}\n{problems:#?}");
+        assert_eq!(problems[0].path, path, "{problems:#?}");
+        assert!(problems[0].message.contains(message), "{problems:#?}");
+    }
+    let sound = judged(&format!("{MINIMAL}{random}\"r\"\n{knob}"));
+    assert_eq!(sound.problems, []);
+}
+
 #[test]
 fn whole_charts_pass() {
     for text in [FULL, MINIMAL, ODD] {
@@ -126,11 +163,38 @@ fn an_evaluation_needs_a_fence() {
         .into_iter()
         .map(|one| one.message)
         .collect();
-    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said.len(), 1, "{said:?}");
     assert!(
         said.iter().any(|one| one.contains("without editable")),
         "{said:?}"
     );
+}
+
+#[test]
+fn hidden_data_are_for_the_evaluation_alone() {
+    let hidden = |keys: &str| {
+        let text = MINIMAL.replace("[task]", &format!("[task]\n{keys}"));
+        let problems = judged(&text).problems.into_iter();
+        problems.map(|one| one.message).collect::<Vec<String>>()
+    };
+    let with = "evaluate = \"python3 e.py\"\neditable = [\"a.py\"]\n";
+    let sound = hidden(&format!("{with}hidden = [\"/secret/a\", \"/secret/b\"]"));
+    assert_eq!(sound, Vec::<String>::new());
+    for (keys, why) in [
+        ("hidden = [\"/secret/a\"]".to_owned(), "no evaluation"),
+        (format!("{with}hidden = [\"../repo/a\"]"), "task.repo"),
+        (
+            format!("{with}share = [\"/data\"]\nhidden = [\"/data/a\"]"),
+            "task.share",
+        ),
+        (
+            format!("{with}hidden = [\"/secret/a\", \"/other/a\"]"),
+            "stands there already",
+        ),
+    ] {
+        let said = hidden(&keys);
+        assert!(said.iter().any(|one| one.contains(why)), "{keys}: {said:?}");
+    }
 }
 
 #[test]

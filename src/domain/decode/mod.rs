@@ -8,6 +8,7 @@ mod agents;
 mod item;
 mod protocol;
 mod roles;
+mod search;
 mod sheet;
 mod syntax;
 mod table;
@@ -106,6 +107,12 @@ pub fn decode(text: &str, context: &Context<'_>) -> Decoded {
     decode_asked(text, context).0
 }
 
+/// Seconds of a time span as charts write it: `10h`, `90s`, `1h30m`.
+#[must_use]
+pub fn seconds(word: &str) -> Option<f64> {
+    units::span(word)
+}
+
 /// The same, with the keys that were looked for, which the tests hold against the schema.
 fn decode_asked(text: &str, context: &Context<'_>) -> (Decoded, Asked) {
     let mut sheet = Sheet::new(text, context);
@@ -163,6 +170,7 @@ fn chart(sheet: &mut Sheet<'_>, root: &DeTable<'_>) -> Chart {
         roles: roles::roles(sheet, &mut table),
         agents: agents::agents(sheet, &mut table),
         processes: agents::processes(sheet, &mut table),
+        search: search::search(sheet, &mut table),
     };
     table.finish(sheet);
     let given = sheet.given("protocol.match");
@@ -198,6 +206,9 @@ fn mock(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> MockSpec {
             let items = table.list(sheet, "share");
             text::paths(sheet, items)
         },
+        draws: table
+            .take(sheet, "draws")
+            .and_then(|item| item.count(sheet)),
     };
     table.finish(sheet);
     mock
