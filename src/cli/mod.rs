@@ -7,6 +7,7 @@ mod bug;
 mod charts;
 mod check;
 mod completions;
+mod derived;
 mod doctor;
 mod down;
 mod failure;
