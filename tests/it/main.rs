@@ -23,6 +23,7 @@ mod ledger;
 mod nanochat;
 mod quickstart;
 mod recovery;
+mod report;
 mod smoke;
 
 /// A journey that nobody lists here is never run.
