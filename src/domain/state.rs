@@ -95,6 +95,8 @@ pub struct State {
     pub stopped: bool,
     /// All agents are paused.
     pub paused: bool,
+    /// And nothing that they started may go on.
+    pub frozen: bool,
     /// Agents by name.
     pub agents: BTreeMap<String, AgentState>,
     /// Messages by number.
@@ -219,10 +221,13 @@ impl State {
                 }
             }
             Kind::PauseSet { agent: None } => self.paused = true,
+            Kind::FreezeSet { agent: None } => self.frozen = true,
             Kind::PauseCleared { agent: None } => {
                 self.paused = false;
+                self.frozen = false;
                 for agent in self.agents.values_mut() {
                     agent.paused = false;
+                    agent.frozen = false;
                 }
             }
             Kind::BudgetSet { what, cap } => {
@@ -248,14 +253,21 @@ impl State {
         }
     }
 
-    /// What people did; what they built, opened or read is no intervention.
-    fn human_event(&mut self, event: &Event) {
-        if event.actor == Actor::Human
+    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    #[must_use]
+    pub fn is_intervention(event: &Event) -> bool {
+        event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
+                Kind::RunCreated { .. }
+                    | Kind::OfficeOpened { .. }
+                    | Kind::MailRead { .. }
+                    | Kind::RunDown { .. }
             )
-        {
+    }
+
+    fn human_event(&mut self, event: &Event) {
+        if Self::is_intervention(event) {
             self.interventions += 1;
         }
     }

@@ -14,14 +14,17 @@ mod approvals;
 mod attention;
 mod bad_charts;
 mod bad_luck;
+mod charts;
 mod commands;
 mod evaluation;
 mod git_safety;
 mod gpus;
 mod ledger;
 mod nanochat;
+mod pauses;
 mod quickstart;
 mod recovery;
+mod report;
 mod smoke;
 
 /// A journey that nobody lists here is never run.
