@@ -3,6 +3,7 @@
 mod args;
 mod attach;
 mod bug;
+mod cancel;
 mod charts;
 mod check;
 mod completions;
@@ -71,6 +72,7 @@ enum Command {
     Logs(logs::LogsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
+    Cancel(cancel::CancelArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -133,6 +135,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match command {
         Command::Check(args) => check::run(context, &args),
+        Command::Cancel(args) => cancel::run(context, &args).map(done),
         Command::Pause(args) => pause::pause(context, &args).map(done),
         Command::Resume(args) => pause::resume(context, &args).map(done),
         Command::Restart(args) => restart::run(context, &args).map(done),

@@ -16,7 +16,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use super::chart::Chart;
-use super::event::Stage;
+use super::event::{Stage, Status};
 use super::state::{Experiment, State};
 
 pub use closing::{closing, headline, measured};
@@ -49,7 +49,10 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
     let view = View { chart, state, pool };
     let mut steps = view.admission(&state.start, true);
     for claim in state.hypotheses.values().filter(|claim| !claim.is_final()) {
-        steps.extend(view.claim(claim));
+        match &claim.withdrawn {
+            Some(why) => steps.push(Step::Move(claim.id, Status::Withdrawn, why.clone(), None)),
+            None => steps.extend(view.claim(claim)),
+        }
     }
     steps.dedup();
     let mut seen: Vec<Wanted> = Vec::new();

@@ -4,14 +4,15 @@
 //! a task or on a worker thread and reports back over a channel, so that the supervisor never waits
 //! for anything that it supervises.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::domain::event::{Actor, Gpu, Kind, RunStatus};
 use crate::domain::lease::{self, Grant};
+use crate::domain::protocol;
 use crate::domain::state::{Mail, State};
 use crate::os::exec::{self, Detached};
 use crate::os::lock;
@@ -20,7 +21,7 @@ use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
 use super::guard::let_go;
-use super::measure::{Found, Order, Program};
+use super::measure::{Found, Look, Order, Program, Watching};
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{spawn, task};
 
@@ -191,12 +192,24 @@ impl Supervisor {
             base,
             attempt,
             gpus,
+            bounds: protocol::bounds(&self.chart, self.state(), id),
             called_off: AtomicBool::new(false),
+            early: OnceLock::new(),
         });
         self.orders.insert(id, Arc::clone(&order));
         let report = self.report.clone();
         task::start(async move {
-            let found = see_through(order, launch).await;
+            let progress = report.clone();
+            let at = move |done, total| {
+                let report = Report::RunAt {
+                    id,
+                    attempt,
+                    done,
+                    total,
+                };
+                progress.send(report).ok();
+            };
+            let found = see_through(order, launch, at).await;
             report.send(Report::RunDone { id, attempt, found }).ok();
         });
     }
@@ -232,6 +245,7 @@ impl Supervisor {
         };
         let mut kinds = vec![finished];
         let run = self.state().experiments.get(&id).cloned();
+        // One that was called off is told of when that is folded.
         if let Some(mut run) = run
             && found.status != RunStatus::Interrupted
             && let (Some(agent), None) = (run.agent.clone(), run.hypothesis)
@@ -243,6 +257,20 @@ impl Supervisor {
         }
         self.log.append(&Actor::Lab, kinds)?;
         Ok(())
+    }
+
+    /// Tells an agent that its run was called off.
+    pub(super) fn tell(&mut self, id: u64) -> Result<(), SuperviseError> {
+        let Some(run) = self.state().experiments.get(&id).cloned() else {
+            return Ok(());
+        };
+        let tail = self.log.blobs().whole(&run.tail);
+        let tail = tail.map_err(SuperviseError::io("read a run's last lines"))?;
+        let body = self.words.experiment(&self.chart, &run, &tail);
+        let subject = format!("e{id} {}", run.status.word());
+        let agent = run.agent.unwrap_or_default();
+        let letter = self.letter(&agent, subject, &body)?;
+        Ok(self.log.append(&Actor::Lab, vec![letter])?)
     }
 
     /// Puts messages into mailboxes, as new or as read.
@@ -269,7 +297,7 @@ impl Supervisor {
 }
 
 /// Launches a job where it must be launched, waits for its end, and reads what came of it.
-async fn see_through(order: Arc<Order>, launch: bool) -> Found {
+async fn see_through(order: Arc<Order>, launch: bool, at: impl Fn(u64, u64)) -> Found {
     let broken = |error: &dyn std::fmt::Display| Found {
         status: RunStatus::Interrupted,
         reason: error.to_string(),
@@ -285,7 +313,13 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
             Err(error) => return broken(&error),
         }
     }
-    let_go(&order.job(Program::Run).lock).await;
+    let lock = order.job(Program::Run).lock;
+    tokio::select! {
+        () = let_go(&lock) => {}
+        () = watch(&order, at) => {}
+    }
+    // A job may end before its keeper lets go of it.
+    let_go(&lock).await;
     if launch {
         let next = Arc::clone(&order);
         match tokio::task::spawn_blocking(move || next.evaluate()).await {
@@ -300,6 +334,18 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
     match tokio::task::spawn_blocking(move || order.collect()).await {
         Ok(found) => found,
         Err(error) => broken(&error),
+    }
+}
+
+/// Looks at what a run prints, until it is over.
+async fn watch(order: &Order, at: impl Fn(u64, u64)) {
+    let mut watching = Watching::of(order);
+    loop {
+        match watching.look(order).await {
+            Look::Quiet => {}
+            Look::At(done, total) => at(done, total),
+            Look::Over => return,
+        }
     }
 }
 

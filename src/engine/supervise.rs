@@ -90,6 +90,13 @@ pub(super) enum Report {
         attempt: u32,
         found: Found,
     },
+    /// How far a run has come.
+    RunAt {
+        id: u64,
+        attempt: u32,
+        done: u64,
+        total: u64,
+    },
     Merged {
         id: u64,
         promote: bool,
@@ -347,6 +354,12 @@ impl Supervisor {
             }
             Effect::Launch(grant) => self.launch(&grant)?,
             Effect::Interrupt(id) => self.interrupt(id),
+            Effect::Cancel(id, reason) => {
+                let agent = None;
+                let cancelled = Kind::ExperimentCancelled { id, agent, reason };
+                self.log.append(&Actor::Lab, vec![cancelled])?;
+            }
+            Effect::Tell(id) => self.tell(id)?,
             Effect::Lab(step) => self.lab(&step)?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
@@ -397,6 +410,20 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
+            Report::RunAt {
+                id,
+                attempt,
+                done,
+                total,
+            } => {
+                let progress = Kind::ExperimentProgress {
+                    id,
+                    attempt,
+                    done,
+                    total,
+                };
+                Ok(self.log.append(&Actor::Lab, vec![progress])?)
+            }
             Report::Merged {
                 id,
                 promote,

@@ -13,6 +13,7 @@ mod task;
 mod attention;
 mod bad_charts;
 mod bad_luck;
+mod calling_off;
 mod commands;
 mod evaluation;
 mod git_safety;
