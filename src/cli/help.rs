@@ -21,7 +21,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Watch it",
         &["ls", "status", "attach", "next", "logs", "wait"],
     ),
-    ("Talk to it", &["send", "inbox", "cancel"]),
+    (
+        "Talk to it",
+        &["send", "inbox", "approve", "deny", "cancel"],
+    ),
     ("Learn from it", &["ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];
