@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::chart::{Chart, Timeout};
 use super::event::{Actor, Gpu, RunStatus, Stage, Status};
+use super::freeze;
 use super::state::{Experiment, Hypothesis, State};
 
 /// Longest a run may take before there is a baseline to go by, seconds.
@@ -126,6 +127,7 @@ impl<'a> Queue<'a> {
     fn of(chart: &Chart, state: &'a State, now: Timestamp, running: &[&'a Experiment]) -> Self {
         let ready = |run: &&Experiment| {
             run.status == RunStatus::Queued
+                && !freeze::wanted(state, run)
                 && notice_of(chart, state, run).is_none_or(|at| at <= now)
         };
         let mut queue = Self {

@@ -52,6 +52,10 @@ pub(super) struct Order {
     pub(super) timeout_s: f64,
     /// What its costs may not pass.
     pub(super) bounds: Bounds,
+    /// Whether it counts although it was frozen for a while.
+    pub(super) counts_frozen: bool,
+    /// Whether it stood still for a while, so that the clock says nothing of its cost.
+    pub(super) stood_still: AtomicBool,
     /// Set when the run is to end before its job can be told so.
     pub(super) called_off: AtomicBool,
     /// Why it was ended before its time, and how it counts.
@@ -126,6 +130,14 @@ impl Order {
     fn end_early(&self, why: (RunStatus, String)) {
         self.early.get_or_init(|| why);
         self.call_off();
+    }
+
+    /// Tells the run's jobs to stand still, or to go on; says whether that is so.
+    pub(super) fn freeze(&self, still: bool) -> bool {
+        self.stood_still.fetch_or(still, Ordering::SeqCst);
+        let jobs = Program::ALL.iter().map(|program| self.job(*program));
+        let seen: Vec<bool> = jobs.filter_map(|job| local::freeze(&job, still)).collect();
+        !seen.is_empty() && seen.iter().all(|so| *so)
     }
 
     /// Refuses to go on where the run was called off.
@@ -280,6 +292,7 @@ impl Order {
             reason,
             measured: Measured {
                 wall_s: result.wall_s,
+                frozen_s: result.frozen_s,
                 cpu_s: result.cpu_s,
                 gpu_s: result.wall_s * self.gpus.len() as f64,
                 peak_mem_mb: result.peak_rss_mb,
@@ -291,6 +304,14 @@ impl Order {
             && let Err(Invalid { reason }) = self.read(&said, &mut found)
         {
             (found.status, found.reason) = (RunStatus::Invalid, reason);
+        }
+        if result.frozen_s > 0.0 && !self.counts_frozen {
+            // What it did by its own clock is not what it would have done.
+            let reason = format!(
+                "a person had it stand still for {:.0} s, which its own clock did not see",
+                result.frozen_s.ceil()
+            );
+            (found.status, found.reason) = (RunStatus::Interrupted, reason);
         }
         found
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::domain::event::{Actor, Gpu, Kind, RunStatus};
+use crate::domain::freeze;
 use crate::domain::lease::{self, Grant};
 use crate::domain::protocol;
 use crate::domain::state::{Mail, State};
@@ -188,12 +189,19 @@ impl Supervisor {
             chart: Arc::clone(&self.chart),
             clean: self.clean.clone(),
             timeout_s: lease::timeout(&self.chart, self.state()),
+            counts_frozen: freeze::counts(&self.chart, self.state(), &run),
             run,
             base,
             attempt,
             gpus,
             bounds: protocol::bounds(&self.chart, self.state(), id),
             called_off: AtomicBool::new(false),
+            stood_still: AtomicBool::new(
+                self.state()
+                    .experiments
+                    .get(&id)
+                    .is_some_and(|run| run.frozen),
+            ),
             early: OnceLock::new(),
         });
         self.orders.insert(id, Arc::clone(&order));

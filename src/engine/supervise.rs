@@ -22,7 +22,7 @@ use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
-use crate::run::maildir::{Dropped, Maildir};
+use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
@@ -76,6 +76,13 @@ pub(super) enum Report {
         pid: u32,
         how: Option<String>,
     },
+    /// A run was told to stand still, or to go on.
+    Frozen {
+        id: u64,
+        attempt: u32,
+        still: bool,
+        seen: bool,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -118,6 +125,10 @@ pub(super) struct Supervisor {
     pub(super) alive: BTreeMap<String, u32>,
     pub(super) stopping: BTreeSet<String>,
     pub(super) orders: BTreeMap<u64, Arc<Order>>,
+    /// Runs that are being frozen or thawed.
+    pub(super) freezing: BTreeSet<u64>,
+    /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
+    pub(super) still: BTreeSet<String>,
     /// Claims that are being merged, and whether to promote them.
     pub(super) merging: BTreeMap<u64, bool>,
     started: BTreeMap<String, Tried>,
@@ -159,6 +170,8 @@ pub async fn run(
         alive: BTreeMap::new(),
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
+        freezing: BTreeSet::new(),
+        still: BTreeSet::new(),
         merging: BTreeMap::new(),
         started: BTreeMap::new(),
         mock: None,
@@ -212,6 +225,8 @@ impl Supervisor {
             sandbox: sandbox::probe(),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
+        let names = self.chart.agents.iter().map(|agent| agent.name.clone());
+        self.still = names.collect();
         for agent in self.chart.agents.clone() {
             let adopted = self.adopt_agent(&agent.name);
             if adopted.is_none() {
@@ -263,64 +278,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Delivers new mail, puts away what was read, and takes in what people dropped.
-    fn look_at_news(&mut self) -> Result<(), SuperviseError> {
-        let mut mails = Vec::new();
-        for event in self.log.drain() {
-            match event.body {
-                Kind::MailSent { id, .. } => mails.push(id),
-                Kind::TurnStarted { mails: ids, .. } | Kind::MailRead { ids, .. } => {
-                    mails.extend(ids);
-                }
-                _ => {}
-            }
-        }
-        self.post(&mails);
-        for agent in self.chart.agents.clone() {
-            let mailbox = Maildir::at(self.dir.mailbox(&agent.name));
-            for dropped in mailbox.dropped().unwrap_or_default() {
-                self.take_in(&agent.name, &dropped)?;
-                mailbox.swallow(&dropped.name);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes down what a person dropped into a mailbox, once: as mail, or why it is none.
-    fn take_in(&mut self, to: &str, dropped: &Dropped) -> Result<(), SuperviseError> {
-        let (to, name) = (to.to_owned(), dropped.name.clone());
-        let said = match &dropped.text {
-            Ok(said) => said,
-            Err(reason) => {
-                let mut known = self.state().undelivered.iter();
-                if !known.any(|lost| lost.to == to && lost.name == name) {
-                    let reason = reason.clone();
-                    let lost = Kind::MailUndelivered { to, name, reason };
-                    self.log.append(&Actor::Supervisor, vec![lost])?;
-                }
-                return Ok(());
-            }
-        };
-        let body = self.log.blobs().text(said);
-        let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
-        let call = format!("drop:{to}:{name}");
-        let mut mails = self.state().mails.values();
-        if mails.any(|mail| mail.call.as_ref() == Some(&call)) {
-            return Ok(());
-        }
-        let mail = Kind::MailSent {
-            id: 0,
-            from: Actor::Human.name().to_owned(),
-            to: vec![to],
-            subject: name.chars().take(80).collect(),
-            body,
-            now: false,
-            assignment: false,
-            call: Some(call),
-        };
-        Ok(self.log.append(&Actor::Human, vec![mail])?)
-    }
-
     /// Performs the difference; says after how long something falls due by itself.
     async fn act(&mut self) -> Result<Option<Duration>, SuperviseError> {
         let now = clock::now();
@@ -335,6 +292,7 @@ impl Supervisor {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
             }
         }
+        self.freeze_commands();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -353,6 +311,8 @@ impl Supervisor {
                 self.log.append(&Actor::Supervisor, vec![held])?;
             }
             Effect::Launch(grant) => self.launch(&grant)?,
+            Effect::Freeze(id) => self.freeze(id, true),
+            Effect::Thaw(id) => self.freeze(id, false),
             Effect::Interrupt(id) => self.interrupt(id),
             Effect::Cancel(id, reason) => {
                 let agent = None;
@@ -393,6 +353,12 @@ impl Supervisor {
     fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
         match report {
             Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::Frozen {
+                id,
+                attempt,
+                still,
+                seen,
+            } => Ok(self.frozen(id, attempt, still, seen)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)

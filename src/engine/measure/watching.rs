@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::domain::event::{Measured, RunStatus};
@@ -122,7 +123,11 @@ impl Watching {
             so_far.params = costs.params.or(so_far.params);
             so_far.tokens = costs.tokens.or(so_far.tokens);
         }
-        so_far.wall_s = clock::monotonic().duration_since(self.since).as_secs_f64();
+        so_far.wall_s = if order.stood_still.load(Ordering::SeqCst) {
+            0.0
+        } else {
+            clock::monotonic().duration_since(self.since).as_secs_f64()
+        };
         so_far.gpu_s = so_far.wall_s * order.gpus.len() as f64;
         if let Some(why) = order.bounds.broken(so_far) {
             return Some((RunStatus::Cancelled, format!("ended early: {why}")));
