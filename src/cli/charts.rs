@@ -77,7 +77,7 @@ pub(super) fn not_founded(error: FoundError) -> Failure {
         }
         FoundError::Scenario(_) => "org up CHART --scenario FILE".to_owned(),
         FoundError::Prompt { .. } => "org check names what is wrong in a prompt".to_owned(),
-        FoundError::Log(_) | FoundError::Io { .. } => {
+        FoundError::Log(_) | FoundError::Frozen(_) | FoundError::Io { .. } => {
             "look at the disk and at who may write there; ORG_RUNS names another place".to_owned()
         }
     };

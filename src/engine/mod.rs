@@ -19,4 +19,5 @@ pub mod seats;
 pub mod spawn;
 pub mod supervise;
 mod task;
+pub mod trial;
 mod words;
