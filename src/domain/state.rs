@@ -8,7 +8,7 @@ mod agent;
 mod lab;
 mod mail;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -117,6 +117,8 @@ pub struct State {
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
+    /// Needs for which a person was called, by their keys.
+    pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
 }
@@ -219,6 +221,7 @@ impl State {
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
+            Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
         }
     }

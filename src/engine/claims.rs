@@ -144,7 +144,7 @@ impl Supervisor {
         let told = status.is_exit() || matches!(status, Status::Confirmed | Status::Promoted);
         if let (true, Some(mut claim)) = (told, self.state().hypotheses.get(&id).cloned()) {
             claim.verdict = verdict.or(claim.verdict);
-            let body = self.words.verdict(&claim, status.word(), reason);
+            let body = self.words.verdict(&self.chart, &claim, status, reason);
             kinds.push(self.letter(&claim.agent, format!("h{id} {}", status.word()), &body)?);
         }
         self.log.append(&Actor::Lab, kinds)?;

@@ -20,7 +20,7 @@ use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
 use super::guard::let_go;
-use super::measure::{Found, Order};
+use super::measure::{Found, Order, Program};
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{spawn, task};
 
@@ -285,8 +285,17 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
             Err(error) => return broken(&error),
         }
     }
-    let_go(&order.job().lock).await;
-    // Nothing, where its keeper has seen it to its end.
+    let_go(&order.job(Program::Run).lock).await;
+    if launch {
+        let next = Arc::clone(&order);
+        match tokio::task::spawn_blocking(move || next.evaluate()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(found)) => return *found,
+            Err(error) => return broken(&error),
+        }
+    }
+    let_go(&order.job(Program::Evaluation).lock).await;
+    // Nothing, where its keepers have seen it to its end.
     order.end_remains().await;
     match tokio::task::spawn_blocking(move || order.collect()).await {
         Ok(found) => found,
