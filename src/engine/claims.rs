@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::domain::event::{Actor, Headline, Kind, Status};
+use crate::domain::approval::{self, Gate};
+use crate::domain::event::{Actor, Headline, Kind, Matter, Status};
 use crate::domain::protocol::{self, Part, Step, Verdict, Wanted};
 use crate::domain::state::{Hypothesis, State};
 use crate::repo::{self, Merge, PROGRAMME, RepoError};
-use crate::run::log::LogError;
+use crate::run::log::{Decision, LogError};
 
 use super::supervise::{Report, SuperviseError, Supervisor};
 
@@ -115,6 +116,7 @@ impl Supervisor {
                 let verdict = verdict.as_deref().cloned();
                 self.move_claim(*id, *status, reason, verdict, None)?;
             }
+            Step::Ask(id) => self.ask_promotion(*id)?,
             Step::Promote(id) => self.errand(*id, Errand::Promote),
             Step::Rebase(id) => self.errand(*id, Errand::Rebase),
             Step::Split(id) => self.errand(*id, Errand::Split),
@@ -122,6 +124,25 @@ impl Supervisor {
                 self.errand(*id, Errand::RollBack(why.clone(), verdict.clone()));
             }
         }
+        Ok(())
+    }
+
+    /// Parks a promotion until a person has said yes or no.
+    fn ask_promotion(&mut self, hypothesis: u64) -> Result<(), LogError> {
+        let chart = &self.chart;
+        let ask = |state: &State| -> Decision<(), ()> {
+            let claim = state.hypotheses.get(&hypothesis).ok_or(())?;
+            if approval::promotion(chart, state, hypothesis) != Gate::Ask {
+                return Err(());
+            }
+            let asked = Kind::ApprovalAsked {
+                id: state.next_approval(),
+                matter: Matter::Promote { hypothesis },
+                question: approval::question(claim),
+            };
+            Ok((vec![asked], ()))
+        };
+        let _asked: Result<(), ()> = self.log.transact(&Actor::Lab, ask)?;
         Ok(())
     }
 

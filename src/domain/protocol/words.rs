@@ -181,6 +181,8 @@ pub enum Step {
     Split(u64),
     /// Drop a part.
     Trim(u64, Box<Trim>),
+    /// Ask a person whether a confirmed claim may be promoted.
+    Ask(u64),
     /// Merge a confirmed claim and promote it.
     Promote(u64),
     /// Compare a claim anew on top of the current champion.

@@ -23,10 +23,14 @@
 //!     is the champion, all mail was read by whoever is not held; then down is reached.
 //! 15. The log, written and read again, folds to the same state.
 //! 16. A person is called once for a need.
+//! 17. Where the chart asks, nothing is promoted without a person's approval, a claim that was denied is
+//!     vetoed, and nothing is spent past what was asked about while the question is open. Nothing is
+//!     asked twice, and nothing is answered twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Job, World};
+use crate::domain::approval::{self, Gate};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage, Status};
 use crate::domain::protocol::{Claim, Trim, Verdict};
@@ -86,6 +90,20 @@ impl Laws {
                     assert!([&state.start, &state.champion].contains(&&run.commit));
                 }
             }
+            Kind::ApprovalAsked { matter, .. } => {
+                let mut open = state.approvals.values().filter(|it| it.decided.is_none());
+                assert!(
+                    open.all(|it| it.matter != *matter),
+                    "asked twice: {matter:?}"
+                );
+            }
+            Kind::ApprovalDecided { id, .. } => {
+                assert_eq!(state.approvals[id].decided, None, "a{id} is answered twice");
+            }
+            Kind::RequestReserved { usd, .. } => {
+                assert_eq!(approval::spending(chart, state, *usd), Gate::Open);
+                self.turns(state, event);
+            }
             _ => self.turns(state, event),
         }
         self.work(chart, state, event);
@@ -105,6 +123,8 @@ impl Laws {
             }
             Kind::RequestReserved { agent, .. } => {
                 assert!(state.may_think(agent), "{agent} may not ask");
+                let mine = &state.agents[agent];
+                assert!(!mine.paused && !state.paused, "{agent} is paused");
                 let open = &state.agents[agent].calls;
                 assert!(
                     open.iter().all(|call| call.result.is_some()),
@@ -192,6 +212,7 @@ impl Laws {
                 );
             }
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
+                assert_eq!(approval::promotion(chart, state, *hypothesis), Gate::Open);
                 let claim = &state.hypotheses[hypothesis];
                 assert_eq!(claim.status, Status::Confirmed);
                 assert_eq!(
@@ -262,7 +283,9 @@ fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) 
     match actor {
         Actor::Supervisor => assert!(by_deaths || wall, "{agent} is held: {reason}"),
         _ => assert!(
-            reason.contains("cap") || reason.contains("same call"),
+            reason.contains("cap")
+                || reason.contains("same call")
+                || reason.contains("to spend on was denied"),
             "{agent} holds itself: {reason}"
         ),
     }
@@ -272,14 +295,14 @@ fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) 
 fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: Option<&Verdict>) {
     use Status::{
         Confirmed, Contended, Crashed, Invalid, Mismatched, Parked, Promoted, Refuted, Registered,
-        RolledBack, Screened, Smoke, Undecided,
+        RolledBack, Screened, Smoke, Undecided, Vetoed,
     };
     let broken = [Crashed, Invalid, Contended];
     let next: &[Status] = match claim.status {
         Registered => &[Smoke, Mismatched],
         Smoke => &[Smoke, Mismatched, Screened, Parked],
         Screened => &[Confirmed, Refuted, Undecided, Mismatched],
-        Confirmed => &[Promoted, Parked, Refuted],
+        Confirmed => &[Promoted, Parked, Refuted, Vetoed],
         Promoted => &[RolledBack],
         _ => &[],
     };
@@ -290,6 +313,10 @@ fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: 
         "h{} goes from {:?} to {to:?}",
         claim.id, claim.status
     );
+    if to == Vetoed {
+        let gate = approval::promotion(chart, state, claim.id);
+        assert!(matches!(gate, Gate::Denied(_)), "vetoed by nobody");
+    }
     if to == Confirmed {
         proven(chart, state, claim, verdict.expect("a verdict"));
     }

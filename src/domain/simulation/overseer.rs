@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Job, Quality, World, hash, mix};
-use crate::domain::event::{Actor, Arm, Headline, Kind, Measured, RunStatus, Status, Text};
+use crate::domain::approval::{self, Gate};
+use crate::domain::event::{Actor, Arm, Headline, Kind, Matter, Measured, RunStatus, Status, Text};
 use crate::domain::lease::Grant;
 use crate::domain::protocol::{self, Part, Step, Wanted};
 use crate::domain::supervisor::{Effect, Observed, decide, unmourned};
@@ -376,6 +377,16 @@ impl World {
             }
             Step::Promote(id) | Step::Rebase(id) | Step::Split(id) | Step::RollBack(id, ..) => {
                 self.errand(me, id, step);
+            }
+            Step::Ask(hypothesis) => {
+                let asked = Kind::ApprovalAsked {
+                    id: self.state.next_approval(),
+                    matter: Matter::Promote { hypothesis },
+                    question: String::new(),
+                };
+                if approval::promotion(&self.chart, &self.state, hypothesis) == Gate::Ask {
+                    self.append(&Actor::Lab, vec![asked]);
+                }
             }
         }
     }
