@@ -209,13 +209,8 @@ impl Supervisor {
         task::start(async move {
             let progress = report.clone();
             let at = move |done, total| {
-                let report = Report::RunAt {
-                    id,
-                    attempt,
-                    done,
-                    total,
-                };
-                progress.send(report).ok();
+                let steps = (done, total);
+                progress.send(Report::RunAt { id, attempt, steps }).ok();
             };
             let found = see_through(order, launch, at).await;
             report.send(Report::RunDone { id, attempt, found }).ok();
@@ -265,6 +260,22 @@ impl Supervisor {
         }
         self.log.append(&Actor::Lab, kinds)?;
         Ok(())
+    }
+
+    /// Writes down how far a run has come.
+    pub(super) fn run_at(
+        &mut self,
+        id: u64,
+        attempt: u32,
+        (done, total): (u64, u64),
+    ) -> Result<(), SuperviseError> {
+        let progress = Kind::ExperimentProgress {
+            id,
+            attempt,
+            done,
+            total,
+        };
+        Ok(self.log.append(&Actor::Lab, vec![progress])?)
     }
 
     /// Tells an agent that its run was called off.

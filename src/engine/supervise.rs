@@ -18,13 +18,13 @@ use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
 use crate::os::{clock, exec, process, sandbox};
-use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
+use super::claims::{Done, Errand};
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
@@ -101,14 +101,13 @@ pub(super) enum Report {
     RunAt {
         id: u64,
         attempt: u32,
-        done: u64,
-        total: u64,
+        steps: (u64, u64),
     },
-    Merged {
+    Errand {
         id: u64,
-        promote: bool,
+        errand: Errand,
         champion: String,
-        merged: Result<Merge, String>,
+        done: Result<Done, String>,
     },
 }
 
@@ -125,12 +124,12 @@ pub(super) struct Supervisor {
     pub(super) alive: BTreeMap<String, u32>,
     pub(super) stopping: BTreeSet<String>,
     pub(super) orders: BTreeMap<u64, Arc<Order>>,
+    /// What is under way with claims' commits, by claim.
+    pub(super) errands: BTreeMap<u64, Errand>,
     /// Runs that are being frozen or thawed.
     pub(super) freezing: BTreeSet<u64>,
     /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
     pub(super) still: BTreeSet<String>,
-    /// Claims that are being merged, and whether to promote them.
-    pub(super) merging: BTreeMap<u64, bool>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
@@ -170,9 +169,9 @@ pub async fn run(
         alive: BTreeMap::new(),
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
+        errands: BTreeMap::new(),
         freezing: BTreeSet::new(),
         still: BTreeSet::new(),
-        merging: BTreeMap::new(),
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
@@ -376,26 +375,13 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
-            Report::RunAt {
+            Report::RunAt { id, attempt, steps } => self.run_at(id, attempt, steps),
+            Report::Errand {
                 id,
-                attempt,
-                done,
-                total,
-            } => {
-                let progress = Kind::ExperimentProgress {
-                    id,
-                    attempt,
-                    done,
-                    total,
-                };
-                Ok(self.log.append(&Actor::Lab, vec![progress])?)
-            }
-            Report::Merged {
-                id,
-                promote,
+                errand,
                 champion,
-                merged,
-            } => self.merged(id, promote, champion, merged),
+                done,
+            } => self.errand_done(id, errand, champion, done),
         }
     }
 
