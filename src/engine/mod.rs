@@ -9,6 +9,7 @@ pub mod environment;
 pub mod found;
 mod guard;
 mod hands;
+pub mod janitor;
 pub mod keys;
 mod leases;
 mod live;
