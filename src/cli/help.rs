@@ -14,7 +14,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run it",
         &[
-            "init", "check", "doctor", "up", "down", "pause", "resume", "restart",
+            "init", "check", "doctor", "plan", "up", "down", "pause", "resume", "restart",
         ],
     ),
     (
@@ -22,7 +22,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &["ls", "status", "watch", "attach", "next", "logs", "wait"],
     ),
     ("Talk to it", &["send", "inbox", "approve", "deny"]),
-    ("Learn from it", &["ledger", "report"]),
+    ("Learn from it", &["try", "ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];
 

@@ -21,6 +21,7 @@ mod ls;
 mod next;
 mod pause;
 mod place;
+mod plan;
 mod prompt;
 mod proposal;
 mod refusal;
@@ -29,6 +30,7 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod trial;
 mod ui;
 mod until;
 mod up;
@@ -62,6 +64,7 @@ enum Command {
     Init(args::InitArgs),
     Check(check::CheckArgs),
     Doctor(args::DoctorArgs),
+    Plan(plan::PlanArgs),
     Up(args::UpArgs),
     Down(args::DownArgs),
     Pause(pause::PauseArgs),
@@ -78,6 +81,7 @@ enum Command {
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
+    Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -159,6 +163,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Completions(args) => completions::run(context, &args).map(done),
         Command::Init(args) => init::run(context, &args).map(done),
         Command::Doctor(args) => doctor::run(context, &args),
+        Command::Plan(args) => plan::run(context, &args).map(done),
+        Command::Try(args) => trial::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
         Command::Watch(args) => watch::run(context, &args).map(done),

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod line;
 pub mod paint;
 pub mod plot;
+pub mod prospect;
 pub mod report;
 pub mod results;
 pub mod results_full;
@@ -16,6 +17,7 @@ pub mod runs;
 pub mod status;
 mod status_text;
 pub mod table;
+pub mod verdict;
 pub mod watch;
 
 pub use status_text::text as status_text;

@@ -26,6 +26,7 @@ mod quickstart;
 mod recovery;
 mod report;
 mod smoke;
+mod trials;
 
 /// A journey that nobody lists here is never run.
 #[test]
