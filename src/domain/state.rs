@@ -7,19 +7,19 @@
 mod agent;
 mod lab;
 mod mail;
+mod outage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::budget::HOUR;
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-/// The failure after which a server's other clients wait as well.
-const THROTTLED: &str = "rate_limited";
-
-pub use agent::{AgentState, OpenCall, OpenTurn};
+pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::Mail;
+pub use outage::Outage;
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -111,8 +111,10 @@ pub struct State {
     pub headline: Option<Headline>,
     /// Caps that a person set during the run, by name.
     pub caps: BTreeMap<String, f64>,
-    /// Until when each server wants to be left alone, as some agent was told.
-    pub throttled: BTreeMap<String, Timestamp>,
+    /// Servers that do not serve, by the chart's name.
+    pub outages: BTreeMap<String, Outage>,
+    /// What was settled within the hour before the last event, US dollars, oldest first.
+    pub hour: VecDeque<(Timestamp, f64)>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
 }
@@ -145,6 +147,7 @@ impl State {
         self.run_event(event);
         self.human_event(event);
         self.agent_event(event);
+        self.server_event(event);
         self.mail_event(event);
         self.lab_event(event);
         Ok(())
@@ -211,17 +214,11 @@ impl State {
                     agent.paused = false;
                 }
             }
-            Kind::RequestFailed {
-                provider,
-                what,
-                retry_at: Some(at),
-                ..
-            } if what == THROTTLED => {
-                let until = self.throttled.entry(provider.clone()).or_insert(*at);
-                *until = (*until).max(*at);
-            }
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
+                for agent in self.agents.values_mut().filter(|it| it.held_cap) {
+                    agent.release(event.at);
+                }
             }
             _ => {}
         }
@@ -244,8 +241,28 @@ impl State {
             return;
         };
         let agent = self.agents.entry(name.to_owned()).or_default();
+        let before = agent.usd + agent.usd_lost;
         agent.apply(event);
+        let spent = agent.usd + agent.usd_lost - before;
+        if spent > 0.0 {
+            self.hour.push_back((event.at, spent));
+        }
+        while self
+            .hour
+            .front()
+            .is_some_and(|(at, _)| event.at.duration_since(*at) > HOUR)
+        {
+            self.hour.pop_front();
+        }
         self.read_mail(event);
+    }
+
+    /// US dollars settled within a span before a time.
+    #[must_use]
+    pub fn spent_since(&self, now: Timestamp, span: SignedDuration) -> f64 {
+        let lately = self.hour.iter();
+        let lately = lately.filter(|(at, _)| now.duration_since(*at) < span);
+        lately.map(|(_, usd)| usd).sum::<f64>() + 0.0
     }
 
     /// The number the next message gets.

@@ -14,7 +14,7 @@ use super::event::RunStatus;
 use super::lease::{self, Grant};
 use super::protocol::{self, Step, Wanted};
 use super::standing;
-use super::state::State;
+use super::state::{AgentState, State};
 
 /// What has to be observed, not folded.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,10 @@ pub enum Effect {
     Stop(String),
     /// Hold an agent.
     Hold(String, String),
+    /// Hold an agent for a cap that a person may raise.
+    Cap(String, String),
+    /// Let an agent go on whose time has come.
+    Release(String),
     /// Launch a run.
     Launch(Grant),
     /// Call a running run off; it counts as interrupted.
@@ -96,6 +100,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
 
 fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Effect> {
     let agent = state.agents.get(name)?;
+    if agent.held_until.is_some_and(|until| until <= now) {
+        return Some(Effect::Release(name.to_owned()));
+    }
     let alive = seen.agents.contains(name);
     if alive {
         // One that has not said that it started is fresh already.
@@ -125,12 +132,12 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
     if now.duration_since(created).as_secs_f64() < cap {
         return Vec::new();
     }
-    let why = format!("the wall budget of {cap:.0} s is spent");
+    let why = format!("the wall budget of {cap:.0} s is spent; `org budget wall=…` raises it");
     let free = state
         .agents
         .iter()
         .filter(|(_, agent)| agent.held.is_none());
-    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
+    free.map(|(name, _)| Effect::Cap(name.clone(), why.clone()))
         .collect()
 }
 
@@ -164,14 +171,18 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off.
+/// When something falls due without an event: the end of a back-off, or of a hold.
 #[must_use]
 pub fn next_due(state: &State, now: Timestamp) -> Option<Timestamp> {
-    state
-        .agents
-        .values()
-        .filter(|agent| agent.pid.is_none() && agent.held.is_none())
-        .filter_map(|agent| agent.deaths.not_before())
+    let agents = state.agents.values();
+    let back = |agent: &AgentState| {
+        let dead = agent.pid.is_none() && agent.held.is_none();
+        let start = dead.then(|| agent.deaths.not_before()).flatten();
+        [start, agent.held_until]
+    };
+    agents
+        .flat_map(back)
+        .flatten()
         .filter(|at| *at > now)
         .min()
 }

@@ -26,6 +26,7 @@ impl Kind {
             | Self::OfficeLost { .. }
             | Self::RunStopped {}
             | Self::AgentSeated { .. }
+            | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
             Self::LabOpened { .. }
@@ -102,6 +103,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
             | Self::AgentHeld { agent, .. }
+            | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
             | Self::ConversationRenewed { agent, .. }

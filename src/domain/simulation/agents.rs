@@ -1,7 +1,7 @@
 //! Fake agents' processes on the real session.
 
 use super::world::{Quality, World, hash, mix};
-use crate::domain::budget;
+use crate::domain::budget::{self, Remedy};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
 use crate::domain::event::{Actor, Arm, Class, Kind, LoggedCall, Stage, Text};
@@ -144,7 +144,7 @@ impl World {
             retry_at: retry.map(at),
             usd,
             provider: "anthropic".to_owned(),
-            what: "outage".to_owned(),
+            what: "overloaded".to_owned(),
         };
         self.append(&Actor::Agent(name.to_owned()), vec![failed]);
     }
@@ -181,11 +181,21 @@ impl World {
                     conversation: self.state.agents[name].conversation + 1,
                     why: "long".to_owned(),
                     summary: Text::from(""),
+                    items: Vec::new(),
+                    stand_in: None,
                     agent,
                 };
                 self.append(actor, vec![renewed]);
             }
-            Next::Hold(reason) => self.append(actor, vec![Kind::AgentHeld { agent, reason }]),
+            Next::Hold(reason) => {
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason,
+                    cap: false,
+                    until: None,
+                };
+                self.append(actor, vec![held]);
+            }
             Next::Use => {
                 let calls = &self.state.agents[name].calls;
                 let open = calls.iter().find(|call| call.result.is_none());
@@ -218,9 +228,21 @@ impl World {
 
     fn ask(&mut self, pid: u32, name: &str, actor: &Actor) {
         let agent = name.to_owned();
-        if let Err(capped) = budget::may_reserve(&self.chart, &self.state, name, REQUEST_USD) {
-            let reason = capped.to_string();
-            return self.append(actor, vec![Kind::AgentHeld { agent, reason }]);
+        let now = self.time();
+        let asked = budget::may_reserve(&self.chart, &self.state, name, REQUEST_USD, now);
+        if let Err(capped) = asked {
+            let until = match capped.remedy {
+                Remedy::Settling => return,
+                Remedy::Time(until) => Some(until),
+                Remedy::Person => None,
+            };
+            let held = Kind::AgentHeld {
+                agent,
+                reason: capped.to_string(),
+                cap: true,
+                until,
+            };
+            return self.append(actor, vec![held]);
         }
         let mine = &self.state.agents[name];
         let (request, conversation) = (mine.requests + 1, mine.conversation.max(1));
@@ -230,6 +252,9 @@ impl World {
             conversation,
             items: Vec::new(),
             usd: REQUEST_USD,
+            model: "m".to_owned(),
+            provider: "anthropic".to_owned(),
+            near: String::new(),
         };
         self.append(actor, vec![reserved]);
         let until = self.now + i64::try_from(self.rng.below(600)).expect("short");
