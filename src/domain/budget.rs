@@ -9,12 +9,11 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::chart::Chart;
+use super::needs::NEAR;
 use super::state::State;
 
-/// Share of a cap from which on agents are told that it is near.
-const NEAR: f64 = 0.9;
 /// What the hourly cap looks back on.
-pub const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Sums of many small floats differ in their last digits; a hundred-millionth of a cent is no money.
 const DUST: f64 = 1e-10;
 
@@ -85,10 +84,7 @@ pub fn purses(chart: &Chart, state: &State, name: &str, now: Timestamp) -> Vec<P
         let all = state.agents.iter().filter(|(other, _)| who(other));
         all.fold((0.0, 0.0), |(spent, reserved), (_, agent)| {
             let in_flight = agent.request.map_or(0.0, |(_, usd)| usd);
-            (
-                spent + agent.usd + agent.usd_lost,
-                reserved + in_flight,
-            )
+            (spent + agent.usd + agent.usd_lost, reserved + in_flight)
         })
     };
     let mut purses = Vec::new();
@@ -163,7 +159,7 @@ fn remedy(state: &State, purse: &Purse, usd: f64, now: Timestamp) -> Option<Reme
     }
     // The oldest spending that has to be an hour old first.
     let mut left = purse.spent;
-    for (at, spent) in &state.hour {
+    for (at, spent) in state.spent_lately(now, HOUR).rev() {
         left -= spent;
         if left + usd <= most {
             return Some(Remedy::Time(at.checked_add(HOUR).unwrap_or(now)));
@@ -192,6 +188,12 @@ pub fn near(chart: &Chart, state: &State, name: &str, now: Timestamp) -> Option<
 #[must_use]
 pub fn usd_cap(chart: &Chart, state: &State) -> Option<f64> {
     state.caps.get("usd").copied().or(chart.budget.usd)
+}
+
+/// The org's cap in seconds from its creation: a person's last word over the chart's.
+#[must_use]
+pub fn wall_cap(chart: &Chart, state: &State) -> Option<f64> {
+    state.caps.get("wall").copied().or(chart.budget.wall)
 }
 
 #[cfg(test)]
@@ -252,7 +254,11 @@ model = "claude-opus-5-5"
         let calm = state((1.0, 0.0), (1.0, 0.0));
         assert_eq!(asks(&calm, "ana", 1.0), None);
         assert_eq!(asks(&calm, "ana", 2.5), person("ana.usd"));
-        assert_eq!(asks(&calm, "ben", 4.5), person("usd_per_hour"), "more than an hour ever has");
+        assert_eq!(
+            asks(&calm, "ben", 4.5),
+            person("usd_per_hour"),
+            "more than an hour ever has"
+        );
         let spent = state((1.0, 0.0), (5.0, 0.0));
         assert_eq!(asks(&spent, "ben", 0.5), person("researcher.usd"));
         let settling = state((0.0, 0.0), (2.0, 3.5));
@@ -265,12 +271,15 @@ model = "claude-opus-5-5"
     #[test]
     fn an_hour_passes() {
         let mut state = state((2.0, 0.0), (1.5, 0.0));
-        state.hour = [(at(5), 2.0), (at(30), 1.5)].into();
+        state.spending = vec![(at(5), 2.0), (at(30), 1.5)];
         assert_eq!(asks(&state, "ben", 0.5), None);
         let (key, remedy) = asks(&state, "ben", 1.0).expect("refused");
-        assert_eq!((key.as_str(), remedy), ("usd_per_hour", Remedy::Time(at(65))));
+        assert_eq!(
+            (key.as_str(), remedy),
+            ("usd_per_hour", Remedy::Time(at(65)))
+        );
         // What was spent more than an hour ago no longer counts.
-        state.hour = [(at(-5), 2.0), (at(30), 1.5)].into();
+        state.spending = vec![(at(-5), 2.0), (at(30), 1.5)];
         assert_eq!(asks(&state, "ben", 1.0), None);
     }
 

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod lease;
 pub mod mail;
 pub mod model;
+pub mod needs;
 pub mod price;
 pub mod problem;
 pub mod protocol;

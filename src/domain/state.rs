@@ -9,16 +9,15 @@ mod lab;
 mod mail;
 mod outage;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::budget::HOUR;
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
 pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
 pub use lab::{Experiment, Hypothesis};
-pub use mail::Mail;
+pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
 
 /// Why a line cannot be folded.
@@ -113,8 +112,10 @@ pub struct State {
     pub caps: BTreeMap<String, f64>,
     /// Servers that do not serve, by the chart's name.
     pub outages: BTreeMap<String, Outage>,
-    /// What was settled within the hour before the last event, US dollars, oldest first.
-    pub hour: VecDeque<(Timestamp, f64)>,
+    /// US dollars in the order in which they were settled, or given up for lost.
+    pub spending: Vec<(Timestamp, f64)>,
+    /// What could not be taken as mail, and has not been said anew since.
+    pub undelivered: Vec<Undelivered>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
 }
@@ -224,12 +225,12 @@ impl State {
         }
     }
 
-    /// What people did; what they built or opened is no intervention.
+    /// What people did; what they built, opened or read is no intervention.
     fn human_event(&mut self, event: &Event) {
         if event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. }
+                Kind::RunCreated { .. } | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
             )
         {
             self.interventions += 1;
@@ -245,14 +246,7 @@ impl State {
         agent.apply(event);
         let spent = agent.usd + agent.usd_lost - before;
         if spent > 0.0 {
-            self.hour.push_back((event.at, spent));
-        }
-        while self
-            .hour
-            .front()
-            .is_some_and(|(at, _)| event.at.duration_since(*at) > HOUR)
-        {
-            self.hour.pop_front();
+            self.spending.push((event.at, spent));
         }
         self.read_mail(event);
     }
@@ -260,9 +254,22 @@ impl State {
     /// US dollars settled within a span before a time.
     #[must_use]
     pub fn spent_since(&self, now: Timestamp, span: SignedDuration) -> f64 {
-        let lately = self.hour.iter();
-        let lately = lately.filter(|(at, _)| now.duration_since(*at) < span);
+        let lately = self.spent_lately(now, span);
         lately.map(|(_, usd)| usd).sum::<f64>() + 0.0
+    }
+
+    /// What was settled within a span before a time, newest first.
+    pub(super) fn spent_lately(
+        &self,
+        now: Timestamp,
+        span: SignedDuration,
+    ) -> impl DoubleEndedIterator<Item = (Timestamp, f64)> + '_ {
+        let first = self
+            .spending
+            .iter()
+            .rposition(|(at, _)| now.duration_since(*at) >= span)
+            .map_or(0, |at| at + 1);
+        self.spending[first..].iter().rev().copied()
     }
 
     /// The number the next message gets.

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::budget;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::lease::{self, Grant};
+use super::needs;
 use super::protocol::{self, Step, Wanted};
 use super::standing;
 use super::state::{AgentState, State};
@@ -125,13 +127,10 @@ fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Ef
 
 /// Holds everybody once the chart's wall time is spent; runs that were started end by themselves.
 fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
-    let cap = state.caps.get("wall").copied().or(chart.budget.wall);
-    let (Some(cap), Some(created)) = (cap, state.created) else {
+    let cap = budget::wall_cap(chart, state);
+    let (Some(cap), Some(true)) = (cap, wall_ends(chart, state).map(|at| at <= now)) else {
         return Vec::new();
     };
-    if now.duration_since(created).as_secs_f64() < cap {
-        return Vec::new();
-    }
     let why = format!("the wall budget of {cap:.0} s is spent; `org budget wall=…` raises it");
     let free = state
         .agents
@@ -139,6 +138,12 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
         .filter(|(_, agent)| agent.held.is_none());
     free.map(|(name, _)| Effect::Cap(name.clone(), why.clone()))
         .collect()
+}
+
+/// When the wall time is spent.
+fn wall_ends(chart: &Chart, state: &State) -> Option<Timestamp> {
+    let span = SignedDuration::try_from_secs_f64(budget::wall_cap(chart, state)?).ok()?;
+    state.created?.checked_add(span).ok()
 }
 
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
@@ -171,18 +176,18 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off, or of a hold.
+/// When something falls due without an event: the end of a back-off or of a hold, of the wall time, or
+/// what begins to need a person.
 #[must_use]
-pub fn next_due(state: &State, now: Timestamp) -> Option<Timestamp> {
+pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestamp> {
     let agents = state.agents.values();
-    let back = |agent: &AgentState| {
+    let due = |agent: &AgentState| {
         let dead = agent.pid.is_none() && agent.held.is_none();
         let start = dead.then(|| agent.deaths.not_before()).flatten();
         [start, agent.held_until]
     };
-    agents
-        .flat_map(back)
-        .flatten()
-        .filter(|at| *at > now)
-        .min()
+    let back_off = agents.flat_map(due).flatten().filter(|at| *at > now).min();
+    let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
+    let need = needs::next_due(chart, state, now);
+    [back_off, wall, need].into_iter().flatten().min()
 }

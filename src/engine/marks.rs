@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::domain::standing;
+use crate::domain::{needs, standing};
 use crate::office::Mark;
 use crate::os::clock;
 
@@ -83,14 +83,15 @@ impl Supervisor {
             .filter(|(name, _)| state.agents.contains_key(*name))
         {
             let alive = self.alive.contains_key(name);
-            let word = standing::agent(state, name, Some(alive)).word;
+            let word = standing::agent(state, name, Some(alive), clock::now()).word;
             if self.told.words.get(name) != Some(&word) {
                 words.insert(name.clone(), word);
                 let (pane, word) = (pane.clone(), word.to_owned());
                 marks.push(Mark::State { pane, word });
             }
         }
-        let needs = u32::try_from(standing::needs_you(state).len()).unwrap_or(u32::MAX);
+        let needs = u32::try_from(needs::needs_you(&self.chart, state, clock::now()).len())
+            .unwrap_or(u32::MAX);
         if needs != self.told.needs {
             marks.push(Mark::Needs(needs));
         }

@@ -103,7 +103,10 @@ pub fn kind(event: &Event) -> String {
 
 fn tint(body: &Kind) -> Tint {
     match body {
-        Kind::AgentHeld { .. } | Kind::AgentDied { .. } | Kind::RequestFailed { .. } => Tint::Bad,
+        Kind::AgentHeld { .. }
+        | Kind::AgentDied { .. }
+        | Kind::MailUndelivered { .. }
+        | Kind::RequestFailed { .. } => Tint::Bad,
         Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
         Kind::MailSent { .. } | Kind::HypothesisMoved { .. } => Tint::Notable,
         _ => Tint::None,
@@ -148,6 +151,7 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::MailUndelivered { to, name, reason } => format!("{name} for {to}: {reason}"),
         Kind::MailRead { by, ids } => {
             let ids: Vec<String> = ids.iter().map(|id| format!("m{id}")).collect();
             format!("{by} read {}", ids.join(", "))

@@ -23,11 +23,25 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
             let since = figure::ago(need.since, now);
             table.row(vec![
                 since.into(),
-                (&need.agent).into(),
+                need.agent.as_deref().unwrap_or("the run").into(),
                 (&need.reason).into(),
             ]);
         }
         out.push_str(&table.text(width, paint));
+    }
+    for outage in &status.outages {
+        let wait = outage.until.duration_since(now).as_secs_f64().max(0.0);
+        let line = format!(
+            "{}: {} since {} ago, tried again in {}; stops {}",
+            outage.provider,
+            outage.reason,
+            figure::ago(outage.since, now),
+            figure::span(wait),
+            outage.agents.join(", ")
+        );
+        let line = cut(&figure::one_line(&line), width);
+        out.push_str(&paint.tint(Tint::Notable, &line));
+        out.push('\n');
     }
     out.push('\n');
     out.push_str(&agents(status, now, width, paint));

@@ -357,6 +357,16 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
     },
+    /// Something that a person left in a mailbox could not be taken as mail; the file is kept.
+    #[serde(rename = "mail.undelivered")]
+    MailUndelivered {
+        /// Whose mailbox.
+        to: String,
+        /// The file's name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A person has seen messages.
     #[serde(rename = "mail.read")]
     MailRead {

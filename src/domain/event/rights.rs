@@ -25,6 +25,7 @@ impl Kind {
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
             | Self::RunStopped {}
+            | Self::MailUndelivered { .. }
             | Self::AgentSeated { .. }
             | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
@@ -122,6 +123,7 @@ impl Kind {
             | Self::ExperimentQueued {
                 agent: Some(agent), ..
             } => vec![agent],
+            Self::MailUndelivered { to, .. } => vec![to],
             Self::MailSent { from, to, .. } => {
                 let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
                 all.push(from);

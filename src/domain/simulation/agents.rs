@@ -196,6 +196,17 @@ impl World {
                 };
                 self.append(actor, vec![held]);
             }
+            Next::StandIn(model) => {
+                let renewed = Kind::ConversationRenewed {
+                    conversation: self.state.agents[name].conversation + 1,
+                    why: "out".to_owned(),
+                    summary: Text::from(""),
+                    items: Vec::new(),
+                    stand_in: Some(model),
+                    agent,
+                };
+                self.append(actor, vec![renewed]);
+            }
             Next::Use => {
                 let calls = &self.state.agents[name].calls;
                 let open = calls.iter().find(|call| call.result.is_none());

@@ -67,6 +67,8 @@ pub struct AgentState {
     pub held_cap: bool,
     /// When it is released without a person.
     pub held_until: Option<Timestamp>,
+    /// Since when.
+    pub held_at: Option<Timestamp>,
     /// Whether a person paused it.
     pub paused: bool,
     /// Whether it asked for no more turns until mail.
@@ -103,6 +105,8 @@ pub struct AgentState {
     pub handover: Option<Text>,
     /// The last call with what it gave, and how often in a row it was made.
     pub repeated: (String, u32),
+    /// How many of its wire items the server has counted into `context`.
+    pub counted: usize,
     /// Its wire items, by hash.
     pub items: Vec<String>,
     /// Calls of the last reply, until their results are part of a request.
@@ -192,6 +196,7 @@ impl AgentState {
                 reason, cap, until, ..
             } => {
                 self.held = Some(reason.clone());
+                self.held_at = Some(event.at);
                 self.held_cap = *cap;
                 self.held_until = *until;
             }
@@ -211,6 +216,7 @@ impl AgentState {
         self.held = None;
         self.held_cap = false;
         self.held_until = None;
+        self.held_at = None;
         self.since = Some(now);
     }
 
@@ -294,6 +300,8 @@ impl AgentState {
                 if *conversation != self.conversation {
                     self.conversation = *conversation;
                     self.items.clear();
+                    self.counted = 0;
+                    self.replies = 0;
                 }
                 self.items.extend(items.iter().cloned());
                 self.handover = None;
@@ -351,6 +359,7 @@ impl AgentState {
         self.conversation = conversation;
         self.items = items.to_vec();
         self.replies = 0;
+        self.counted = 0;
         self.calls.clear();
         self.truncated.clear();
         self.pause_turn = false;
@@ -403,6 +412,7 @@ impl AgentState {
         self.request = None;
         self.retry = None;
         self.items.extend(items.iter().cloned());
+        self.counted = self.items.len();
         self.calls = calls
             .iter()
             .map(|call| OpenCall {

@@ -234,7 +234,10 @@ mod tests {
         assert_eq!(story.waits("b", 32), None, "not in its own way");
         assert_eq!(story.waits("a", 52), None, "b hangs");
         story.fails(33, "b", "rate_limited", 63);
-        assert_eq!((story.waits("a", 52), story.0.outages["p"].rounds), (Some(63), 1));
+        assert_eq!(
+            (story.waits("a", 52), story.0.outages["p"].rounds),
+            (Some(63), 1)
+        );
         story.asks(64, "a");
         story.replied(65, "a");
         assert_eq!((story.waits("b", 65), story.0.outages.len()), (None, 0));
