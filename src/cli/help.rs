@@ -14,10 +14,13 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run it",
         &[
-            "init", "check", "doctor", "up", "down", "pause", "resume", "restart",
+            "init", "check", "doctor", "up", "down", "pause", "resume", "restart", "budget",
         ],
     ),
-    ("Watch it", &["ls", "status", "attach", "logs"]),
+    (
+        "Watch it",
+        &["ls", "status", "attach", "next", "logs", "costs", "wait"],
+    ),
     ("Talk to it", &["send", "inbox"]),
     ("Learn from it", &["ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),

@@ -2,10 +2,12 @@
 
 mod args;
 mod attach;
+mod budget;
 mod bug;
 mod charts;
 mod check;
 mod completions;
+mod costs;
 mod doctor;
 mod down;
 mod failure;
@@ -16,6 +18,7 @@ mod init;
 mod ledger;
 mod logs;
 mod ls;
+mod next;
 mod pause;
 mod place;
 mod prompt;
@@ -28,6 +31,7 @@ mod status;
 mod ui;
 mod until;
 mod up;
+mod wait;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -61,10 +65,14 @@ enum Command {
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Restart(restart::RestartArgs),
+    Budget(budget::BudgetArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
     Attach(args::AttachArgs),
+    Next(next::NextArgs),
+    Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
+    Costs(costs::CostsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
     Ledger(ledger::LedgerArgs),
@@ -132,8 +140,12 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Pause(args) => pause::pause(context, &args).map(done),
         Command::Resume(args) => pause::resume(context, &args).map(done),
         Command::Restart(args) => restart::run(context, &args).map(done),
+        Command::Budget(args) => budget::run(context, &args).map(done),
+        Command::Costs(args) => costs::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
+        Command::Next(args) => next::run(context, &args).map(done),
+        Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),
         Command::Send(args) => send::run(context, &args).map(done),
         Command::Inbox(args) => inbox::run(context, &args).map(done),

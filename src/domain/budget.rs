@@ -115,6 +115,21 @@ pub fn purses(chart: &Chart, state: &State, name: &str, now: Timestamp) -> Vec<P
     purses
 }
 
+/// Every cap in dollars that there is, the org's first, each once.
+#[must_use]
+pub fn all(chart: &Chart, state: &State, now: Timestamp) -> Vec<Purse> {
+    let mut all: Vec<Purse> = Vec::new();
+    let of = |name: &str| purses(chart, state, name, now);
+    // Nobody's are the org's alone.
+    let agents = chart.agents.iter().map(|agent| agent.name.as_str());
+    for purse in [""].into_iter().chain(agents).flat_map(of) {
+        if all.iter().all(|other| other.key != purse.key) {
+            all.push(purse);
+        }
+    }
+    all
+}
+
 /// Whether an agent may set aside `usd` US dollars.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use actor::Actor;
 pub use kind::Kind;
 pub use parts::{Gpu, Headline, LoggedCall, Measured};
-pub use words::{Arm, Class, RunStatus, Stage, Status, Why};
+pub use words::{Arm, By, Class, RunStatus, Stage, Status, Why};
 
 /// The format of the log that this program writes.
 pub const FORMAT: u32 = 1;

@@ -17,6 +17,8 @@ use super::state::{Experiment, Hypothesis, State};
 
 /// Share of a cap at which a person hears of it: late enough to be no noise, early enough to act.
 pub const NEAR: f64 = 0.9;
+/// Why an agent is held for whose model there is no key.
+pub const NO_KEY: &str = "no key";
 /// The event of a chart's process by which confirmed claims are reviewed.
 pub const REVIEW_ON: &str = "hypothesis.confirmed";
 /// Characters of a program's last line that are repeated: a path and a complaint.
@@ -31,6 +33,20 @@ pub struct Need {
     pub agent: Option<String>,
     /// Why, in a sentence.
     pub reason: String,
+    /// What to type about it.
+    pub command: String,
+    /// What kind of need it is, in a word.
+    pub kind: &'static str,
+}
+
+impl Need {
+    /// The same for as long as it is the same need, whatever its words say meanwhile: kind, whom it is
+    /// about, and since when.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let whom = self.agent.as_deref().unwrap_or("-");
+        format!("{}:{whom}:{}", self.kind, self.since)
+    }
 }
 
 /// Everything that waits for a person, oldest first.
@@ -68,7 +84,9 @@ fn held(state: &State) -> Vec<Need> {
         Some(Need {
             since: agent.held_at.or(agent.since).or(state.created)?,
             agent: Some(name.clone()),
+            command: release(name, held),
             reason,
+            kind: "held",
         })
     });
     held.collect()
@@ -87,8 +105,24 @@ fn unpaid(state: &State) -> impl Iterator<Item = Need> + '_ {
                 outage.error,
                 agents.join(", ")
             ),
+            command: format!("pay {provider}, or org restart … --model …"),
+            kind: "quota",
         }
     })
+}
+
+/// What lets a held agent go on, by why it is held.
+fn release(name: &str, held: &str) -> String {
+    // Raising a cap releases whom it stopped; why it was held says which cap.
+    let raise = held.find("`org budget ").map(|at| &held[at + 1..]);
+    if let Some((command, _)) = raise.and_then(|rest| rest.split_once('`')) {
+        return command.to_owned();
+    }
+    if held == NO_KEY {
+        // A process that holds no key cannot be given one: the next one is.
+        return "org down && org up --resume, where the key is".to_owned();
+    }
+    format!("org restart {name}")
 }
 
 /// Files that a person dropped into a mailbox and that could not be taken as mail.
@@ -96,10 +130,9 @@ fn undelivered(state: &State) -> impl Iterator<Item = Need> + '_ {
     state.undelivered.iter().map(|lost| Need {
         since: lost.at,
         agent: Some(lost.to.clone()),
-        reason: format!(
-            "{} is no mail for {}: {}; `org send {}` says it anew",
-            lost.name, lost.to, lost.reason, lost.to
-        ),
+        reason: format!("{} is no mail for {}: {}", lost.name, lost.to, lost.reason),
+        command: format!("org send {}", lost.to),
+        kind: "undelivered",
     })
 }
 
@@ -135,6 +168,8 @@ pub fn baseline(state: &State) -> Option<Need> {
         since: ended(first),
         agent: None,
         reason,
+        command: format!("org logs lab | grep e{}", first.id),
+        kind: "baseline",
     })
 }
 
@@ -164,6 +199,8 @@ fn unreviewed(chart: &Chart, state: &State) -> Vec<Need> {
             "h{} is confirmed and nobody is left who could review it ({})",
             claim.id, process.name
         ),
+        command: "org status".to_owned(),
+        kind: "unreviewed",
     };
     alone.map(need).collect()
 }
@@ -197,7 +234,7 @@ fn usd(chart: &Chart, state: &State) -> Option<Need> {
     Some(near(
         since,
         format!("${spent:.2} of ${cap:.2} are spent"),
-        "org budget usd=…",
+        ["usd", "org budget usd=…"],
     ))
 }
 
@@ -221,7 +258,7 @@ fn gpu(chart: &Chart, state: &State) -> Option<Need> {
     Some(near(
         since,
         format!("{spent:.2} of {cap:.2} GPU hours are used"),
-        "org budget gpu_hours=…",
+        ["gpu_hours", "org budget gpu_hours=…"],
     ))
 }
 
@@ -235,15 +272,17 @@ fn wall(chart: &Chart, state: &State) -> Option<Need> {
             "{:.0} % of the wall time of {cap:.0} s are over",
             NEAR * 100.0
         ),
-        "org budget wall=…",
+        ["wall", "org budget wall=…"],
     ))
 }
 
-fn near(since: Timestamp, what: String, raise: &str) -> Need {
+fn near(since: Timestamp, reason: String, [kind, raise]: [&'static str; 2]) -> Need {
     Need {
         since,
         agent: None,
-        reason: format!("{what}; `{raise}` raises the cap"),
+        reason,
+        command: raise.to_owned(),
+        kind,
     }
 }
 
@@ -332,10 +371,10 @@ prompt = "review.md"
         assert_eq!(
             reasons,
             [
-                "$0.00 of $10.00 are spent; `org budget usd=…` raises the cap",
-                "big.txt is no mail for ana: it is longer than 64 KiB; `org send ana` says it anew",
+                "$0.00 of $10.00 are spent",
+                "big.txt is no mail for ana: it is longer than 64 KiB",
                 "no key; 2 messages wait for it",
-                "90 % of the wall time of 100 s are over; `org budget wall=…` raises the cap",
+                "90 % of the wall time of 100 s are over",
             ]
         );
         assert_eq!(next_due(&chart(), &state, at(50)), Some(at(90)));

@@ -9,7 +9,7 @@ mod lab;
 mod mail;
 mod outage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -116,6 +116,8 @@ pub struct State {
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
+    /// Needs for which a person was called, by their keys.
+    pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
 }
@@ -221,6 +223,7 @@ impl State {
                     agent.release(event.at);
                 }
             }
+            Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
         }
     }

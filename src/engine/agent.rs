@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::chart::Chart;
 use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
+use crate::domain::needs;
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
 use crate::domain::texts::ToolTexts;
@@ -245,7 +246,9 @@ impl Member {
                 Next::Begin(..) => self.begin()?,
                 Next::StandIn(model) => self.switch(Some(model))?,
                 Next::Hold(reason) => self.hold(&reason)?,
-                Next::Ask(_) | Next::Compact(_) if self.mind.lacks_key() => self.hold("no key")?,
+                Next::Ask(_) | Next::Compact(_) if self.mind.lacks_key() => {
+                    self.hold(needs::NO_KEY)?;
+                }
                 Next::Compact(_) => self.compact().await?,
                 Next::Ask(_) => self.ask().await?,
                 Next::Use => self.use_tools().await?,

@@ -3,6 +3,8 @@
 
 pub mod agent;
 mod ask;
+mod claims;
+pub mod environment;
 pub mod found;
 mod guard;
 mod hands;
@@ -13,6 +15,7 @@ mod marks;
 mod measure;
 mod mind;
 mod money;
+mod notify;
 mod opening;
 mod perform;
 mod prompt;

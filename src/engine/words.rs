@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::domain::brief;
 use crate::domain::budget::Purse;
 use crate::domain::chart::Chart;
-use crate::domain::event::RunStatus;
+use crate::domain::disclosure;
+use crate::domain::event::{RunStatus, Status};
 use crate::domain::mail::neutral;
 use crate::domain::protocol::Verdict;
 use crate::domain::state::{Experiment, Hypothesis, Mail, State};
@@ -143,6 +144,11 @@ impl Words {
     /// The lab's letter on a run without a claim.
     pub(super) fn experiment(&self, chart: &Chart, run: &Experiment, tail: &str) -> String {
         let some = |value: Option<f64>| value.map_or_else(|| "not reported".to_owned(), figure);
+        let value = if disclosure::withheld(&chart.task) {
+            disclosure::WITHHELD.to_owned()
+        } else {
+            some(run.measured.value)
+        };
         let status = match run.status {
             RunStatus::Ok => "ok".to_owned(),
             other => format!("{} ({})", other.word(), run.reason),
@@ -152,7 +158,7 @@ impl Words {
             ("status", &status),
             ("commit", run.commit.get(..12).unwrap_or(&run.commit)),
             ("metric", &chart.task.metric.name),
-            ("value", &some(run.measured.value)),
+            ("value", &value),
             ("seconds", &format!("{:.1}", run.measured.wall_s)),
             ("flops", &some(run.measured.flops)),
             ("params", &some(run.measured.params)),
@@ -162,9 +168,23 @@ impl Words {
     }
 
     /// The lab's letter on a claim.
-    pub(super) fn verdict(&self, claim: &Hypothesis, status: &str, why: &str) -> String {
-        let none = || "not measured".to_owned();
-        let verdict = claim.verdict.as_ref();
+    pub(super) fn verdict(
+        &self,
+        chart: &Chart,
+        claim: &Hypothesis,
+        status: Status,
+        why: &str,
+    ) -> String {
+        let withheld = disclosure::withheld(&chart.task);
+        let none = || {
+            if withheld {
+                disclosure::WITHHELD.to_owned()
+            } else {
+                "not measured".to_owned()
+            }
+        };
+        let costs = claim.verdict.as_ref();
+        let verdict = costs.filter(|_| !withheld);
         let arm = |pick: &dyn Fn(&Verdict) -> crate::domain::stats::Sample| {
             verdict.map_or_else(none, |verdict| {
                 let sample = pick(verdict);
@@ -179,8 +199,8 @@ impl Words {
         self.0.get(Key::Verdict).render(&[
             ("id", &format!("h{}", claim.id)),
             ("title", &neutral(&claim.title)),
-            ("status", status),
-            ("reason", why),
+            ("status", status.word()),
+            ("reason", &disclosure::reason(&chart.task, status, why)),
             ("effect", &of(verdict.and_then(|verdict| verdict.effect))),
             ("ci", &ci),
             (
@@ -191,7 +211,10 @@ impl Words {
             ),
             ("baseline", &arm(&|verdict| verdict.baseline)),
             ("candidate", &arm(&|verdict| verdict.candidate)),
-            ("ratios", &verdict.map_or_else(none, ratios)),
+            (
+                "ratios",
+                &costs.map_or_else(|| "not measured".to_owned(), ratios),
+            ),
         ])
     }
 }

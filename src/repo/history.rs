@@ -1,6 +1,7 @@
 //! Questions to repo.git, and the refs that keep what is finished: tips, branches, logs,
 //! differences, one file of one commit. Reads commits only, never a directory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use git2::{BranchType, DiffFormat, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Sort};
@@ -142,6 +143,30 @@ pub fn log(repo_git: &Path, branch: &str, n: usize) -> Result<Vec<LogEntry>, Rep
         });
     }
     Ok(entries)
+}
+
+/// The parents of every commit that is reachable from `tips` and not from `start`, by commit.
+pub fn parents(
+    repo_git: &Path,
+    start: &str,
+    tips: &[String],
+) -> Result<BTreeMap<String, Vec<String>>, RepoError> {
+    let repo = store::open(repo_git)?;
+    let doing = || git("read what was built upon what");
+    let mut walk = repo.revwalk().map_err(doing())?;
+    for tip in tips {
+        let oid = store::find(&repo, tip)?.id();
+        walk.push(oid).map_err(doing())?;
+    }
+    walk.hide(store::find(&repo, start)?.id())
+        .map_err(doing())?;
+    let mut found = BTreeMap::new();
+    for oid in walk {
+        let commit = repo.find_commit(oid.map_err(doing())?).map_err(doing())?;
+        let parents = commit.parent_ids().map(|id| id.to_string()).collect();
+        found.insert(commit.id().to_string(), parents);
+    }
+    Ok(found)
 }
 
 /// Which paths differ between commits `a` and `b`, by path.

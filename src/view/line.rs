@@ -106,6 +106,7 @@ fn tint(body: &Kind) -> Tint {
         Kind::AgentHeld { .. }
         | Kind::AgentDied { .. }
         | Kind::MailUndelivered { .. }
+        | Kind::PersonMissed { .. }
         | Kind::RequestFailed { .. } => Tint::Bad,
         Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
         Kind::MailSent { .. } | Kind::HypothesisMoved { .. } => Tint::Notable,
@@ -151,6 +152,8 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::PersonCalled { reason, .. } => reason.clone(),
+        Kind::PersonMissed { reason, error } => format!("{error}; it was to say: {reason}"),
         Kind::MailUndelivered { to, name, reason } => format!("{name} for {to}: {reason}"),
         Kind::MailRead { by, ids } => {
             let ids: Vec<String> = ids.iter().map(|id| format!("m{id}")).collect();

@@ -327,6 +327,7 @@ fn experiment(
                 flops: Some(1e9),
                 params: Some(1e3),
                 tokens: None,
+                ..Measured::default()
             },
             tail: Text::from(""),
         },

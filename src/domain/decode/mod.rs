@@ -29,6 +29,7 @@ pub(in crate::domain) use self::sheet::Pile;
 use self::sheet::Sheet;
 pub use self::sheet::Spans;
 use self::table::Table;
+pub use self::units::{size as bytes_of, span as seconds_of};
 use super::chart::{Chart, Landing, MockSpec};
 use super::problem::{Problem, line_column};
 
@@ -104,6 +105,12 @@ pub fn decode_bytes(bytes: &[u8], context: &Context<'_>) -> Decoded {
 #[must_use]
 pub fn decode(text: &str, context: &Context<'_>) -> Decoded {
     decode_asked(text, context).0
+}
+
+/// Seconds of a time span as charts write it: `10h`, `90s`, `1h30m`.
+#[must_use]
+pub fn seconds(word: &str) -> Option<f64> {
+    units::span(word)
 }
 
 /// The same, with the keys that were looked for, which the tests hold against the schema.

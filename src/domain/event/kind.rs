@@ -357,6 +357,22 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
     },
+    /// The chart's command is about to be run, to call a person; never twice for the same need.
+    #[serde(rename = "person.called")]
+    PersonCalled {
+        /// The needs that it is for, by their keys.
+        needs: Vec<String>,
+        /// What it is given to say.
+        reason: String,
+    },
+    /// It did not work: nobody was called.
+    #[serde(rename = "person.missed")]
+    PersonMissed {
+        /// What was to be said.
+        reason: String,
+        /// Why it was not.
+        error: String,
+    },
     /// Something that a person left in a mailbox could not be taken as mail; the file is kept.
     #[serde(rename = "mail.undelivered")]
     MailUndelivered {

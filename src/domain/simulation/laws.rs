@@ -21,6 +21,7 @@
 //! 14. The end: done is reached, no claim is left on the way, every run has ended, the programme branch
 //!     is the champion, all mail was read by whoever is not held; then down is reached.
 //! 15. The log, written and read again, folds to the same state.
+//! 16. A person is called once for a need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,9 +64,14 @@ impl Laws {
                     "{agent} is declared dead and lives"
                 );
             }
+            Kind::PersonCalled { needs, .. } => {
+                for need in needs {
+                    assert!(!state.called.contains(need), "called twice for {need}");
+                }
+            }
             Kind::AgentStarted { agent, pid } => assert_eq!(locks.get(agent), Some(pid)),
             Kind::AgentHeld { agent, reason, .. } => {
-                held(chart, state, &event.actor, agent, reason)
+                held(chart, state, &event.actor, agent, reason);
             }
             Kind::RunStopped {} => {
                 assert!(state.down.is_some());

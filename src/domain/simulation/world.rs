@@ -33,6 +33,8 @@ alpha = 0.05
 usd = 40.0
 [roles.researcher]
 tools = ["shell", "files", "mail", "experiment", "notebook"]
+[office]
+notify = "tell"
 [[agents]]
 name = "ana"
 role = "researcher"
