@@ -61,8 +61,9 @@ pub fn pin(repo_git: &Path, name: &str, commit: &str) -> Result<(), RepoError> {
     }
     let repo = store::open(repo_git)?;
     let oid = store::find(&repo, commit)?.id();
-    match repo.reference(name, oid, false, "org") {
-        Ok(_) => Ok(()),
+    let set = || repo.reference(name, oid, false, "org").map(drop);
+    match store::write_ref(&repo, name, set)? {
+        Ok(()) => Ok(()),
         Err(error) if error.code() == ErrorCode::Exists => match store::target(&repo, name)? {
             Some(held) if held == oid => Ok(()),
             held => Err(RepoError::Pinned {

@@ -31,6 +31,7 @@ pub use history::{
 };
 pub use lay::{additions, altered, checkout, commit_hash, restore, restore_all_but, tree_hash};
 pub use merge::{Merge, combine, merge};
+pub use plain::DRAFT;
 pub use seat::{Place, seat};
 pub use snapshot::{Snapshot, snapshot};
 pub use source::{Founded, Source, SourceKind, found, inspect};
