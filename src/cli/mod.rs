@@ -1,5 +1,6 @@
 //! The only room that speaks: argv in, words and exit codes out. One file per command.
 
+mod approve;
 mod args;
 mod attach;
 mod budget;
@@ -8,6 +9,7 @@ mod charts;
 mod check;
 mod completions;
 mod costs;
+mod derived;
 mod doctor;
 mod down;
 mod failure;
@@ -75,6 +77,8 @@ enum Command {
     Costs(costs::CostsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
+    Approve(approve::ApproveArgs),
+    Deny(approve::DenyArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -144,6 +148,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Costs(args) => costs::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
+        Command::Approve(args) => approve::approve(context, &args).map(done),
+        Command::Deny(args) => approve::deny(context, &args).map(done),
         Command::Next(args) => next::run(context, &args).map(done),
         Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use actor::Actor;
 pub use kind::Kind;
-pub use parts::{Gpu, Headline, LoggedCall, Measured};
+pub use parts::{Gpu, Headline, LoggedCall, Matter, Measured};
 pub use words::{Arm, By, Class, RunStatus, Stage, Status, Why};
 
 /// The format of the log that this program writes.

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::approval;
 use super::budget;
 use super::chart::{Chart, Party};
-use super::event::{RunStatus, Status};
+use super::event::{Matter, RunStatus, Status};
 use super::lease;
-use super::state::{Experiment, Hypothesis, State};
+use super::state::{Approval, Experiment, Hypothesis, State};
 
 /// Share of a cap at which a person hears of it: late enough to be no noise, early enough to act.
 pub const NEAR: f64 = 0.9;
@@ -53,6 +54,7 @@ impl Need {
 #[must_use]
 pub fn needs_you(chart: &Chart, state: &State, now: Timestamp) -> Vec<Need> {
     let mut needs = held(state);
+    needs.extend(approvals(state));
     needs.extend(undelivered(state));
     needs.extend(baseline(state));
     needs.extend(unreviewed(chart, state));
@@ -109,6 +111,23 @@ fn unpaid(state: &State) -> impl Iterator<Item = Need> + '_ {
             kind: "quota",
         }
     })
+}
+
+/// What is parked until a person says yes or no.
+fn approvals(state: &State) -> Vec<Need> {
+    let need = |approval: &Approval| Need {
+        since: approval.at,
+        agent: match &approval.matter {
+            Matter::Promote { hypothesis } | Matter::Land { hypothesis } => {
+                state.hypotheses.get(hypothesis).map(|it| it.agent.clone())
+            }
+            Matter::Spend { .. } => None,
+        },
+        reason: format!("waits for your approval to {}", approval.question),
+        command: format!("org approve {0}, or org deny {0}", approval::name(approval)),
+        kind: "approval",
+    };
+    approval::pending(state).into_iter().map(need).collect()
 }
 
 /// What lets a held agent go on, by why it is held.

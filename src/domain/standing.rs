@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use super::approval;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::state::{AgentState, Experiment, State};
@@ -50,6 +51,13 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
     }
     if agent.paused || state.paused {
         return Standing::new("paused", "by a person");
+    }
+    if let Some(id) = approval::parked_spending(state)
+        && agent.request.is_none()
+        && (agent.turn.is_some() || !agent.unread.is_empty() || agent.turns == 0)
+    {
+        let why = format!("to spend on waits for approval: org approve a{id}");
+        return Standing::new("held", why);
     }
     if let Some(reason) = retrying(state, name, agent, now) {
         return Standing::new("thinking", reason);
@@ -213,6 +221,12 @@ pub fn run(chart: &Chart, state: &State, supervised: bool) -> Standing {
     }
     if done(chart, state) {
         return Standing::new("done", "nothing is left to do");
+    }
+    let waits = approval::pending(state).into_iter().map(approval::name);
+    let waits: Vec<String> = waits.collect();
+    if !waits.is_empty() && state.down.is_none() {
+        let why = format!("{} waits for your approval", waits.join(", "));
+        return Standing::new("running", why);
     }
     Standing::new("running", state.down.clone().unwrap_or_default())
 }

@@ -5,6 +5,7 @@
 //! process lives) is not here. Must not know files or processes.
 
 mod agent;
+mod approval;
 mod lab;
 mod mail;
 mod outage;
@@ -16,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
 pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
+pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
@@ -116,6 +118,10 @@ pub struct State {
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
+    /// What a person was asked, by number.
+    pub approvals: BTreeMap<u64, Approval>,
+    /// Whether what was denied is asked about anew, since a person let somebody go on after it.
+    pub ask_again: bool,
     /// Needs for which a person was called, by their keys.
     pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
@@ -153,6 +159,7 @@ impl State {
         self.server_event(event);
         self.mail_event(event);
         self.lab_event(event);
+        self.approval_event(event);
         Ok(())
     }
 
@@ -228,14 +235,21 @@ impl State {
         }
     }
 
-    /// What people did; what they built, opened or read is no intervention.
-    fn human_event(&mut self, event: &Event) {
-        if event.actor == Actor::Human
+    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    #[must_use]
+    pub fn is_intervention(event: &Event) -> bool {
+        event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
+                Kind::RunCreated { .. }
+                    | Kind::OfficeOpened { .. }
+                    | Kind::MailRead { .. }
+                    | Kind::RunDown { .. }
             )
-        {
+    }
+
+    fn human_event(&mut self, event: &Event) {
+        if Self::is_intervention(event) {
             self.interventions += 1;
         }
     }
@@ -298,6 +312,7 @@ impl State {
     pub fn may_think(&self, name: &str) -> bool {
         self.down.is_none()
             && !self.paused
+            && super::approval::parked_spending(self).is_none()
             && self
                 .agents
                 .get(name)
@@ -324,7 +339,9 @@ fn own_agent(body: &Kind) -> Option<&str> {
         Kind::MailSent { .. }
         | Kind::ExperimentQueued { .. }
         | Kind::HypothesisRegistered { .. }
-        | Kind::HypothesisRejected { .. } => None,
+        | Kind::HypothesisRejected { .. }
+        | Kind::MailUndelivered { .. }
+        | Kind::ApprovalAsked { .. } => None,
         other => other.concerns().first().copied(),
     }
 }

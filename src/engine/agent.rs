@@ -246,6 +246,7 @@ impl Member {
                 Next::Begin(..) => self.begin()?,
                 Next::StandIn(model) => self.switch(Some(model))?,
                 Next::Hold(reason) => self.hold(&reason)?,
+                Next::Ask(_) if self.asks_nobody() => self.draw()?,
                 Next::Ask(_) | Next::Compact(_) if self.mind.lacks_key() => {
                     self.hold(needs::NO_KEY)?;
                 }

@@ -4,6 +4,7 @@
 pub mod agent;
 mod ask;
 mod claims;
+mod draw;
 pub mod environment;
 pub mod found;
 mod guard;

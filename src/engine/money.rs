@@ -4,6 +4,7 @@
 //! requests in flight to settle, wait for the hour to pass, or be held until a person has raised the
 //! cap. Decided under the log's lock, so that no interleaving of agents passes a cap.
 
+use crate::domain::approval::{self, Gate};
 use crate::domain::budget::{self, Capped, Remedy};
 use crate::domain::chat::Raw;
 use crate::domain::event::Kind;
@@ -32,6 +33,8 @@ enum Denied {
     /// Somebody has stepped in: a person, or another agent that tries a server first.
     NotNow,
     Capped(Capped),
+    /// A person said no.
+    Refused(String),
 }
 
 impl Member {
@@ -78,9 +81,19 @@ impl Member {
         let (model, provider) = (&self.mind.head.model, &self.mind.model.provider);
         let conversation = mine.conversation.max(1);
         let now = clock::now();
-        let decide = |state: &State| -> Decision<u64, Denied> {
+        let decide = |state: &State| -> Decision<Option<u64>, Denied> {
             if !state.may_think(name) || state.gate(name, provider, now).is_some() {
                 return Err(Denied::NotNow);
+            }
+            match approval::spending(chart, state, usd) {
+                Gate::Open => {}
+                Gate::Ask => {
+                    return Ok((vec![approval::ask_to_spend(chart, state, name, usd)], None));
+                }
+                Gate::Parked(_) => return Err(Denied::NotNow),
+                Gate::Denied(why) => {
+                    return Err(Denied::Refused(approval::denied_spending(&why)));
+                }
             }
             budget::may_reserve(chart, state, name, usd, now).map_err(Denied::Capped)?;
             let request = state.agents.get(name).map_or(0, |agent| agent.requests) + 1;
@@ -94,12 +107,16 @@ impl Member {
                 provider: provider.clone(),
                 near,
             };
-            Ok((vec![reserved], request))
+            Ok((vec![reserved], Some(request)))
         };
         let decided = self.log().transact(&self.actor, decide)?;
         match decided {
-            Ok(request) => Ok(Some(Reserved { request, usd })),
+            Ok(request) => Ok(request.map(|request| Reserved { request, usd })),
             Err(Denied::NotNow) => Ok(None),
+            Err(Denied::Refused(why)) => {
+                self.hold(&why)?;
+                Ok(None)
+            }
             Err(Denied::Capped(capped)) => {
                 let until = match capped.remedy {
                     Remedy::Settling => {

@@ -109,7 +109,10 @@ fn tint(body: &Kind) -> Tint {
         | Kind::PersonMissed { .. }
         | Kind::RequestFailed { .. } => Tint::Bad,
         Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
-        Kind::MailSent { .. } | Kind::HypothesisMoved { .. } => Tint::Notable,
+        Kind::MailSent { .. }
+        | Kind::HypothesisMoved { .. }
+        | Kind::ApprovalAsked { .. }
+        | Kind::ApprovalDecided { .. } => Tint::Notable,
         _ => Tint::None,
     }
 }
@@ -151,6 +154,15 @@ fn run_summary(body: &Kind) -> Option<String> {
         } => {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
+        }
+        Kind::ApprovalAsked { id, question, .. } => format!("a{id}: {question}?"),
+        Kind::ApprovalDecided {
+            id,
+            approved,
+            reason,
+        } => {
+            let word = if *approved { "approved" } else { "denied" };
+            format!("a{id} {word} {reason}").trim_end().to_owned()
         }
         Kind::PersonCalled { reason, .. } => reason.clone(),
         Kind::PersonMissed { reason, error } => format!("{error}; it was to say: {reason}"),

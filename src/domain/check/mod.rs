@@ -8,6 +8,7 @@
 mod files;
 mod org;
 mod rules;
+mod search;
 
 #[cfg(test)]
 mod tests;
@@ -87,6 +88,7 @@ pub fn check(
     };
     rules::judge(&mut judge);
     org::judge(&mut judge);
+    search::judge(&mut judge);
     files::judge(&mut judge, beside);
     (spans.sorted(judge.problems), spans.sorted(judge.warnings))
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use super::parts::{Gpu, Headline, LoggedCall, Measured};
+use super::parts::{Gpu, Headline, LoggedCall, Matter, Measured};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
@@ -356,6 +356,26 @@ pub enum Kind {
         /// The tool call that sent it, by which it is known after a crash.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
+    },
+    /// Something is parked until a person says yes or no.
+    #[serde(rename = "approval.asked")]
+    ApprovalAsked {
+        /// Counts approvals from 1.
+        id: u64,
+        /// About what.
+        matter: Matter,
+        /// The question, in a sentence.
+        question: String,
+    },
+    /// A person said yes or no.
+    #[serde(rename = "approval.decided")]
+    ApprovalDecided {
+        /// To which.
+        id: u64,
+        /// Whether it may go on.
+        approved: bool,
+        /// Why; may be empty.
+        reason: String,
     },
     /// The chart's command is about to be run, to call a person; never twice for the same need.
     #[serde(rename = "person.called")]

@@ -19,6 +19,27 @@ pub struct Gpu {
     pub simulated: bool,
 }
 
+/// What a person is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "lowercase")]
+pub enum Matter {
+    /// Promoting a claim.
+    Promote {
+        /// Which.
+        hypothesis: u64,
+    },
+    /// Landing a promoted claim in the user's repository.
+    Land {
+        /// Which.
+        hypothesis: u64,
+    },
+    /// Spending on, past what the chart names.
+    Spend {
+        /// The agent whose request would have passed it.
+        agent: String,
+    },
+}
+
 /// A call as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggedCall {

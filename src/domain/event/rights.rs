@@ -4,6 +4,7 @@
 
 use super::actor::Actor;
 use super::kind::Kind;
+use super::parts::Matter;
 use super::words::{Arm, Class};
 
 impl Kind {
@@ -19,6 +20,7 @@ impl Kind {
             | Self::PauseSet { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
+            | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
             Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
@@ -32,6 +34,11 @@ impl Kind {
             | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
+            Self::ApprovalAsked { matter, .. } => match matter {
+                Matter::Promote { .. } => *actor == Lab,
+                Matter::Land { .. } => *actor == Human,
+                Matter::Spend { agent } => matches!(actor, Agent(name) if name == agent),
+            },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFinished { .. }
@@ -93,6 +100,8 @@ impl Kind {
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
+                | Self::ApprovalAsked { .. }
+                | Self::ApprovalDecided { .. }
                 | Self::RunDown { .. }
         )
     }
@@ -148,6 +157,10 @@ impl Kind {
                 agent: Some(agent), ..
             } => vec![agent],
             Self::MailUndelivered { to, .. } => vec![to],
+            Self::ApprovalAsked {
+                matter: Matter::Spend { agent },
+                ..
+            } => vec![agent],
             Self::MailSent { from, to, .. } => {
                 let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
                 all.push(from);

@@ -1,6 +1,7 @@
 //! Fake agents' processes on the real session.
 
 use super::world::{Quality, World, hash, mix};
+use crate::domain::approval::{self, Gate};
 use crate::domain::budget::{self, Remedy};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
@@ -239,6 +240,23 @@ impl World {
 
     fn ask(&mut self, pid: u32, name: &str, actor: &Actor) {
         let agent = name.to_owned();
+        match approval::spending(&self.chart, &self.state, REQUEST_USD) {
+            Gate::Open => {}
+            Gate::Ask => {
+                let asked = approval::ask_to_spend(&self.chart, &self.state, name, REQUEST_USD);
+                return self.append(actor, vec![asked]);
+            }
+            Gate::Parked(_) => return,
+            Gate::Denied(why) => {
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason: approval::denied_spending(&why),
+                    cap: false,
+                    until: None,
+                };
+                return self.append(actor, vec![held]);
+            }
+        }
         let now = self.time();
         let asked = budget::may_reserve(&self.chart, &self.state, name, REQUEST_USD, now);
         if let Err(capped) = asked {

@@ -59,21 +59,31 @@ fn live(seed: u64) -> (u64, World) {
 #[test]
 fn a_hostile_world_breaks_no_law() {
     let (mut steps, mut promoted, mut claims, mut deaths, mut held) = (0, 0, 0, 0, 0);
+    let (mut approved, mut denied) = (0, 0);
     for seed in 0..SEEDS {
         let (took, world) = live(seed);
         steps += took;
         promoted += world.state.promotions.len();
         claims += world.state.hypotheses.len();
+        for approval in world.state.approvals.values() {
+            match &approval.decided {
+                Some(decided) if decided.approved => approved += 1,
+                Some(_) => denied += 1,
+                None => {}
+            }
+        }
         for agent in world.state.agents.values() {
             deaths += agent.deaths.total;
             held += u32::from(agent.held.is_some());
         }
     }
     println!(
-        "{SEEDS} seeds, {steps} steps, {claims} claims, {promoted} promoted, {deaths} deaths, {held} held"
+        "{SEEDS} seeds, {steps} steps, {claims} claims, {promoted} promoted, {deaths} deaths, {held} held, \
+         {approved} approved, {denied} denied"
     );
     // A simulation in which nothing happens proves nothing.
     assert!(promoted as u64 > SEEDS / 4 && claims as u64 > SEEDS && u64::from(deaths) > SEEDS);
+    assert!(approved > SEEDS / 8 && denied > SEEDS / 16);
 }
 
 /// One seed, for looking at a failure: `ORG_SEED` cannot be read here, so the number is edited.
