@@ -24,6 +24,7 @@ mod next;
 mod pause;
 mod place;
 mod prompt;
+mod proposal;
 mod refusal;
 mod report;
 mod restart;

@@ -18,6 +18,7 @@ impl Kind {
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
+            | Self::FreezeSet { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -41,6 +42,8 @@ impl Kind {
             },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
+            | Self::ExperimentFrozen { .. }
+            | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
@@ -152,6 +155,7 @@ impl Kind {
             | Self::HypothesisRegistered { agent, .. }
             | Self::HypothesisRejected { agent, .. } => vec![agent],
             Self::PauseSet { agent: Some(agent) }
+            | Self::FreezeSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
             | Self::ExperimentQueued {
                 agent: Some(agent), ..

@@ -35,6 +35,8 @@ pub struct Experiment {
     pub env: BTreeMap<String, String>,
     /// How it stands.
     pub status: RunStatus,
+    /// Whether all its processes were seen to stand still, as a person wanted.
+    pub frozen: bool,
     /// Launches so far.
     pub attempt: u32,
     /// Leased devices while it runs.
@@ -117,9 +119,17 @@ impl State {
             Kind::ExperimentStarted { id, attempt, gpus } => {
                 if let Some(run) = self.experiments.get_mut(id) {
                     run.status = RunStatus::Running;
+                    run.frozen = false;
                     run.attempt = *attempt;
                     run.gpus.clone_from(gpus);
                     run.started_at = Some(event.at);
+                }
+            }
+            Kind::ExperimentFrozen { id, attempt } | Kind::ExperimentThawed { id, attempt } => {
+                if let Some(run) = self.experiments.get_mut(id)
+                    && (run.attempt, run.status) == (*attempt, RunStatus::Running)
+                {
+                    run.frozen = matches!(event.body, Kind::ExperimentFrozen { .. });
                 }
             }
             Kind::ExperimentFinished {
@@ -137,6 +147,7 @@ impl State {
                     run.measured = measured.clone();
                     run.reason.clone_from(reason);
                     run.tail.clone_from(tail);
+                    run.frozen = false;
                     run.gpus.clear();
                 }
             }
@@ -219,6 +230,7 @@ impl State {
                 note: note.clone(),
                 env: env.clone(),
                 status: RunStatus::Queued,
+                frozen: false,
                 attempt: 0,
                 gpus: Vec::new(),
                 queued_at: event.at,
