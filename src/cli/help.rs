@@ -19,7 +19,9 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Watch it",
-        &["ls", "status", "attach", "next", "logs", "costs", "wait"],
+        &[
+            "ls", "status", "watch", "attach", "next", "logs", "costs", "wait",
+        ],
     ),
     ("Talk to it", &["send", "inbox", "approve", "deny"]),
     ("Learn from it", &["ledger", "report"]),

@@ -35,6 +35,7 @@ mod ui;
 mod until;
 mod up;
 mod wait;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ enum Command {
     Budget(budget::BudgetArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
     Attach(args::AttachArgs),
     Next(next::NextArgs),
     Wait(wait::WaitArgs),
@@ -165,6 +167,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
+        Command::Watch(args) => watch::run(context, &args).map(done),
         Command::Attach(args) => attach::run(context, &args).map(done),
         Command::Supervise(args) => hidden::supervise(&args).map(done),
         Command::Agent(args) => hidden::agent(&args).map(done),
