@@ -23,7 +23,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "ls", "status", "watch", "attach", "next", "logs", "costs", "wait",
         ],
     ),
-    ("Talk to it", &["send", "inbox", "approve", "deny"]),
+    (
+        "Talk to it",
+        &["send", "inbox", "approve", "deny", "cancel"],
+    ),
     ("Learn from it", &["ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];

@@ -45,9 +45,13 @@ impl Kind {
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
+            | Self::ExperimentProgress { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }
+            | Self::HypothesisSplit { .. }
+            | Self::HypothesisTrimmed { .. }
+            | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
             Self::AgentHeld { agent, .. } => {
@@ -65,13 +69,25 @@ impl Kind {
             | Self::TurnEnded { agent, .. }
             | Self::BranchSaved { agent, .. }
             | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. }
-            | Self::HypothesisRegistered { agent, .. }
-            | Self::HypothesisRejected { agent, .. } => {
+            | Self::NoteKept { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
+            }
+            // A person's own change goes through the same gate.
+            Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
+                matches!(actor, Agent(_) | Human) && actor.name() == agent
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
+            Self::ExperimentCancelled { agent, .. } => match actor {
+                Lab | Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Supervisor => false,
+            },
+            Self::HypothesisWithdrawn { agent, .. } => match actor {
+                Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Lab | Supervisor => false,
+            },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
@@ -97,9 +113,12 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
@@ -120,6 +139,8 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisRejected { .. }
                 | Self::HypothesisPlanned { .. }
