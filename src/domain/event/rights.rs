@@ -12,6 +12,34 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
+        match self.writer() {
+            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            None => self.may_be_said_by(actor),
+        }
+    }
+
+    /// The agent that alone may write this, where there is one.
+    fn writer(&self) -> Option<&str> {
+        match self {
+            Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// Whether an actor may write what is no agent's alone.
+    fn may_be_said_by(&self, actor: &Actor) -> bool {
         use Actor::{Agent, Human, Lab, Supervisor};
         match self {
             Self::RunCreated { .. }
@@ -57,21 +85,6 @@ impl Kind {
             Self::AgentHeld { agent, .. } => {
                 *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
             }
-            Self::AgentStarted { agent, .. }
-            | Self::AgentEnded { agent, .. }
-            | Self::TurnStarted { agent, .. }
-            | Self::RequestReserved { agent, .. }
-            | Self::ConversationRenewed { agent, .. }
-            | Self::RequestFailed { agent, .. }
-            | Self::ReplyReceived { agent, .. }
-            | Self::ToolIntent { agent, .. }
-            | Self::ToolResult { agent, .. }
-            | Self::TurnEnded { agent, .. }
-            | Self::BranchSaved { agent, .. }
-            | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => {
-                matches!(actor, Agent(name) if name == agent)
-            }
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
                 matches!(actor, Agent(_) | Human) && actor.name() == agent
@@ -93,6 +106,8 @@ impl Kind {
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            // `writer` names who may.
+            _ => false,
         }
     }
 

@@ -300,9 +300,7 @@ impl AgentState {
                 near,
                 ..
             } => {
-                if let Some((_, lost)) = self.request.take() {
-                    self.usd_lost += lost;
-                }
+                self.lose_request();
                 if *conversation != self.conversation {
                     self.conversation = *conversation;
                     self.items.clear();
