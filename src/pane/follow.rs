@@ -20,14 +20,8 @@ use super::render::Show;
 use super::screen::{self, Typed};
 use super::status::Status;
 use crate::domain::chart::Chart;
-<<<<<<< HEAD
-use crate::domain::event::{Actor, Event, Kind};
-use crate::domain::{session, standing};
-=======
 use crate::domain::event::{Actor, Event, Gpu, Kind, RunStatus};
-use crate::domain::model;
-use crate::domain::standing;
->>>>>>> main
+use crate::domain::{model, session, standing};
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
 use crate::run::gpu_use::Sampled;
@@ -254,11 +248,8 @@ impl Follower {
             clock::local(at).strftime("%H:%M").to_string()
         });
         let usage = agent.usage;
-        let model = agent
-            .model
-            .clone()
-            .or_else(|| Some(chart?.model.clone()))
-            .unwrap_or_default();
+        let model = session::model_of(&self.chart, &agent, &self.name);
+        let model = model.unwrap_or_default().to_owned();
         let window = model::resolve(&self.chart, &model).map_or(0, |model| model.context);
         let claim = state
             .claim_of(&self.name)
@@ -266,17 +257,10 @@ impl Follower {
         Status {
             name: self.name.clone(),
             role: chart.map(|agent| agent.role.clone()).unwrap_or_default(),
-<<<<<<< HEAD
-            model: session::model_of(&self.chart, &agent, &self.name)
-                .unwrap_or_default()
-                .to_owned(),
-            gpu: agent.gpu.map(|gpu| gpu.index.to_string()),
-=======
             model,
             gpu: agent.gpu.as_ref().map(|gpu| self.of_gpu(gpu)),
             claim,
             context: (window > 0).then(|| agent.context * 100 / window),
->>>>>>> main
             state: standing.word.to_owned(),
             reason: match standing.word {
                 "thinking" if !waits(&standing.reason) => String::new(),
@@ -293,11 +277,11 @@ impl Follower {
     }
 }
 
-<<<<<<< HEAD
 /// Whether a reason counts down.
 fn waits(reason: &str) -> bool {
     reason.starts_with("waiting ")
-=======
+}
+
 impl Follower {
     /// The agent's GPU and what it does: the run that has it, and its use where that can be measured.
     fn of_gpu(&self, gpu: &Gpu) -> String {
@@ -322,7 +306,6 @@ impl Follower {
         }
         text
     }
->>>>>>> main
 }
 
 fn concerns(event: &Event, name: &str) -> bool {
