@@ -229,14 +229,17 @@ impl State {
                     agent.frozen = false;
                 }
             }
-            Kind::BudgetSet { what, cap } => {
-                self.caps.insert(what.clone(), *cap);
-                for agent in self.agents.values_mut().filter(|it| it.held_cap) {
-                    agent.release(event.at);
-                }
-            }
+            Kind::BudgetSet { what, cap } => self.cap(what, *cap, event.at),
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
+        }
+    }
+
+    /// A person's word on a cap: whoever was stopped by one may try again.
+    fn cap(&mut self, what: &str, cap: f64, now: Timestamp) {
+        self.caps.insert(what.to_owned(), cap);
+        for agent in self.agents.values_mut().filter(|it| it.held_cap) {
+            agent.release(now);
         }
     }
 

@@ -13,6 +13,7 @@ impl Kind {
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
         match self.writer() {
+            _ if matches!(self, Self::LogRepaired { .. }) => true,
             Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
             None => self.may_be_said_by(actor),
         }
@@ -51,7 +52,6 @@ impl Kind {
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
-            Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
