@@ -14,14 +14,19 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run it",
         &[
-            "init", "check", "doctor", "plan", "up", "down", "pause", "resume", "restart",
+            "init", "check", "doctor", "plan", "up", "down", "pause", "resume", "restart", "budget",
         ],
     ),
     (
         "Watch it",
-        &["ls", "status", "watch", "attach", "next", "logs", "wait"],
+        &[
+            "ls", "status", "watch", "attach", "next", "logs", "costs", "wait",
+        ],
     ),
-    ("Talk to it", &["send", "inbox", "approve", "deny"]),
+    (
+        "Talk to it",
+        &["send", "inbox", "approve", "deny", "cancel"],
+    ),
     ("Learn from it", &["try", "ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];

@@ -17,7 +17,7 @@ use super::lease::{self, Grant};
 use super::needs;
 use super::protocol::{self, Step, Wanted};
 use super::standing;
-use super::state::{Experiment, State};
+use super::state::{AgentState, Experiment, State};
 
 /// What has to be observed, not folded.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,10 @@ pub enum Effect {
     Stop(String),
     /// Hold an agent.
     Hold(String, String),
+    /// Hold an agent for a cap that a person may raise.
+    Cap(String, String),
+    /// Let an agent go on whose time has come.
+    Release(String),
     /// Launch a run.
     Launch(Grant),
     /// Stop all processes of a running run.
@@ -47,6 +51,10 @@ pub enum Effect {
     Thaw(u64),
     /// Call a running run off; it counts as interrupted.
     Interrupt(u64),
+    /// Cancel a run that nobody needs any more.
+    Cancel(u64, String),
+    /// Tell an agent that its run was cancelled.
+    Tell(u64),
     /// Carry a claim on.
     Lab(Step),
     /// Queue a closing run.
@@ -90,7 +98,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     if !seated {
         return effects;
     }
-    effects.extend(lease::grants(chart, state).into_iter().map(Effect::Launch));
+    effects.extend(called_off(state));
+    let grants = lease::grants(chart, state, now).into_iter();
+    effects.extend(grants.map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
     if standing::quiet(chart, state) {
         effects.extend(
@@ -107,6 +117,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
 
 fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Effect> {
     let agent = state.agents.get(name)?;
+    if agent.held_until.is_some_and(|until| until <= now) {
+        return Some(Effect::Release(name.to_owned()));
+    }
     let alive = seen.agents.contains(name);
     if alive {
         // One that has not said that it started is fresh already.
@@ -133,12 +146,12 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
     let (Some(cap), Some(true)) = (cap, wall_ends(chart, state).map(|at| at <= now)) else {
         return Vec::new();
     };
-    let why = format!("the wall budget of {cap:.0} s is spent");
+    let why = format!("the wall budget of {cap:.0} s is spent; `org budget wall=…` raises it");
     let free = state
         .agents
         .iter()
         .filter(|(_, agent)| agent.held.is_none());
-    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
+    free.map(|(name, _)| Effect::Cap(name.clone(), why.clone()))
         .collect()
 }
 
@@ -178,6 +191,19 @@ fn wall_ends(chart: &Chart, state: &State) -> Option<Timestamp> {
     state.created?.checked_add(span).ok()
 }
 
+/// Runs that are not to go on, and the word to those who asked for them.
+fn called_off(state: &State) -> Vec<Effect> {
+    let moot = lease::moot(state).into_iter();
+    let mut effects: Vec<Effect> = moot.map(|(id, why)| Effect::Cancel(id, why)).collect();
+    let ending = state
+        .experiments
+        .values()
+        .filter(|run| run.status == RunStatus::Running && run.called_off.is_some());
+    effects.extend(ending.map(|run| Effect::Interrupt(run.id)));
+    effects.extend(lease::untold(state).into_iter().map(Effect::Tell));
+    effects
+}
+
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
     let mut effects: Vec<Effect> = chart
         .agents
@@ -208,18 +234,19 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off, of the wall time, or what begins
-/// to need a person.
+/// When something falls due without an event: the end of a back-off or of a hold, of the wall time, or
+/// what begins to need a person.
 #[must_use]
 pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestamp> {
-    let back_off = state
-        .agents
-        .values()
-        .filter(|agent| agent.pid.is_none() && agent.held.is_none())
-        .filter_map(|agent| agent.deaths.not_before())
-        .filter(|at| *at > now)
-        .min();
+    let agents = state.agents.values();
+    let due = |agent: &AgentState| {
+        let dead = agent.pid.is_none() && agent.held.is_none();
+        let start = dead.then(|| agent.deaths.not_before()).flatten();
+        [start, agent.held_until]
+    };
+    let back_off = agents.flat_map(due).flatten().filter(|at| *at > now).min();
     let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
     let need = needs::next_due(chart, state, now);
-    [back_off, wall, need].into_iter().flatten().min()
+    let notice = lease::next_due(chart, state, now);
+    [back_off, wall, need, notice].into_iter().flatten().min()
 }

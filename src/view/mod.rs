@@ -2,11 +2,13 @@
 //! values that serialise and text. Knows no adapter; deleting every view loses nothing.
 
 pub mod attempt;
+pub mod costs;
 pub mod figure;
 pub mod inbox;
 pub mod leaves;
 pub mod ledger;
 pub mod line;
+pub mod notice;
 pub mod paint;
 pub mod plot;
 pub mod prospect;

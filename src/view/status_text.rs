@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::figure;
+use super::notice;
 use super::paint::{Paint, Tint};
 use super::runs::run_tint;
 use super::status::{AgentRow, Need, Spending, Status};
@@ -25,10 +26,25 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
             out.push_str(&waiting(need, now, width, paint));
         }
     }
+    for outage in &status.outages {
+        let wait = outage.until.duration_since(now).as_secs_f64().max(0.0);
+        let line = format!(
+            "{}: {} since {} ago, tried again in {}; stops {}",
+            outage.provider,
+            outage.reason,
+            figure::ago(outage.since, now),
+            figure::span(wait),
+            outage.agents.join(", ")
+        );
+        let line = cut(&figure::one_line(&line), width);
+        out.push_str(&paint.tint(Tint::Notable, &line));
+        out.push('\n');
+    }
     out.push('\n');
     out.push_str(&agents(status, now, width, paint));
     out.push('\n');
     out.push_str(&lab(status));
+    out.push_str(&notice::text(&status.notices, now, width));
     out.push_str(&spending(status));
     out
 }

@@ -12,49 +12,16 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Supervisor};
+        match self.writer() {
+            _ if matches!(self, Self::LogRepaired { .. }) => true,
+            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            None => self.may_be_said_by(actor),
+        }
+    }
+
+    /// The agent that alone may write this, where there is one.
+    fn writer(&self) -> Option<&str> {
         match self {
-            Self::RunCreated { .. }
-            | Self::RunDown { .. }
-            | Self::RunResumed {}
-            | Self::PauseSet { .. }
-            | Self::FreezeSet { .. }
-            | Self::PauseCleared { .. }
-            | Self::AgentRestart { .. }
-            | Self::ApprovalDecided { .. }
-            | Self::BudgetSet { .. } => *actor == Human,
-            Self::LogRepaired { .. } => true,
-            Self::SupervisorStarted { .. }
-            | Self::MockBound { .. }
-            | Self::OfficeLost { .. }
-            | Self::RunStopped {}
-            | Self::MailUndelivered { .. }
-            | Self::PersonCalled { .. }
-            | Self::PersonMissed { .. }
-            | Self::AgentSeated { .. }
-            | Self::AgentDied { .. } => *actor == Supervisor,
-            Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
-            Self::ApprovalAsked { matter, .. } => match matter {
-                Matter::Promote { .. } => *actor == Lab,
-                Matter::Land { .. } => *actor == Human,
-                Matter::Spend { agent } => matches!(actor, Agent(name) if name == agent),
-            },
-            Self::LabOpened { .. }
-            | Self::ExperimentStarted { .. }
-            | Self::ExperimentFrozen { .. }
-            | Self::ExperimentThawed { .. }
-            | Self::ExperimentFinished { .. }
-            | Self::HypothesisPlanned { .. }
-            | Self::HypothesisMoved { .. }
-            | Self::HypothesisRebased { .. }
-            | Self::HypothesisSplit { .. }
-            | Self::HypothesisTrimmed { .. }
-            | Self::ProgrammeRolledBack { .. }
-            | Self::ProgrammeAdvanced { .. }
-            | Self::HeadlineMeasured { .. } => *actor == Lab,
-            Self::AgentHeld { agent, .. } => {
-                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
-            }
             Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
             | Self::TurnStarted { agent, .. }
@@ -67,8 +34,56 @@ impl Kind {
             | Self::TurnEnded { agent, .. }
             | Self::BranchSaved { agent, .. }
             | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => {
-                matches!(actor, Agent(name) if name == agent)
+            | Self::NoteKept { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// Whether an actor may write what is no agent's alone.
+    fn may_be_said_by(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Supervisor};
+        match self {
+            Self::RunCreated { .. }
+            | Self::RunDown { .. }
+            | Self::RunResumed {}
+            | Self::PauseSet { .. }
+            | Self::FreezeSet { .. }
+            | Self::PauseCleared { .. }
+            | Self::AgentRestart { .. }
+            | Self::ApprovalDecided { .. }
+            | Self::BudgetSet { .. } => *actor == Human,
+            Self::SupervisorStarted { .. }
+            | Self::MockBound { .. }
+            | Self::OfficeLost { .. }
+            | Self::RunStopped {}
+            | Self::MailUndelivered { .. }
+            | Self::PersonCalled { .. }
+            | Self::PersonMissed { .. }
+            | Self::AgentSeated { .. }
+            | Self::AgentReleased { .. }
+            | Self::AgentDied { .. } => *actor == Supervisor,
+            Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
+            Self::ApprovalAsked { matter, .. } => match matter {
+                Matter::Promote { .. } => *actor == Lab,
+                Matter::Land { .. } => *actor == Human,
+                Matter::Spend { agent } => matches!(actor, Agent(name) if name == agent),
+            },
+            Self::LabOpened { .. }
+            | Self::ExperimentStarted { .. }
+            | Self::ExperimentFrozen { .. }
+            | Self::ExperimentThawed { .. }
+            | Self::ExperimentFinished { .. }
+            | Self::ExperimentProgress { .. }
+            | Self::HypothesisPlanned { .. }
+            | Self::HypothesisMoved { .. }
+            | Self::HypothesisRebased { .. }
+            | Self::HypothesisSplit { .. }
+            | Self::HypothesisTrimmed { .. }
+            | Self::ProgrammeRolledBack { .. }
+            | Self::ProgrammeAdvanced { .. }
+            | Self::HeadlineMeasured { .. } => *actor == Lab,
+            Self::AgentHeld { agent, .. } => {
+                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
             }
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
@@ -76,11 +91,23 @@ impl Kind {
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
+            Self::ExperimentCancelled { agent, .. } => match actor {
+                Lab | Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Supervisor => false,
+            },
+            Self::HypothesisWithdrawn { agent, .. } => match actor {
+                Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Lab | Supervisor => false,
+            },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            // `writer` names who may.
+            _ => false,
         }
     }
 
@@ -101,6 +128,8 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::ProgrammeAdvanced { .. }
@@ -125,6 +154,8 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisRejected { .. }
                 | Self::HypothesisPlanned { .. }
@@ -145,6 +176,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
             | Self::AgentHeld { agent, .. }
+            | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
             | Self::ConversationRenewed { agent, .. }
