@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::members::{
-    Agent, GpuHome, KeySource, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec, Role, Wire,
+    Agent, GpuHome, KeySource, Missed, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec, Role, Wire,
 };
 
 /// A whole org chart; agents are expanded (`count = 4` has become four).
@@ -365,7 +365,9 @@ impl Chart {
         }
         if let Some(every) = mock.every {
             for process in &mut self.processes {
-                process.every = process.every.map(|_| every);
+                if process.at.take().is_some() || process.every.is_some() {
+                    process.every = Some(every);
+                }
             }
         }
         self

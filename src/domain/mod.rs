@@ -16,6 +16,7 @@ pub mod mail;
 pub mod model;
 pub mod price;
 pub mod problem;
+pub mod process;
 pub mod protocol;
 pub mod restart;
 pub mod retry;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::chart::Chart;
 use super::event::{Arm, RunStatus, Stage, Status};
+use super::process::{self, Gate};
 use super::state::{Experiment, Hypothesis, State};
 use super::stats::figure;
 
@@ -49,6 +50,10 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
     let mut steps = view.admission(&state.start, true);
     for claim in state.hypotheses.values().filter(|claim| !claim.is_final()) {
         steps.extend(view.claim(claim));
+    }
+    for claim in state.hypotheses.values() {
+        let late = process::reviewed_late(chart, state, claim);
+        steps.extend(late.map(|(status, why)| Step::Move(claim.id, status, why, None)));
     }
     steps.dedup();
     let mut seen: Vec<Wanted> = Vec::new();
@@ -236,11 +241,24 @@ impl View<'_> {
         match claim.status {
             Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
             Status::Screened => self.confirm(claim, commit, &baseline),
-            Status::Confirmed | Status::Reviewed if claim.base == self.state.champion => {
+            Status::Confirmed if claim.base == self.state.champion => self.review(claim),
+            Status::Reviewed if claim.base == self.state.champion => {
                 vec![Step::Promote(claim.id)]
             }
             Status::Confirmed | Status::Reviewed => vec![Step::Rebase(claim.id)],
             _ => Vec::new(),
+        }
+    }
+
+    /// What the org's reviews make of a confirmed claim.
+    fn review(&self, claim: &Hypothesis) -> Vec<Step> {
+        let to = |status, why| vec![Step::Move(claim.id, status, why, None)];
+        match process::gate(self.chart, self.state, claim) {
+            Gate::Open => vec![Step::Promote(claim.id)],
+            Gate::Waiting => Vec::new(),
+            Gate::Approved(why) => to(Status::Reviewed, why),
+            Gate::Vetoed(why) => to(Status::Vetoed, why),
+            Gate::Unreviewed(why) => to(Status::Parked, why),
         }
     }
 

@@ -7,6 +7,7 @@
 mod agent;
 mod lab;
 mod mail;
+mod society;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ const THROTTLED: &str = "rate_limited";
 pub use agent::{AgentState, OpenCall, OpenTurn};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::Mail;
+pub use society::{Firing, Society};
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -115,6 +117,8 @@ pub struct State {
     pub throttled: BTreeMap<String, Timestamp>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
+    /// What the members do together.
+    pub society: Society,
 }
 
 impl State {
@@ -147,6 +151,7 @@ impl State {
         self.agent_event(event);
         self.mail_event(event);
         self.lab_event(event);
+        self.society_event(event);
         Ok(())
     }
 
@@ -297,7 +302,10 @@ fn own_agent(body: &Kind) -> Option<&str> {
         Kind::MailSent { .. }
         | Kind::ExperimentQueued { .. }
         | Kind::HypothesisRegistered { .. }
-        | Kind::HypothesisRejected { .. } => None,
+        | Kind::HypothesisRejected { .. }
+        | Kind::ReviewGiven(_)
+        | Kind::ProcessFired(_)
+        | Kind::ProcessReminded(_) => None,
         other => other.concerns().first().copied(),
     }
 }

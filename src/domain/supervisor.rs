@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::lease::{self, Grant};
+use super::process::{self, Act, Clock};
 use super::protocol::{self, Step, Wanted};
 use super::standing;
 use super::state::State;
@@ -23,6 +24,8 @@ pub struct Observed {
     pub agents: BTreeSet<String>,
     /// Whether the mock server lives.
     pub mock: bool,
+    /// How far the machine's time of day is ahead of UTC, seconds.
+    pub ahead_s: i32,
 }
 
 /// Something to carry out.
@@ -42,6 +45,8 @@ pub enum Effect {
     Interrupt(u64),
     /// Carry a claim on.
     Lab(Step),
+    /// Do what a process of the org asks for.
+    Society(Act),
     /// Queue a closing run.
     Close(Wanted),
     /// Write the headline down.
@@ -81,6 +86,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     }
     effects.extend(lease::grants(chart, state).into_iter().map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
+    let ahead_s = seen.ahead_s;
+    let acts = process::acts(chart, state, Clock { now, ahead_s });
+    effects.extend(acts.into_iter().map(Effect::Society));
     if standing::quiet(chart, state) {
         effects.extend(
             protocol::closing(chart, state)
@@ -164,14 +172,21 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off.
+/// When something falls due without an event: the end of a back-off, the hour of a process.
 #[must_use]
-pub fn next_due(state: &State, now: Timestamp) -> Option<Timestamp> {
-    state
+pub fn next_due(
+    chart: &Chart,
+    state: &State,
+    seen: &Observed,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let ahead_s = seen.ahead_s;
+    let processes = process::next_due(chart, state, Clock { now, ahead_s });
+    let starts = state
         .agents
         .values()
         .filter(|agent| agent.pid.is_none() && agent.held.is_none())
         .filter_map(|agent| agent.deaths.not_before())
-        .filter(|at| *at > now)
-        .min()
+        .filter(|at| *at > now);
+    starts.chain(processes).min()
 }

@@ -4,6 +4,7 @@
 
 use super::actor::Actor;
 use super::kind::Kind;
+use super::society::{Fired, Reminded};
 use super::words::{Arm, Class};
 
 impl Kind {
@@ -11,7 +12,7 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Supervisor};
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
             | Self::RunDown { .. }
@@ -56,6 +57,10 @@ impl Kind {
             | Self::HypothesisRejected { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
             }
+            Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => *actor == Org,
+            Self::ReviewGiven(review) => {
+                matches!(actor, Agent(_) | Human) && actor.name() == review.by
+            }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
             Self::ExperimentQueued { agent, arm, .. } => match actor {
@@ -85,6 +90,8 @@ impl Kind {
                 | Self::ExperimentFinished { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
+                | Self::ReviewGiven(_)
+                | Self::ProcessFired(_)
                 | Self::ProgrammeAdvanced { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
@@ -115,6 +122,11 @@ impl Kind {
             | Self::NoteKept { agent, .. }
             | Self::HypothesisRegistered { agent, .. }
             | Self::HypothesisRejected { agent, .. } => vec![agent],
+            Self::ReviewGiven(review) => vec![&review.by],
+            Self::ProcessFired(Fired { asked, .. })
+            | Self::ProcessReminded(Reminded { asked, .. }) => {
+                asked.iter().map(String::as_str).collect()
+            }
             Self::PauseSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
             | Self::ExperimentQueued {
