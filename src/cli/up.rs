@@ -22,6 +22,9 @@ use crate::run::paths::RunDir;
 
 /// Longest time until every agent has started: a loaded machine with many agents.
 const READY: Duration = Duration::from_secs(60);
+/// Longest time without a supervisor: whoever of the run lives and finds it gone starts one within a
+/// moment, and one that fails has said why.
+const UNSEEN: Duration = Duration::from_secs(2);
 /// Lines of the supervisor's log that a failed start shows.
 const LAST_LINES: usize = 5;
 
@@ -32,7 +35,7 @@ const LAST_LINES: usize = 5;
 pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
     let (place, ui) = (&context.place, &context.ui);
     let dir = match (&args.resume, &args.chart) {
-        (Some(run), _) => resume(place, ui, run)?,
+        (Some(run), _) => resume(place, ui, run, args.mock)?,
         (None, Some(chart)) => start(place, ui, args, chart)?,
         (None, None) => {
             return Err(Failure::usage(
@@ -114,8 +117,14 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
 }
 
 /// Goes on with a run.
-fn resume(place: &Place, ui: &Ui, run: &str) -> Result<RunDir, Failure> {
+fn resume(place: &Place, ui: &Ui, run: &str, mock: bool) -> Result<RunDir, Failure> {
     let dir = place.reading(Some(run))?;
+    if mock && !Log::open(&dir)?.state().mock {
+        return Err(Failure::usage(
+            format!("{} asks real models, and goes on as it began", dir.id()),
+            format!("org up --resume {}, without --mock", dir.id()),
+        ));
+    }
     if place::supervised(&dir) {
         ui.note(&format!("{} is up already", dir.id()));
         return Ok(dir);
@@ -158,6 +167,7 @@ fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), F
         }
         let mut bell = Bell::on(&[dir.events()]);
         let deadline = clock::monotonic() + READY;
+        let mut seen = clock::monotonic();
         loop {
             log.catch_up()?;
             log.drain();
@@ -166,8 +176,16 @@ fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), F
             if supervised && standing.word != "starting" {
                 return Ok(());
             }
-            if clock::monotonic() > deadline || supervisor_failed(dir, supervised) {
-                return Err(not_started(dir));
+            let now = clock::monotonic();
+            if supervised {
+                seen = now;
+            }
+            if now > deadline {
+                let why = format!("did not start within {} s", READY.as_secs());
+                return Err(not_started(dir, &why));
+            }
+            if now > seen + UNSEEN {
+                return Err(not_started(dir, "has no supervisor"));
             }
             let look = tokio::time::sleep(Duration::from_millis(100));
             tokio::select! {
@@ -178,18 +196,12 @@ fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), F
     })
 }
 
-/// Whether the supervisor has come and gone, by the words it left.
-fn supervisor_failed(dir: &RunDir, supervised: bool) -> bool {
-    let words = std::fs::metadata(dir.logs().join("supervisor.log"));
-    !supervised && words.is_ok_and(|words| words.len() > 0)
-}
-
-fn not_started(dir: &RunDir) -> Failure {
+fn not_started(dir: &RunDir, why: &str) -> Failure {
     let path = dir.logs().join("supervisor.log");
     let words = std::fs::read_to_string(&path).unwrap_or_default();
     let lines: Vec<&str> = words.lines().collect();
     let mut failure = Failure::refused(
-        format!("{} did not start within {} s", dir.id(), READY.as_secs()),
+        format!("{} {why}", dir.id()),
         format!(
             "org status --run {0}, then org up --resume {0}, or org down {0}",
             dir.id()

@@ -60,3 +60,9 @@ pub fn may_reserve(chart: &Chart, state: &State, name: &str, usd: f64) -> Result
 pub fn usd_cap(chart: &Chart, state: &State) -> Option<f64> {
     state.caps.get("usd").copied().or(chart.budget.usd)
 }
+
+/// The org's cap in seconds from its creation: a person's last word over the chart's.
+#[must_use]
+pub fn wall_cap(chart: &Chart, state: &State) -> Option<f64> {
+    state.caps.get("wall").copied().or(chart.budget.wall)
+}

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::members::{
-    Agent, GpuHome, KeySource, Missed, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec, Role, Wire,
+    Agent, GpuHome, KeySource, Missed, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec,
+    Role, Wire,
 };
 
 /// A whole org chart; agents are expanded (`count = 4` has become four).

@@ -10,8 +10,8 @@ use std::path::Path;
 use toml::Value;
 
 use super::chart::{
-    Agent, Budget, Chart, Compute, Confirm, Goal, GpuHome, GpuRequest, KeySource, MockSpec,
-    ModelSpec, Office, OnIdle, Missed, Party, Process, Protocol, ProviderSpec, Role, Take, Task, Timeout,
+    Agent, Budget, Chart, Compute, Confirm, Goal, GpuHome, GpuRequest, KeySource, Missed, MockSpec,
+    ModelSpec, Office, OnIdle, Party, Process, Protocol, ProviderSpec, Role, Take, Task, Timeout,
     Wire,
 };
 use super::decode::segment;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use actor::Actor;
 pub use kind::Kind;
-pub use parts::{Gpu, Headline, LoggedCall, Measured};
+pub use parts::{Gpu, Headline, LoggedCall, Measured, RunMade, Seat};
 pub use society::{Closed, Decision, Fired, Outcome, Reminded, Review};
 pub use words::{Arm, Class, RunStatus, Stage, Status, Why};
 

@@ -15,6 +15,7 @@ use super::chart::{Agent, Chart, Missed, Party, Process};
 use super::event::{Closed, Fired, Outcome, Reminded, RunStatus, Status};
 use super::session;
 use super::state::{Firing, State};
+use super::template::{CLAIM_VARIABLES, PROCESS_VARIABLES};
 
 pub use gate::{Gate, gate, gates, is_gate, reviewed_late, unreviewed};
 use occasion::Occasion;
@@ -30,6 +31,9 @@ pub const REMINDERS: u32 = 2;
 pub const FRUITLESS_CLAIMS: u32 = 5;
 /// Seconds without work that make somebody idle, where the chart does not say.
 pub const IDLE_FOR_S: f64 = 600.0;
+
+/// The built-in prompts of processes.
+pub const PROMPTS: [&str; 5] = ["standup", "review", "retrospective", "plateau", "handover"];
 
 /// The clock as processes read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +88,10 @@ pub fn next_due(chart: &Chart, state: &State, clock: Clock) -> Option<Timestamp>
 #[must_use]
 pub fn pending(chart: &Chart, state: &State) -> bool {
     let waits = |process: &Process| {
-        let by_event = process.on.as_deref().is_some_and(|on| on != "end" && on != "idle");
+        let by_event = process
+            .on
+            .as_deref()
+            .is_some_and(|on| on != "end" && on != "idle");
         by_event && !occasion::happened(chart, state, process).is_empty()
     };
     chart.processes.iter().any(waits)
@@ -147,6 +154,40 @@ pub fn missed(process: &Process) -> Missed {
     process.missed.unwrap_or(default)
 }
 
+/// The built-in prompt of a process without one of its own: that of its name, else of its event.
+#[must_use]
+pub fn built_in_prompt(process: &Process) -> Option<&'static str> {
+    let named = PROMPTS.into_iter().find(|name| *name == process.name);
+    let by_event = || match process.on.as_deref() {
+        None => Some("standup"),
+        Some("plateau") => Some("plateau"),
+        Some("end") => Some("retrospective"),
+        Some("agent.replaced") => Some("handover"),
+        Some(_) if is_gate(process) => Some("review"),
+        Some(_) => None,
+    };
+    let fits = |name: &&str| *name != "review" || about_claims(process);
+    named.filter(fits).or_else(by_event)
+}
+
+/// Whether every firing of a process is about a claim.
+#[must_use]
+pub fn about_claims(process: &Process) -> bool {
+    let on = process.on.as_deref();
+    on.is_some_and(|on| on == "promoted" || on.starts_with("hypothesis."))
+}
+
+/// What the prompt of a process may name.
+#[must_use]
+pub fn variables(process: &Process) -> Vec<&'static str> {
+    let claim: &[&str] = if about_claims(process) {
+        CLAIM_VARIABLES
+    } else {
+        &[]
+    };
+    PROCESS_VARIABLES.iter().chain(claim).copied().collect()
+}
+
 /// Seconds until an answer is due.
 fn within(process: &Process) -> f64 {
     let default = if is_gate(process) {
@@ -160,16 +201,18 @@ fn within(process: &Process) -> f64 {
 }
 
 pub(super) fn later(at: Timestamp, seconds: f64) -> Timestamp {
-    let span = jiff::SignedDuration::try_from_secs_f64(seconds).unwrap_or(jiff::SignedDuration::MAX);
+    let span =
+        jiff::SignedDuration::try_from_secs_f64(seconds).unwrap_or(jiff::SignedDuration::MAX);
     at.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// Whether somebody can be asked now. A person always can.
 fn present(state: &State, name: &str) -> bool {
     name == "human"
-        || state.agents.get(name).is_some_and(|agent| {
-            agent.held.is_none() && !agent.paused && agent.ended.is_none()
-        })
+        || state
+            .agents
+            .get(name)
+            .is_some_and(|agent| agent.held.is_none() && !agent.paused && agent.ended.is_none())
 }
 
 /// A firing as it is written down.
@@ -222,9 +265,13 @@ fn fire(
 fn least_busy(state: &State, able: &[String], not: &[String]) -> Option<String> {
     let load = |name: &String| {
         let asked = |it: &&Firing| it.fired.due.is_some() && it.asked.contains_key(name);
-        let (open, all) = state.society.all().filter(asked).fold((0, 0), |(open, all), it| {
-            (open + u32::from(it.is_open()), all + 1)
-        });
+        let (open, all) = state
+            .society
+            .all()
+            .filter(asked)
+            .fold((0, 0), |(open, all), it| {
+                (open + u32::from(it.is_open()), all + 1)
+            });
         (not.contains(name), open, all)
     };
     able.iter().min_by_key(|name| load(name)).cloned()
@@ -306,7 +353,10 @@ fn again(chart: &Chart, state: &State, process: &Process, firing: &Firing) -> Ve
 
 /// Whether the claim that a firing is about needs no review any more.
 fn moot(state: &State, firing: &Firing) -> bool {
-    let claim = firing.fired.hypothesis.and_then(|id| state.hypotheses.get(&id));
+    let claim = firing
+        .fired
+        .hypothesis
+        .and_then(|id| state.hypotheses.get(&id));
     claim.is_none_or(|claim| {
         claim.status == Status::Promoted || (claim.status.is_exit() && firing.answers.is_empty())
     })
@@ -326,7 +376,10 @@ fn silent(chart: &Chart, state: &State, firing: &Firing) -> bool {
         mail.is_some_and(|mail| mail.read_by.contains(name)) && rests(name)
     };
     let missing = firing.missing();
-    let mut asked = firing.asked.iter().filter(|(name, _)| missing.contains(name));
+    let mut asked = firing
+        .asked
+        .iter()
+        .filter(|(name, _)| missing.contains(name));
     let all_read = asked.all(read);
     let still = || {
         let mut runs = state.experiments.values();
@@ -336,4 +389,3 @@ fn silent(chart: &Chart, state: &State, firing: &Firing) -> bool {
     let goes_on = |name: &String| session::wants_turn(chart, state, name).is_some();
     all_read && (!firing.fired.gate || still()) && !missing.iter().any(goes_on)
 }
-

@@ -8,9 +8,6 @@ use super::event::RunStatus;
 use super::state::{AgentState, Experiment, State};
 use super::{lease, process, protocol, session};
 
-/// Characters of a program's last line that are repeated: a path and a complaint.
-const SAID: usize = 120;
-
 /// A state and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -174,51 +171,4 @@ pub fn run(chart: &Chart, state: &State, supervised: bool) -> Standing {
         return Standing::new("done", "nothing is left to do");
     }
     Standing::new("running", state.down.clone().unwrap_or_default())
-}
-
-/// What waits for a person: since when, whom it concerns, why. Oldest first.
-#[must_use]
-pub fn needs_you(state: &State) -> Vec<(jiff::Timestamp, String, String)> {
-    let mut needs: Vec<_> = state
-        .agents
-        .iter()
-        .filter_map(|(name, agent)| {
-            let why = agent.held.clone()?;
-            Some((agent.since.or(state.created)?, name.clone(), why))
-        })
-        .collect();
-    needs.extend(baseline(state).map(|(since, why)| (since, "lab".to_owned(), why)));
-    needs.sort();
-    needs
-}
-
-/// Why the baseline cannot be measured, and since when: one line, whatever the number of runs that say so.
-#[must_use]
-pub fn baseline(state: &State) -> Option<(jiff::Timestamp, String)> {
-    let broken = |run: &&Experiment| {
-        run.commit == state.start
-            && run.agent.is_none()
-            && matches!(
-                run.status,
-                RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
-            )
-    };
-    let runs: Vec<&Experiment> = state.experiments.values().filter(broken).collect();
-    let ended = |run: &Experiment| run.finished_at.unwrap_or(run.queued_at);
-    let first = runs.iter().min_by_key(|run| ended(run))?;
-    let mut why = format!(
-        "baseline run e{} ended {}: {}",
-        first.id,
-        first.status.word(),
-        first.reason
-    );
-    let mut lines = first.tail.head().lines().rev().map(str::trim);
-    if let Some(last) = lines.find(|line| !line.is_empty()) {
-        let short: String = last.chars().take(SAID).collect();
-        why = format!("{why}; it said last: {short}");
-    }
-    if runs.len() > 1 {
-        why = format!("{why}; {} more went wrong", runs.len() - 1);
-    }
-    Some((ended(first), why))
 }

@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
+use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind, RunMade};
 
 /// The failure after which a server's other clients wait as well.
 const THROTTLED: &str = "rate_limited";
 
 pub use agent::{AgentState, OpenCall, OpenTurn};
 pub use lab::{Experiment, Hypothesis};
-pub use mail::Mail;
-pub use society::{Firing, Society};
+pub use mail::{Mail, Undelivered};
+pub use society::{Firing, Society, letter_key};
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -115,6 +115,10 @@ pub struct State {
     pub caps: BTreeMap<String, f64>,
     /// Until when each server wants to be left alone, as some agent was told.
     pub throttled: BTreeMap<String, Timestamp>,
+    /// US dollars in the order in which they were settled.
+    pub spending: Vec<(Timestamp, f64)>,
+    /// What could not be taken as mail, and has not been said anew since.
+    pub undelivered: Vec<Undelivered>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
     /// What the members do together.
@@ -139,7 +143,7 @@ impl State {
                 actor: event.actor.clone(),
             });
         }
-        if let Kind::RunCreated { format, .. } = &event.body
+        if let Kind::RunCreated(RunMade { format, .. }) = &event.body
             && *format > FORMAT
         {
             return Err(FoldError::Newer(*format));
@@ -147,6 +151,7 @@ impl State {
         self.seq = event.seq;
         self.at = Some(event.at);
         self.run_event(event);
+        self.provider_event(event);
         self.human_event(event);
         self.agent_event(event);
         self.mail_event(event);
@@ -157,14 +162,14 @@ impl State {
 
     fn run_event(&mut self, event: &Event) {
         match &event.body {
-            Kind::RunCreated {
+            Kind::RunCreated(RunMade {
                 run,
                 org,
                 mock,
                 headless,
                 base,
                 ..
-            } => {
+            }) => {
                 self.created = Some(event.at);
                 self.run.clone_from(run);
                 self.org.clone_from(org);
@@ -216,15 +221,6 @@ impl State {
                     agent.paused = false;
                 }
             }
-            Kind::RequestFailed {
-                provider,
-                what,
-                retry_at: Some(at),
-                ..
-            } if what == THROTTLED => {
-                let until = self.throttled.entry(provider.clone()).or_insert(*at);
-                *until = (*until).max(*at);
-            }
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
@@ -232,12 +228,27 @@ impl State {
         }
     }
 
-    /// What people did; what they built or opened is no intervention.
+    /// Until when a provider asks for quiet: one that throttles one agent throttles all on its key.
+    fn provider_event(&mut self, event: &Event) {
+        if let Kind::RequestFailed {
+            provider,
+            what,
+            retry_at: Some(at),
+            ..
+        } = &event.body
+            && what == THROTTLED
+        {
+            let until = self.throttled.entry(provider.clone()).or_insert(*at);
+            *until = (*until).max(*at);
+        }
+    }
+
+    /// What people did; what they built, opened or read is no intervention.
     fn human_event(&mut self, event: &Event) {
         if event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. }
+                Kind::RunCreated(_) | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
             )
         {
             self.interventions += 1;
@@ -251,6 +262,11 @@ impl State {
         let agent = self.agents.entry(name.to_owned()).or_default();
         agent.apply(event);
         self.read_mail(event);
+        if let Kind::ReplyReceived { usd, .. } | Kind::RequestFailed { usd, .. } = &event.body
+            && *usd > 0.0
+        {
+            self.spending.push((event.at, *usd));
+        }
     }
 
     /// The number the next message gets.

@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::budget;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::lease::{self, Grant};
+use super::needs;
 use super::process::{self, Act, Clock};
 use super::protocol::{self, Step, Wanted};
 use super::standing;
@@ -126,13 +128,10 @@ fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Ef
 
 /// Holds everybody once the chart's wall time is spent; runs that were started end by themselves.
 fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
-    let cap = state.caps.get("wall").copied().or(chart.budget.wall);
-    let (Some(cap), Some(created)) = (cap, state.created) else {
+    let cap = budget::wall_cap(chart, state);
+    let (Some(cap), Some(true)) = (cap, wall_ends(chart, state).map(|at| at <= now)) else {
         return Vec::new();
     };
-    if now.duration_since(created).as_secs_f64() < cap {
-        return Vec::new();
-    }
     let why = format!("the wall budget of {cap:.0} s is spent");
     let free = state
         .agents
@@ -140,6 +139,12 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
         .filter(|(_, agent)| agent.held.is_none());
     free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
         .collect()
+}
+
+/// When the wall time is spent.
+fn wall_ends(chart: &Chart, state: &State) -> Option<Timestamp> {
+    let span = SignedDuration::try_from_secs_f64(budget::wall_cap(chart, state)?).ok()?;
+    state.created?.checked_add(span).ok()
 }
 
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
@@ -172,7 +177,8 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off, the hour of a process.
+/// When something falls due without an event: the end of a back-off, of the wall time, the hour of a
+/// process, or what begins to need a person.
 #[must_use]
 pub fn next_due(
     chart: &Chart,
@@ -180,13 +186,16 @@ pub fn next_due(
     seen: &Observed,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let ahead_s = seen.ahead_s;
-    let processes = process::next_due(chart, state, Clock { now, ahead_s });
-    let starts = state
+    let back_off = state
         .agents
         .values()
         .filter(|agent| agent.pid.is_none() && agent.held.is_none())
         .filter_map(|agent| agent.deaths.not_before())
-        .filter(|at| *at > now);
-    starts.chain(processes).min()
+        .filter(|at| *at > now)
+        .min();
+    let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
+    let need = needs::next_due(chart, state, now);
+    let ahead_s = seen.ahead_s;
+    let process = process::next_due(chart, state, Clock { now, ahead_s });
+    [back_off, wall, need, process].into_iter().flatten().min()
 }

@@ -17,6 +17,7 @@ use crate::domain::chart::Chart;
 use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
 use crate::domain::model::{self, Model};
+use crate::domain::process as society;
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
 use crate::domain::texts::ToolTexts;
@@ -156,7 +157,7 @@ impl Member {
         let texts = Words::of(&dir).map_err(AgentError::Prompts)?;
         let words = ToolTexts::parse(&read("tools.toml")?)
             .map_err(|error| AgentError::Prompts(error.to_string()))?;
-        let tools = tool::granted(&role.tools);
+        let tools = tool::granted(&society::grants(&chart, &agent));
         let head = Head {
             model: named,
             system: read(&format!("{name}.md"))?,

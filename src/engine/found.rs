@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
-use crate::domain::event::{Actor, FORMAT, Gpu, Kind};
+use crate::domain::event::{Actor, FORMAT, Gpu, Kind, RunMade, Seat};
 use crate::domain::scenario::{self, Member, Roster, Scenario};
 use crate::lab::gpu::{self, GpuError, Inventory, LeaseError};
 use crate::os::{files, random};
@@ -21,6 +21,7 @@ use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
+use super::asking::process_prompt;
 use super::leases;
 use super::prompt::system_prompt;
 
@@ -110,6 +111,7 @@ pub struct Plan {
     homes: BTreeMap<String, Gpu>,
     gpus: Vec<Gpu>,
     prompts: Vec<(String, String)>,
+    processes: Vec<(String, String)>,
 }
 
 /// Judges everything that can be judged before anything is made.
@@ -138,6 +140,14 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
     for agent in &chart.agents {
         prompts.push((agent.name.clone(), system_prompt(&chart, agent, &homes)?));
     }
+    let mut processes = Vec::new();
+    for process in &chart.processes {
+        let text = process_prompt(process).map_err(|why| FoundError::Prompt {
+            agent: process.name.clone(),
+            why,
+        })?;
+        processes.push((process.name.clone(), text));
+    }
     Ok(Plan {
         chart,
         ask,
@@ -145,6 +155,7 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         homes,
         gpus,
         prompts,
+        processes,
     })
 }
 
@@ -202,6 +213,9 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
     frozen::freeze(dir, chart)?;
     for (agent, text) in &plan.prompts {
         frozen::freeze_prompt(dir, &format!("{agent}.md"), text)?;
+    }
+    for (process, text) in &plan.processes {
+        frozen::freeze_process(dir, process, text)?;
     }
     for (file, text) in TEXTS {
         frozen::freeze_prompt(dir, file, text)?;
@@ -267,7 +281,7 @@ fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
 fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), FoundError> {
     let mut log = Log::create(
         dir,
-        Kind::RunCreated {
+        Kind::RunCreated(RunMade {
             format: FORMAT,
             run: dir.id(),
             org: chart.name.clone(),
@@ -275,7 +289,7 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
             headless: plan.ask.headless,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base: base.to_owned(),
-        },
+        }),
     )?;
     let pool = random::number().map_err(io_error("draw the seed pool"))?;
     let opened = Kind::LabOpened {
@@ -284,11 +298,13 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
         parallel: parallel(plan, chart),
     };
     log.append(&Actor::Lab, vec![opened])?;
-    let seated = chart.agents.iter().map(|agent| Kind::AgentSeated {
-        agent: agent.name.clone(),
-        gpu: plan.homes.get(&agent.name).cloned(),
-        branch: format!("agent/{}", agent.name),
-        worktree: dir.work(&agent.name).display().to_string(),
+    let seated = chart.agents.iter().map(|agent| {
+        Kind::AgentSeated(Seat {
+            agent: agent.name.clone(),
+            gpu: plan.homes.get(&agent.name).cloned(),
+            branch: format!("agent/{}", agent.name),
+            worktree: dir.work(&agent.name).display().to_string(),
+        })
     });
     log.append(&Actor::Supervisor, seated.collect())?;
     Ok(())

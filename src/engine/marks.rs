@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::domain::standing;
+use crate::domain::{needs, standing};
 use crate::office::Mark;
 use crate::os::clock;
 
@@ -90,7 +90,8 @@ impl Supervisor {
                 marks.push(Mark::State { pane, word });
             }
         }
-        let needs = u32::try_from(standing::needs_you(state).len()).unwrap_or(u32::MAX);
+        let needs = u32::try_from(needs::needs_you(&self.chart, state, clock::now()).len())
+            .unwrap_or(u32::MAX);
         if needs != self.told.needs {
             marks.push(Mark::Needs(needs));
         }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod ask;
+mod asking;
 pub mod found;
 mod guard;
 mod hands;
@@ -15,6 +16,7 @@ mod opening;
 mod perform;
 mod prompt;
 pub mod seats;
+mod society;
 pub mod spawn;
 pub mod supervise;
 mod task;

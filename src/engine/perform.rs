@@ -433,7 +433,7 @@ impl Supervisor {
             .append(&Actor::Lab, vec![Kind::HeadlineMeasured { headline }])
     }
 
-    /// Delivers messages into mailboxes; one that is there already stays as it is.
+    /// Puts messages into mailboxes, as new or as read.
     pub(super) fn post(&self, mails: &[u64]) {
         for mail in mails.iter().filter_map(|id| self.state().mails.get(id)) {
             if let Err(error) = self.deliver(mail) {
@@ -444,8 +444,14 @@ impl Supervisor {
 
     fn deliver(&self, mail: &Mail) -> std::io::Result<()> {
         let body = self.log.blobs().whole(&mail.body)?;
-        for to in mail.to.iter().filter(|to| !mail.read_by.contains(*to)) {
-            Maildir::at(self.dir.mailbox(to)).deliver(mail, &body)?;
+        // What is written to the org itself is answered to by its processes, and lies in no mailbox.
+        for to in mail.to.iter().filter(|to| *to != Actor::Org.name()) {
+            let mailbox = Maildir::at(self.dir.mailbox(to));
+            if mail.read_by.contains(to) {
+                mailbox.put_away(mail, &body)?;
+            } else {
+                mailbox.deliver(mail, &body)?;
+            }
         }
         Ok(())
     }

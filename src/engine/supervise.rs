@@ -22,7 +22,7 @@ use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
-use crate::run::maildir::Maildir;
+use crate::run::maildir::{Dropped, Maildir};
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
@@ -251,46 +251,62 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Delivers new mail and takes in what people dropped.
+    /// Delivers new mail, puts away what was read, and takes in what people dropped.
     fn look_at_news(&mut self) -> Result<(), SuperviseError> {
         let mut mails = Vec::new();
         for event in self.log.drain() {
-            if let Kind::MailSent { id, .. } = event.body {
-                mails.push(id);
+            match event.body {
+                Kind::MailSent { id, .. } => mails.push(id),
+                Kind::TurnStarted { mails: ids, .. } | Kind::MailRead { ids, .. } => {
+                    mails.extend(ids);
+                }
+                _ => {}
             }
         }
         self.post(&mails);
         for agent in self.chart.agents.clone() {
             let mailbox = Maildir::at(self.dir.mailbox(&agent.name));
             for dropped in mailbox.dropped().unwrap_or_default() {
-                let body = self.log.blobs().text(&dropped.text);
-                let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
-                let call = format!("drop:{}:{}", agent.name, dropped.name);
-                let known = self
-                    .state()
-                    .mails
-                    .values()
-                    .any(|m| m.call.as_ref() == Some(&call));
-                if !known {
-                    let subject = dropped.name.chars().take(80).collect();
-                    self.log.append(
-                        &Actor::Human,
-                        vec![Kind::MailSent {
-                            id: 0,
-                            from: Actor::Human.name().to_owned(),
-                            to: vec![agent.name.clone()],
-                            subject,
-                            body,
-                            now: false,
-                            assignment: false,
-                            call: Some(call),
-                        }],
-                    )?;
-                }
+                self.take_in(&agent.name, &dropped)?;
                 mailbox.swallow(&dropped.name);
             }
         }
         Ok(())
+    }
+
+    /// Writes down what a person dropped into a mailbox, once: as mail, or why it is none.
+    fn take_in(&mut self, to: &str, dropped: &Dropped) -> Result<(), SuperviseError> {
+        let (to, name) = (to.to_owned(), dropped.name.clone());
+        let said = match &dropped.text {
+            Ok(said) => said,
+            Err(reason) => {
+                let mut known = self.state().undelivered.iter();
+                if !known.any(|lost| lost.to == to && lost.name == name) {
+                    let reason = reason.clone();
+                    let lost = Kind::MailUndelivered { to, name, reason };
+                    self.log.append(&Actor::Supervisor, vec![lost])?;
+                }
+                return Ok(());
+            }
+        };
+        let body = self.log.blobs().text(said);
+        let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
+        let call = format!("drop:{to}:{name}");
+        let mut mails = self.state().mails.values();
+        if mails.any(|mail| mail.call.as_ref() == Some(&call)) {
+            return Ok(());
+        }
+        let mail = Kind::MailSent {
+            id: 0,
+            from: Actor::Human.name().to_owned(),
+            to: vec![to],
+            subject: name.chars().take(80).collect(),
+            body,
+            now: false,
+            assignment: false,
+            call: Some(call),
+        };
+        Ok(self.log.append(&Actor::Human, vec![mail])?)
     }
 
     /// Performs the difference; says after how long something falls due by itself.
@@ -299,9 +315,10 @@ impl Supervisor {
         let seen = Observed {
             agents: self.alive.keys().cloned().collect(),
             mock: self.mock == Some(true),
+            ahead_s: clock::ahead_of_utc(now),
         };
         let effects = decide(&self.chart, self.state(), &seen, now);
-        let mut due = next_due(self.state(), now).map(|at| until(now, at));
+        let mut due = next_due(&self.chart, self.state(), &seen, now).map(|at| until(now, at));
         for effect in effects {
             if let Some(wait) = self.perform(effect).await? {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
@@ -327,6 +344,7 @@ impl Supervisor {
             Effect::Launch(grant) => self.launch(&grant)?,
             Effect::Interrupt(id) => self.interrupt(id),
             Effect::Lab(step) => self.lab(&step)?,
+            Effect::Society(act) => self.society(act).await?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
             Effect::Stopped => self.close().await?,

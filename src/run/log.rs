@@ -370,9 +370,10 @@ pub fn each(dir: &RunDir, mut show: impl FnMut(&Event, &str)) -> Result<(), LogE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::RunMade;
 
     fn created(run: &str) -> Kind {
-        Kind::RunCreated {
+        Kind::RunCreated(RunMade {
             format: 1,
             run: run.to_owned(),
             org: "t".to_owned(),
@@ -380,7 +381,7 @@ mod tests {
             headless: true,
             version: "0".to_owned(),
             base: "c0".to_owned(),
-        }
+        })
     }
 
     fn run() -> (tempfile::TempDir, RunDir) {

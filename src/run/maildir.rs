@@ -22,8 +22,8 @@ pub struct Maildir(PathBuf);
 pub struct Dropped {
     /// Its name in `new`.
     pub name: String,
-    /// What it says.
-    pub text: String,
+    /// What it says, or why it is no mail.
+    pub text: Result<String, String>,
 }
 
 impl Maildir {
@@ -49,15 +49,44 @@ impl Maildir {
             .try_for_each(|dir| fs::create_dir_all(self.0.join(dir)))
     }
 
-    /// Delivers a message, once however often it is called.
+    /// Delivers a message into `new`, once however often and by whomever it is called.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn deliver(&self, mail: &Mail, body: &str) -> io::Result<()> {
         let name = format!("m{}", mail.id);
-        if self.0.join("new").join(&name).exists() || self.0.join("cur").join(&name).exists() {
-            return Ok(());
+        let (new, cur) = (self.0.join("new").join(&name), self.cur(&name));
+        if !new.exists() && !cur.exists() {
+            fs::rename(self.draft(mail, body)?, &new)?;
         }
+        // A reader follows the log, and may be faster than whoever delivers.
+        if cur.exists() {
+            fs::remove_file(&new).ok();
+        }
+        Ok(())
+    }
+
+    /// Puts a message that was taken in into `cur`, wherever it is, or is not yet.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn put_away(&self, mail: &Mail, body: &str) -> io::Result<()> {
+        self.take(mail.id);
+        let name = format!("m{}", mail.id);
+        if !self.cur(&name).exists() {
+            fs::rename(self.draft(mail, body)?, self.cur(&name))?;
+        }
+        fs::remove_file(self.0.join("new").join(&name)).ok();
+        Ok(())
+    }
+
+    fn cur(&self, name: &str) -> PathBuf {
+        self.0.join("cur").join(name)
+    }
+
+    /// Writes a message into `tmp`, down to the disk.
+    fn draft(&self, mail: &Mail, body: &str) -> io::Result<PathBuf> {
+        let name = format!("m{}", mail.id);
         let draft = self
             .0
             .join("tmp")
@@ -72,7 +101,7 @@ impl Maildir {
             mail.at
         )?;
         file.sync_data()?;
-        fs::rename(&draft, self.0.join("new").join(&name))
+        Ok(draft)
     }
 
     /// Moves a message that was taken in from `new` to `cur`.
@@ -86,10 +115,11 @@ impl Maildir {
         .ok();
     }
 
-    /// Files in `new` that are not ours: regular files only, symlinks never followed.
+    /// Files in `new` that are not ours. No mail are directories, links (never followed), what cannot
+    /// be read, and what is too long.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Whatever the file system says of the mailbox.
     pub fn dropped(&self) -> io::Result<Vec<Dropped>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.new_dir())? {
@@ -98,17 +128,15 @@ impl Maildir {
             let ours = name
                 .strip_prefix('m')
                 .is_some_and(|rest| rest.parse::<u64>().is_ok());
-            if ours || name.starts_with('.') || !entry.file_type()?.is_file() {
+            if ours || name.starts_with('.') {
                 continue;
             }
-            let mut bytes = Vec::new();
-            File::open(entry.path())?
-                .take(DROP_LIMIT)
-                .read_to_end(&mut bytes)?;
-            found.push(Dropped {
-                name,
-                text: String::from_utf8_lossy(&bytes).into_owned(),
-            });
+            let text = match text(&entry) {
+                // Taken away between the two looks.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                text => text.map_err(|error| error.to_string()),
+            };
+            found.push(Dropped { name, text });
         }
         Ok(found)
     }
@@ -117,6 +145,22 @@ impl Maildir {
     pub fn swallow(&self, name: &str) {
         fs::rename(self.new_dir().join(name), self.0.join("cur").join(name)).ok();
     }
+}
+
+/// What a dropped file says.
+fn text(entry: &fs::DirEntry) -> io::Result<String> {
+    if !entry.file_type()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(entry.path())?
+        .take(DROP_LIMIT + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > DROP_LIMIT {
+        let limit = DROP_LIMIT / 1024;
+        return Err(io::Error::other(format!("it is longer than {limit} KiB")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -148,11 +192,33 @@ mod tests {
             !dir.new_dir().join("m7").exists(),
             "a mail that was taken in does not come back"
         );
+        let late = Mail { id: 8, ..mail };
+        dir.deliver(&late, "b").expect("delivered");
+        dir.put_away(&late, "b").expect("read meanwhile");
+        let fast = Mail { id: 9, ..late };
+        dir.put_away(&fast, "b").expect("read before it was there");
+        dir.deliver(&fast, "b").expect("late");
+        for name in ["m8", "m9"] {
+            assert!(!dir.new_dir().join(name).exists(), "{name} was read");
+            assert!(dir.0.join("cur").join(name).exists(), "{name} is kept");
+        }
         let mut file = File::create(dir.new_dir().join("hello.txt")).expect("dropped");
         file.write_all(b"look at this").expect("written");
         std::os::unix::fs::symlink("/etc/passwd", dir.new_dir().join("trap")).expect("linked");
-        let dropped = dir.dropped().expect("listed");
-        assert_eq!(dropped.len(), 1);
-        assert_eq!(dropped[0].text, "look at this");
+        let long = vec![b'x'; 64 * 1024 + 1];
+        let mut file = File::create(dir.new_dir().join("long.txt")).expect("dropped");
+        file.write_all(&long).expect("written");
+        let mut dropped = dir.dropped().expect("listed");
+        dropped.sort_by(|a, b| a.name.cmp(&b.name));
+        let said = dropped.into_iter().map(|it| (it.name, it.text));
+        let why = |text: &str| Err(text.to_owned());
+        assert_eq!(
+            said.collect::<Vec<_>>(),
+            [
+                ("hello.txt".to_owned(), Ok("look at this".to_owned())),
+                ("long.txt".to_owned(), why("it is longer than 64 KiB")),
+                ("trap".to_owned(), why("it is no file")),
+            ]
+        );
     }
 }

@@ -16,6 +16,7 @@ mod lint;
 mod mail;
 mod notebook;
 mod place;
+mod review;
 mod search;
 mod shell;
 mod shell_spec;
@@ -125,7 +126,7 @@ pub trait Tool: Send + Sync + std::fmt::Debug {
 }
 
 /// Every tool with the grants that give it, in the order in which models see them: fixed, since
-/// prompt caches are bound to it. `review` and `withdraw` are not there yet, so nothing grants them.
+/// prompt caches are bound to it. `withdraw` is not there yet, so nothing grants it.
 fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
     vec![
         (&["shell"], Box::new(shell::Shell)),
@@ -135,6 +136,7 @@ fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
         (&["files", "files:read"], Box::new(search::Search)),
         (&["mail"], Box::new(mail::Send)),
         (&["assign"], Box::new(mail::Assign)),
+        (&["review"], Box::new(review::Review)),
         (&["ledger"], Box::new(ledger::Ledger)),
         (&["experiment"], Box::new(experiment::Experiment)),
         (&["experiment"], Box::new(hypothesis::Hypothesis)),

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::decode::{Context, decode};
-use crate::domain::event::{Event, Gpu, Kind, LoggedCall};
+use crate::domain::event::{Event, Gpu, Kind, LoggedCall, RunMade, Seat};
 use crate::os::files::write_view;
 use crate::repo;
 
@@ -81,7 +81,7 @@ impl World {
         }
         let founded = repo::found(source.to_str().unwrap(), None, &dir.repo_git()).unwrap();
         let base = founded.commit;
-        let first = Kind::RunCreated {
+        let first = Kind::RunCreated(RunMade {
             format: 1,
             run: "small-1".to_owned(),
             org: "small".to_owned(),
@@ -89,7 +89,7 @@ impl World {
             headless: true,
             version: "0".to_owned(),
             base: base.clone(),
-        };
+        });
         Log::create(&dir, first).unwrap();
         let world = Self {
             _temp: temp,
@@ -100,12 +100,12 @@ impl World {
             repo::seat(&world.desk(agent).place(), &world.base).unwrap();
             world.write(
                 &Actor::Supervisor,
-                Kind::AgentSeated {
+                Kind::AgentSeated(Seat {
                     agent: agent.to_owned(),
                     gpu: None::<Gpu>,
                     branch: format!("agent/{agent}"),
                     worktree: world.dir.work(agent).display().to_string(),
-                },
+                }),
             );
         }
         let opened = Kind::LabOpened {

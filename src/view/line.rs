@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::figure::{count, one_line, span};
 use super::paint::{Paint, Tint};
 use super::table::cut;
-use crate::domain::event::{Event, Kind, Measured};
+use crate::domain::event::{Event, Kind, Measured, RunMade, Seat};
 
 /// Follows a log and tells which of its events are by, to or about somebody.
 #[derive(Debug, Clone, Default)]
@@ -103,7 +103,10 @@ pub fn kind(event: &Event) -> String {
 
 fn tint(body: &Kind) -> Tint {
     match body {
-        Kind::AgentHeld { .. } | Kind::AgentDied { .. } | Kind::RequestFailed { .. } => Tint::Bad,
+        Kind::AgentHeld { .. }
+        | Kind::AgentDied { .. }
+        | Kind::MailUndelivered { .. }
+        | Kind::RequestFailed { .. } => Tint::Bad,
         Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
         Kind::MailSent { .. } | Kind::HypothesisMoved { .. } => Tint::Notable,
         _ => Tint::None,
@@ -121,7 +124,7 @@ pub fn summary(body: &Kind) -> String {
 
 fn run_summary(body: &Kind) -> Option<String> {
     Some(match body {
-        Kind::RunCreated { run, mock, .. } => {
+        Kind::RunCreated(RunMade { run, mock, .. }) => {
             format!("{run}{}", if *mock { " (mock)" } else { "" })
         }
         Kind::LogRepaired { bytes } => format!("{bytes} bytes of an unfinished line were cut"),
@@ -148,6 +151,7 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::MailUndelivered { to, name, reason } => format!("{name} for {to}: {reason}"),
         Kind::MailRead { by, ids } => {
             let ids: Vec<String> = ids.iter().map(|id| format!("m{id}")).collect();
             format!("{by} read {}", ids.join(", "))
@@ -165,7 +169,7 @@ fn agent_summary(body: &Kind) -> Option<String> {
         Kind::ConversationRenewed {
             conversation, why, ..
         } => format!("conversation {conversation}: {why}"),
-        Kind::AgentSeated { agent, gpu, .. } => {
+        Kind::AgentSeated(Seat { agent, gpu, .. }) => {
             let gpu = gpu.as_ref().map(|gpu| format!(" on GPU {}", gpu.index));
             format!("{agent}{}", gpu.unwrap_or_default())
         }

@@ -87,7 +87,8 @@ fn head(out: &mut String, material: &Material<'_>) {
         say!(out, "\nWaiting for a person:\n");
         for need in &status.needs_you {
             let reason = tables::plain(&need.reason);
-            say!(out, "- {} since {}: {reason}", need.agent, need.since);
+            let whom = need.agent.as_deref().unwrap_or("the run");
+            say!(out, "- {whom} since {}: {reason}", need.since);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::figure;
 use crate::domain::chart::{Agent, Chart};
 use crate::domain::event::{Gpu, RunStatus, Status as Claimed};
 use crate::domain::state::{AgentState, State};
-use crate::domain::{budget, lease, price, protocol, standing};
+use crate::domain::{budget, lease, needs, price, protocol, standing};
 
 /// What was observed beside the log.
 #[derive(Debug, Clone, Default)]
@@ -194,8 +194,8 @@ pub struct Spending {
 pub struct Need {
     /// Since when.
     pub since: Timestamp,
-    /// Whom it concerns.
-    pub agent: String,
+    /// The agent that it is about; none where it is about the run.
+    pub agent: Option<String>,
     /// Why.
     pub reason: String,
 }
@@ -262,12 +262,12 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
         hypotheses: protocol::tally(state),
         best: best(state),
         budget: budgets(chart, state, seen, now),
-        needs_you: standing::needs_you(state)
+        needs_you: needs::needs_you(chart, state, now)
             .into_iter()
-            .map(|(since, agent, reason)| Need {
-                since,
-                agent,
-                reason,
+            .map(|need| Need {
+                since: need.since,
+                agent: need.agent,
+                reason: need.reason,
             })
             .collect(),
         promotions: state
@@ -392,7 +392,7 @@ fn budgets(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Budgets
         wall_seconds: Spending {
             spent: wall,
             reserved: 0.0,
-            cap: cap("wall", chart.budget.wall),
+            cap: budget::wall_cap(chart, state),
         },
         disk_bytes: Spending {
             spent: seen.disk_bytes as f64,

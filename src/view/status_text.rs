@@ -23,7 +23,7 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
             let since = figure::ago(need.since, now);
             table.row(vec![
                 since.into(),
-                (&need.agent).into(),
+                need.agent.as_deref().unwrap_or("the run").into(),
                 (&need.reason).into(),
             ]);
         }

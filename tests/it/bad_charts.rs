@@ -40,11 +40,14 @@ const ROLE: &str = "prompt = \"{project}/prompts/researcher.md\"";
 const TOOLS: &str = r#"tools  = ["shell", "files", "mail", "ledger", "experiment", "notebook"]"#;
 const CODEX: &str = r#"name  = "codex-1""#;
 
+/// Changes to a good chart, the path of the problem, and what its words must name.
+type Wrong<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+
 #[test]
 fn a_chart_that_is_wrong_is_refused_by_name_and_place() {
     let world = TestEnvironment::new();
     let prompt = ROLE.replace("{project}", &project().display().to_string());
-    let table: &[(&[(&str, &str)], &str, &[&str])] = &[
+    let table: &[Wrong<'_>] = &[
         // An unknown key, with what was meant.
         (
             &[("mission =", "misson =")],

@@ -74,15 +74,15 @@ fn words_of_a_person_reach_whom_they_are_meant_for_once() {
         .well()
         .naming(&["sent m", "claude-1"]);
     heard(&run, "claude-1", "name");
-    world.org(&["send", "researcher", "MARK-role"]).well();
-    world.org(&["send", "all", "MARK-all"]).well();
-    world
-        .org_told(&["send", "codex-1", "-"], "MARK-stdin\nsecond line\n")
-        .well();
-    for word in ["role", "all"] {
+    // One at a time: of two letters in one turn the script would hear but the first.
+    for (whom, word) in [("researcher", "role"), ("all", "all")] {
+        world.org(&["send", whom, &format!("MARK-{word}")]).well();
         heard(&run, "claude-1", word);
         heard(&run, "codex-1", word);
     }
+    world
+        .org_told(&["send", "codex-1", "-"], "MARK-stdin\nsecond line\n")
+        .well();
     heard(&run, "codex-1", "stdin");
 
     // A file that is dropped into a mailbox is mail, once.

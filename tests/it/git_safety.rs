@@ -63,14 +63,18 @@ fn scenario(user: &str, mark: &str) -> String {
     let first = smoke.split("[[scripts]]").nth(1).unwrap();
     let good = first.replace("agent = \"claude-1\"", "agent = \"codex-1\"");
     let good = good.replace("to = \"codex-1\"", "to = \"claude-1\"");
-    let mut text = format!("version = 1\n[[scripts]]{good}\n[[scripts]]\nagent = \"claude-1\"\n");
-    for command in WORST {
+    let step = |command: &&str| {
         let command = command.replace("USER", user).replace("MARK", mark);
-        text.push_str("[[scripts.steps]]\n[[scripts.steps.call]]\ntool = \"shell\"\n");
-        text.push_str(&format!("command = '''\n{command}\n'''\n"));
-    }
-    text.push_str("[[scripts.steps]]\nsay = \"that was all\"\n");
-    text
+        format!(
+            "[[scripts.steps]]\n[[scripts.steps.call]]\ntool = \"shell\"\n\
+             command = '''\n{command}\n'''\n"
+        )
+    };
+    let worst: String = WORST.iter().map(step).collect();
+    format!(
+        "version = 1\n[[scripts]]{good}\n[[scripts]]\nagent = \"claude-1\"\n{worst}\
+         [[scripts.steps]]\nsay = \"that was all\"\n"
+    )
 }
 
 #[test]

@@ -113,11 +113,9 @@ impl Said {
     pub(crate) fn refused(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self}");
         let error = self.err.lines().any(|line| line.starts_with("error: "));
-        let hint = self
-            .err
-            .lines()
-            .filter_map(|line| line.strip_prefix("hint: "));
-        let hint = hint.last().unwrap_or_default().trim();
+        let mut last = self.err.lines().rev();
+        let hint = last.find_map(|line| line.strip_prefix("hint: "));
+        let hint = hint.unwrap_or_default().trim();
         assert!(error && !hint.is_empty(), "not in our form: {self}");
         for word in ["panicked", "RUST_BACKTRACE", "Os {", "Some(", "Err("] {
             assert!(!self.err.contains(word), "raw words: {self}");

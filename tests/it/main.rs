@@ -1,6 +1,10 @@
 //! Journeys through the program from outside: one binary, one file per journey.
 //!
 //! They know what a person or a script knows: the commands, their `--json`, and the run directory.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a journey cannot unwrap is its failure"
+)]
 
 mod ground;
 mod task;
@@ -11,6 +15,7 @@ mod commands;
 mod git_safety;
 mod gpus;
 mod nanochat;
+mod quickstart;
 mod recovery;
 mod smoke;
 

@@ -7,6 +7,7 @@
 
 mod files;
 mod org;
+mod processes;
 mod rules;
 
 #[cfg(test)]
@@ -87,6 +88,7 @@ pub fn check(
     };
     rules::judge(&mut judge);
     org::judge(&mut judge);
+    processes::judge(&mut judge);
     files::judge(&mut judge, beside);
     (spans.sorted(judge.problems), spans.sorted(judge.warnings))
 }

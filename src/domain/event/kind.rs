@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use super::parts::{Gpu, Headline, LoggedCall, Measured};
+use super::parts::{Gpu, Headline, LoggedCall, Measured, RunMade, Seat};
 use super::society::{Closed, Fired, Reminded, Review};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
@@ -22,22 +22,7 @@ use crate::domain::protocol::{Claim, Test, Verdict};
 pub enum Kind {
     /// The first line of every log.
     #[serde(rename = "run.created")]
-    RunCreated {
-        /// The log's format.
-        format: u32,
-        /// The run's id.
-        run: String,
-        /// The org's name.
-        org: String,
-        /// Whether models are mocked.
-        mock: bool,
-        /// Whether there is no office.
-        headless: bool,
-        /// The program that wrote it.
-        version: String,
-        /// The commit the programme starts from.
-        base: String,
-    },
+    RunCreated(RunMade),
     /// A torn tail was cut off.
     #[serde(rename = "log.repaired")]
     LogRepaired {
@@ -119,16 +104,7 @@ pub enum Kind {
     },
     /// An agent has a place to work.
     #[serde(rename = "agent.seated")]
-    AgentSeated {
-        /// The agent.
-        agent: String,
-        /// Its GPU.
-        gpu: Option<Gpu>,
-        /// Its branch.
-        branch: String,
-        /// Its worktree, absolute.
-        worktree: String,
-    },
+    AgentSeated(Seat),
     /// An agent's process took its lock.
     #[serde(rename = "agent.started")]
     AgentStarted {
@@ -330,6 +306,16 @@ pub enum Kind {
         /// The tool call that sent it, by which it is known after a crash.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
+    },
+    /// Something that a person left in a mailbox could not be taken as mail; the file is kept.
+    #[serde(rename = "mail.undelivered")]
+    MailUndelivered {
+        /// Whose mailbox.
+        to: String,
+        /// The file's name.
+        name: String,
+        /// Why not.
+        reason: String,
     },
     /// A person has seen messages.
     #[serde(rename = "mail.read")]

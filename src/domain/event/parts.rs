@@ -60,3 +60,35 @@ pub struct Headline {
     /// The comparison.
     pub verdict: Verdict,
 }
+
+/// What a run is, as its log begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMade {
+    /// The log's format.
+    pub format: u32,
+    /// The run's id.
+    pub run: String,
+    /// The org's name.
+    pub org: String,
+    /// Whether models are mocked.
+    pub mock: bool,
+    /// Whether there is no office.
+    pub headless: bool,
+    /// The program that wrote it.
+    pub version: String,
+    /// The commit the programme starts from.
+    pub base: String,
+}
+
+/// Where an agent works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// The agent.
+    pub agent: String,
+    /// Its GPU.
+    pub gpu: Option<Gpu>,
+    /// Its branch.
+    pub branch: String,
+    /// Its worktree, absolute.
+    pub worktree: String,
+}

@@ -4,6 +4,7 @@
 
 use super::actor::Actor;
 use super::kind::Kind;
+use super::parts::Seat;
 use super::society::{Fired, Reminded};
 use super::words::{Arm, Class};
 
@@ -14,7 +15,7 @@ impl Kind {
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
         use Actor::{Agent, Human, Lab, Org, Supervisor};
         match self {
-            Self::RunCreated { .. }
+            Self::RunCreated(_)
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
@@ -26,7 +27,8 @@ impl Kind {
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
             | Self::RunStopped {}
-            | Self::AgentSeated { .. }
+            | Self::MailUndelivered { .. }
+            | Self::AgentSeated(_)
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
             Self::LabOpened { .. }
@@ -57,7 +59,9 @@ impl Kind {
             | Self::HypothesisRejected { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
             }
-            Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => *actor == Org,
+            Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
+                *actor == Org
+            }
             Self::ReviewGiven(review) => {
                 matches!(actor, Agent(_) | Human) && actor.name() == review.by
             }
@@ -80,7 +84,7 @@ impl Kind {
         }
         matches!(
             self,
-            Self::RunCreated { .. }
+            Self::RunCreated(_)
                 | Self::RequestReserved { .. }
                 | Self::ReplyReceived { .. }
                 | Self::ToolResult { .. }
@@ -104,7 +108,7 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
-            | Self::AgentSeated { agent, .. }
+            | Self::AgentSeated(Seat { agent, .. })
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
@@ -132,6 +136,7 @@ impl Kind {
             | Self::ExperimentQueued {
                 agent: Some(agent), ..
             } => vec![agent],
+            Self::MailUndelivered { to, .. } => vec![to],
             Self::MailSent { from, to, .. } => {
                 let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
                 all.push(from);

@@ -46,7 +46,11 @@ fn firing<'s>(state: &'s State, process: &Process, claim: u64) -> Option<&'s Fir
 /// measured anew on another champion; the lab sees to the numbers.
 #[must_use]
 pub fn gate(chart: &Chart, state: &State, claim: &Hypothesis) -> Gate {
-    let reviews = state.society.reviews.get(&claim.id).map_or(&[][..], Vec::as_slice);
+    let reviews = state
+        .society
+        .reviews
+        .get(&claim.id)
+        .map_or(&[][..], Vec::as_slice);
     if let Some(veto) = reviews.iter().find(|it| it.decision == Decision::Veto) {
         return Gate::Vetoed(words("vetoed", veto));
     }
@@ -58,7 +62,9 @@ pub fn gate(chart: &Chart, state: &State, claim: &Hypothesis) -> Gate {
             waiting = true;
             continue;
         };
-        let by = reviews.iter().find(|it| firing.answers.contains_key(&it.by));
+        let by = reviews
+            .iter()
+            .find(|it| firing.answers.contains_key(&it.by));
         match by {
             Some(review) => approved.push(words("approved", review)),
             None if firing.closed.is_none() => waiting = true,
@@ -92,7 +98,10 @@ fn without(firing: &Firing) -> String {
     } else {
         format!("{} could not be asked", firing.fired.absent.join(", "))
     };
-    format!("review without reviewer: {why} ({name} {})", firing.fired.number)
+    format!(
+        "review without reviewer: {why} ({name} {})",
+        firing.fired.number
+    )
 }
 
 /// Claims that are parked only since nobody reviewed them, each with since when and why: a person is
@@ -118,7 +127,8 @@ pub fn reviewed_late(chart: &Chart, state: &State, claim: &Hypothesis) -> Option
     let missed = |process| {
         let firing = firing(state, process, claim.id);
         firing.is_some_and(|it| {
-            it.closed.is_some_and(|(_, how)| matches!(how, Outcome::Escalated | Outcome::Missed))
+            it.closed
+                .is_some_and(|(_, how)| matches!(how, Outcome::Escalated | Outcome::Missed))
         })
     };
     if !parked || !gates(chart).any(missed) {

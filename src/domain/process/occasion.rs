@@ -149,7 +149,12 @@ fn plateau(state: &State, process: &Process) -> Option<Occasion> {
         (society.fruitless_gpu_s / (hours * 3600.0)).floor() as u32
     });
     let row = by_claims.max(by_hours);
-    (row > 0).then(|| Occasion::plain(format!("after {} promotions, {row}", state.promotions.len())))
+    (row > 0).then(|| {
+        Occasion::plain(format!(
+            "after {} promotions, {row}",
+            state.promotions.len()
+        ))
+    })
 }
 
 /// Caps of which half is spent.
@@ -160,10 +165,11 @@ fn halves(chart: &Chart, state: &State) -> Vec<Occasion> {
         ("usd", usd, budget::usd_cap(chart, state)),
         ("gpu_hours", gpu_s, lease::gpu_cap(chart, state)),
     ];
-    let half = spent.into_iter().filter(|(_, spent, cap)| {
-        cap.is_some_and(|cap| cap > 0.0 && *spent >= cap / 2.0)
-    });
-    half.map(|(name, ..)| Occasion::plain(name.to_owned())).collect()
+    let half = spent
+        .into_iter()
+        .filter(|(_, spent, cap)| cap.is_some_and(|cap| cap > 0.0 && *spent >= cap / 2.0));
+    half.map(|(name, ..)| Occasion::plain(name.to_owned()))
+        .collect()
 }
 
 /// When half of the wall time is spent.
@@ -198,11 +204,14 @@ fn idlers<'a>(
         .filter(move |(name, _)| from.as_ref().is_none_or(|from| from.contains(name)))
         .filter(|(name, agent)| {
             let own = |author: &String| author == *name;
-            let busy_run = state.experiments.values().any(|run| {
-                run.finished_at.is_none() && run.agent.as_ref().is_some_and(own)
-            });
+            let busy_run = state
+                .experiments
+                .values()
+                .any(|run| run.finished_at.is_none() && run.agent.as_ref().is_some_and(own));
             let busy_claim = state.hypotheses.values();
-            let busy_claim = busy_claim.filter(|it| own(&it.agent)).any(|it| !it.is_final());
+            let busy_claim = busy_claim
+                .filter(|it| own(&it.agent))
+                .any(|it| !it.is_final());
             agent.turns > 0
                 && agent.held.is_none()
                 && !agent.paused

@@ -9,7 +9,7 @@ use super::laws::Laws;
 use super::overseer::Overseer;
 use crate::domain::chart::{Chart, OnIdle};
 use crate::domain::decode::{decode, fixtures};
-use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Text};
+use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, RunMade, Seat, Text};
 use crate::domain::standing;
 use crate::domain::state::State;
 
@@ -166,7 +166,7 @@ impl World {
     }
 
     fn begin(&mut self) {
-        let created = Kind::RunCreated {
+        let created = Kind::RunCreated(RunMade {
             format: FORMAT,
             run: "sim-1".to_owned(),
             org: "sim".to_owned(),
@@ -174,7 +174,7 @@ impl World {
             headless: true,
             version: "0".to_owned(),
             base: "c0".to_owned(),
-        };
+        });
         self.append(&Actor::Human, vec![created]);
         let gpus: Vec<Gpu> = (0..2 + self.rng.below(2))
             .map(|index| Gpu {
@@ -197,11 +197,13 @@ impl World {
             self.letter_from_a_person();
         }
         let seats = self.chart.agents.iter().zip(0..);
-        let seats = seats.map(|(agent, at): (_, usize)| Kind::AgentSeated {
-            agent: agent.name.clone(),
-            gpu: homes.get(at).cloned(),
-            branch: format!("agent/{}", agent.name),
-            worktree: String::new(),
+        let seats = seats.map(|(agent, at): (_, usize)| {
+            Kind::AgentSeated(Seat {
+                agent: agent.name.clone(),
+                gpu: homes.get(at).cloned(),
+                branch: format!("agent/{}", agent.name),
+                worktree: String::new(),
+            })
         });
         let seats = seats.collect();
         self.append(&Actor::Supervisor, seats);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Text, Why};
+use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Seat, Text, Why};
 use crate::domain::restart::Tally;
 
 /// A call of the reply that an agent is working on.
@@ -52,6 +52,8 @@ pub struct AgentState {
     pub ended: Option<String>,
     /// Why it is held.
     pub held: Option<String>,
+    /// Since when.
+    pub held_at: Option<Timestamp>,
     /// Whether a person paused it.
     pub paused: bool,
     /// Whether it asked for no more turns until mail.
@@ -118,12 +120,12 @@ impl AgentState {
     pub(super) fn apply(&mut self, event: &Event) {
         self.since = Some(event.at);
         match &event.body {
-            Kind::AgentSeated {
+            Kind::AgentSeated(Seat {
                 gpu,
                 branch,
                 worktree,
                 ..
-            } => {
+            }) => {
                 self.gpu.clone_from(gpu);
                 self.branch.clone_from(branch);
                 self.worktree.clone_from(worktree);
@@ -138,6 +140,7 @@ impl AgentState {
                 self.repeated = Default::default();
                 self.restart = true;
                 self.held = None;
+                self.held_at = None;
                 self.deaths = Tally::default();
             }
             Kind::AgentStarted { pid, .. } => {
@@ -155,7 +158,10 @@ impl AgentState {
                 self.pid = None;
                 self.deaths.death(self.turn.is_some(), event.at);
             }
-            Kind::AgentHeld { reason, .. } => self.held = Some(reason.clone()),
+            Kind::AgentHeld { reason, .. } => {
+                self.held = Some(reason.clone());
+                self.held_at = Some(event.at);
+            }
             Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
             Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
             Kind::AgentDone { .. } => self.done = true,

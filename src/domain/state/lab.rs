@@ -92,6 +92,8 @@ pub struct Hypothesis {
     pub rebases: u32,
     /// When it was registered.
     pub at: Timestamp,
+    /// When its status last changed.
+    pub since: Timestamp,
     /// The tool call that registered it.
     pub call: Option<String>,
 }
@@ -136,6 +138,17 @@ impl State {
                     run.gpus.clear();
                 }
             }
+            Kind::ProgrammeAdvanced { hypothesis, commit } => {
+                let before = std::mem::replace(&mut self.champion, commit.clone());
+                self.promotions.push((*hypothesis, before, commit.clone()));
+            }
+            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
+            _ => self.claim_event(event),
+        }
+    }
+
+    fn claim_event(&mut self, event: &Event) {
+        match &event.body {
             Kind::HypothesisRegistered { .. } | Kind::HypothesisRejected { .. } => {
                 self.register(event);
             }
@@ -151,6 +164,9 @@ impl State {
                 verdict,
             } => {
                 if let Some(claim) = self.hypotheses.get_mut(id) {
+                    if claim.status != *status {
+                        claim.since = event.at;
+                    }
                     claim.status = *status;
                     claim.reason.clone_from(reason);
                     if verdict.is_some() {
@@ -163,15 +179,11 @@ impl State {
                     claim.commit = Some(commit.clone());
                     claim.base.clone_from(base);
                     claim.status = Status::Screened;
+                    claim.since = event.at;
                     claim.plan = None;
                     claim.rebases += 1;
                 }
             }
-            Kind::ProgrammeAdvanced { hypothesis, commit } => {
-                let before = std::mem::replace(&mut self.champion, commit.clone());
-                self.promotions.push((*hypothesis, before, commit.clone()));
-            }
-            Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => {}
         }
     }
@@ -237,6 +249,7 @@ impl State {
             plan: None,
             rebases: 0,
             at: event.at,
+            since: event.at,
             call: None,
         };
         let claim = match &event.body {

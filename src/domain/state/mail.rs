@@ -34,6 +34,19 @@ pub struct Mail {
     pub call: Option<String>,
 }
 
+/// Something that a person meant as mail and that could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// When it was found.
+    pub at: Timestamp,
+    /// For whom it was.
+    pub to: String,
+    /// Its file's name.
+    pub name: String,
+    /// Why not.
+    pub reason: String,
+}
+
 impl State {
     /// Marks the mails that a turn takes in.
     pub(super) fn read_mail(&mut self, event: &Event) {
@@ -58,6 +71,9 @@ impl State {
                 assignment,
                 call,
             } => {
+                if from == Actor::Human.name() {
+                    self.undelivered.retain(|lost| !to.contains(&lost.to));
+                }
                 // Mail to an agent that has no seat yet waits for it.
                 for name in to {
                     if let Actor::Agent(name) = Actor::named(name) {
@@ -82,6 +98,12 @@ impl State {
                     },
                 );
             }
+            Kind::MailUndelivered { to, name, reason } => self.undelivered.push(Undelivered {
+                at: event.at,
+                to: to.clone(),
+                name: name.clone(),
+                reason: reason.clone(),
+            }),
             Kind::MailRead { by, ids } => {
                 for id in ids {
                     if let Some(mail) = self.mails.get_mut(id) {

@@ -159,7 +159,11 @@ impl State {
         let firing = Firing {
             at,
             due: fired.due,
-            asked: fired.asked.iter().map(|name| (name.clone(), None)).collect(),
+            asked: fired
+                .asked
+                .iter()
+                .map(|name| (name.clone(), None))
+                .collect(),
             reminders: 0,
             answers: BTreeMap::new(),
             closed: None,
