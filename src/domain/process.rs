@@ -17,7 +17,7 @@ use super::session;
 use super::state::{Firing, State};
 use super::template::{CLAIM_VARIABLES, PROCESS_VARIABLES};
 
-pub use gate::{Gate, gate, gates, is_gate, reviewed_late, unreviewed};
+pub use gate::{Gate, gate, gates, is_gate, reviewed_late, unreviewed, veto};
 use occasion::Occasion;
 
 /// Answers are awaited this long where neither the chart nor a rhythm says otherwise, seconds.
@@ -66,8 +66,12 @@ pub fn acts(chart: &Chart, state: &State, clock: Clock) -> Vec<Act> {
         for firing in state.society.of(&process.name) {
             acts.extend(tend(chart, state, process, firing, clock.now));
         }
-        for occasion in occasion::due(chart, state, process, clock) {
-            acts.push(Act::Fire(fire(chart, state, process, occasion, clock)));
+        let fired = state.society.of(&process.name).len() as u64;
+        let due = occasion::due(chart, state, process, clock);
+        for (number, occasion) in (fired + 1..).zip(due) {
+            let mut fired = fire(chart, state, process, occasion, clock);
+            fired.number = number;
+            acts.push(Act::Fire(fired));
         }
     }
     acts
@@ -249,7 +253,7 @@ fn fire(
     }
     Fired {
         process: process.name.clone(),
-        number: state.society.of(&process.name).len() as u64 + 1,
+        number: 0,
         occasion: occasion.name,
         hypothesis: occasion.hypothesis,
         about: occasion.about,

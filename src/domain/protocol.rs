@@ -240,6 +240,10 @@ impl View<'_> {
         };
         match claim.status {
             Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
+            Status::Screened | Status::Confirmed if process::veto(self.state, claim).is_some() => {
+                let why = process::veto(self.state, claim).unwrap_or_default();
+                vec![Step::Move(claim.id, Status::Vetoed, why, None)]
+            }
             Status::Screened => self.confirm(claim, commit, &baseline),
             Status::Confirmed if claim.base == self.state.champion => self.review(claim),
             Status::Reviewed if claim.base == self.state.champion => {

@@ -241,16 +241,26 @@ pub(super) fn process_prompt(process: &Process) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::process_prompt;
-    use crate::domain::chart::Chart;
-    use crate::domain::decode::{decode, fixtures};
+    use crate::domain::chart::Process;
     use crate::domain::process;
 
     #[test]
     fn built_in_prompts_name_only_what_they_are_given() {
-        let decoded = decode(fixtures::FULL, &fixtures::context());
-        let chart: Chart = decoded.chart.expect("a good chart");
-        let mut process = chart.processes[0].clone();
-        process.prompt = None;
+        let mut process = Process {
+            name: String::new(),
+            every: None,
+            at: None,
+            on: None,
+            from: None,
+            to: None,
+            by: Some(crate::domain::chart::Party::Name("ana".to_owned())),
+            prompt: None,
+            within: None,
+            missed: None,
+            fruitless_claims: None,
+            fruitless_gpu_hours: None,
+            idle_for: None,
+        };
         for (name, on) in [
             ("standup", None),
             ("review", Some("hypothesis.confirmed")),

@@ -42,6 +42,19 @@ fn firing<'s>(state: &'s State, process: &Process, claim: u64) -> Option<&'s Fir
     all.find(|it| it.fired.gate && it.fired.hypothesis == Some(claim))
 }
 
+fn reviews<'s>(state: &'s State, claim: &Hypothesis) -> &'s [Review] {
+    let all = state.society.reviews.get(&claim.id);
+    all.map_or(&[], Vec::as_slice)
+}
+
+/// Somebody's objection to a claim, in words.
+#[must_use]
+pub fn veto(state: &State, claim: &Hypothesis) -> Option<String> {
+    let mut all = reviews(state, claim).iter();
+    let veto = all.find(|it| it.decision == Decision::Veto);
+    veto.map(|veto| words("vetoed", veto))
+}
+
 /// How a claim stands before the org's reviews. An approval holds for the change, also where it is
 /// measured anew on another champion; the lab sees to the numbers.
 #[must_use]

@@ -20,13 +20,15 @@
 //! 13. The headline compares the start with the champion that stands.
 //! 14. The end: done is reached, no claim is left on the way, every run has ended, the programme branch
 //!     is the champion, all mail was read by whoever is not held; then down is reached.
-//! 15. The log, written and read again, folds to the same state.
+//! 15. The org's processes keep their own laws (`society`).
+//! 16. The log, written and read again, folds to the same state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Job, World};
 use crate::domain::chart::Chart;
-use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage, Status};
+use crate::domain::event::{Actor, Decision, Event, Kind, RunStatus, Stage, Status};
+use crate::domain::process;
 use crate::domain::protocol::{Claim, Verdict};
 use crate::domain::state::{Hypothesis, State};
 use crate::domain::{budget, lease};
@@ -81,6 +83,7 @@ impl Laws {
             }
             _ => self.turns(state, event),
         }
+        Self::society(state, event);
         self.work(chart, state, event);
     }
 
@@ -122,7 +125,8 @@ impl Laws {
             | Kind::ExperimentQueued { call, .. }
             | Kind::HypothesisRegistered { call, .. }
             | Kind::HypothesisRejected { call, .. } => {
-                if let Some(call) = call {
+                // The org's letters have laws of their own.
+                if let (Some(call), true) = (call, event.actor != Actor::Org) {
                     self.trace(call);
                 }
             }
@@ -178,7 +182,7 @@ impl Laws {
             }
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
                 let claim = &state.hypotheses[hypothesis];
-                assert_eq!(claim.status, Status::Confirmed);
+                assert_eq!(claim.status, way_in(chart));
                 assert_eq!(
                     claim.base, state.champion,
                     "it was measured on another champion"
@@ -253,18 +257,35 @@ fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) 
     }
 }
 
+/// The status from which a claim is promoted.
+fn way_in(chart: &Chart) -> Status {
+    if process::gates(chart).next().is_some() {
+        Status::Reviewed
+    } else {
+        Status::Confirmed
+    }
+}
+
 /// The legal ways of a claim.
 fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: Option<&Verdict>) {
     use Status::{
         Confirmed, Contended, Crashed, Invalid, Mismatched, Parked, Promoted, Refuted, Registered,
-        Screened, Smoke, Undecided,
+        Reviewed, Screened, Smoke, Undecided, Vetoed,
+    };
+    let gated = way_in(chart) == Reviewed;
+    let decided = |decision| {
+        let mut all = state.society.reviews.get(&claim.id).into_iter().flatten();
+        all.any(|it| it.decision == decision && it.by != claim.agent)
     };
     let broken = [Crashed, Invalid, Contended];
     let next: &[Status] = match claim.status {
         Registered => &[Smoke, Mismatched],
         Smoke => &[Smoke, Mismatched, Screened, Parked],
-        Screened => &[Confirmed, Refuted, Undecided, Mismatched],
-        Confirmed => &[Promoted, Parked],
+        Screened => &[Confirmed, Refuted, Undecided, Mismatched, Vetoed],
+        Confirmed if gated => &[Reviewed, Vetoed, Parked],
+        Confirmed | Reviewed => &[Promoted, Parked],
+        // A decision that came after all.
+        Parked if gated => &[Reviewed, Vetoed],
         _ => &[],
     };
     let legal = next.contains(&to) || (!claim.is_final() && broken.contains(&to));
@@ -276,7 +297,13 @@ fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: 
     if to == Confirmed {
         proven(chart, state, claim, verdict.expect("a verdict"));
     }
+    assert!(to != Reviewed || decided(Decision::Approve));
+    assert!(to != Vetoed || decided(Decision::Veto));
     if to == Promoted {
+        assert!(
+            !gated || decided(Decision::Approve),
+            "promoted past the gate"
+        );
         let last = state.promotions.last();
         assert!(
             last.is_some_and(|(id, ..)| *id == claim.id),
@@ -321,7 +348,7 @@ fn proven(chart: &Chart, state: &State, claim: &Hypothesis, verdict: &Verdict) {
 }
 
 impl World {
-    /// Law 14 and 15, where the run is done.
+    /// Law 14 and 16, where the run is done.
     pub(super) fn judge_the_end(&self) {
         let state = &self.state;
         let starved = lease::starved(&self.chart, state);

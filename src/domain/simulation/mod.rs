@@ -9,6 +9,7 @@
 mod agents;
 mod laws;
 mod overseer;
+mod society;
 mod world;
 
 use world::World;
@@ -59,20 +60,24 @@ fn live(seed: u64) -> (u64, World) {
 #[test]
 fn a_hostile_world_breaks_no_law() {
     let (mut steps, mut promoted, mut claims, mut deaths, mut held) = (0, 0, 0, 0, 0);
+    let (mut fired, mut reviews) = (0, 0);
     for seed in 0..SEEDS {
         let (took, world) = live(seed);
         steps += took;
         promoted += world.state.promotions.len();
         claims += world.state.hypotheses.len();
+        fired += world.state.society.all().count() as u64;
+        reviews += world.state.society.reviews.len() as u64;
         for agent in world.state.agents.values() {
             deaths += agent.deaths.total;
             held += u32::from(agent.held.is_some());
         }
     }
     println!(
-        "{SEEDS} seeds, {steps} steps, {claims} claims, {promoted} promoted, {deaths} deaths, {held} held"
+        "{SEEDS} seeds, {steps} steps, {claims} claims, {promoted} promoted, {deaths} deaths, {held} held, {fired} fired, {reviews} reviewed"
     );
     // A simulation in which nothing happens proves nothing.
+    assert!(fired > SEEDS && reviews > SEEDS / 8);
     assert!(promoted as u64 > SEEDS / 4 && claims as u64 > SEEDS && u64::from(deaths) > SEEDS);
 }
 

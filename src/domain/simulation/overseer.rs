@@ -90,6 +90,7 @@ impl World {
         let seen = Observed {
             agents: me.alive.keys().cloned().collect(),
             mock: me.mock == Some(true),
+            ahead_s: 3600,
         };
         let now = self.time();
         let mut effects = decide(&self.chart, &self.state, &seen, now);
@@ -290,6 +291,7 @@ impl World {
                 }
             }
             Effect::Lab(step) => self.lab(me, step),
+            Effect::Society(act) => self.society(act),
             Effect::Close(wanted) => self.queue(&wanted),
             Effect::Headline => {
                 if let Some(verdict) = protocol::headline(&self.chart, &self.state) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::agents::Proc;
 use super::laws::Laws;
 use super::overseer::Overseer;
+use super::society::PROCESSES;
 use crate::domain::chart::{Chart, OnIdle};
 use crate::domain::decode::{decode, fixtures};
 use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, RunMade, Seat, Text};
@@ -130,7 +131,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let decoded = decode(CHART, &fixtures::context());
+        let together = if rng.chance(600) { PROCESSES } else { "" };
+        let decoded = decode(&format!("{CHART}{together}"), &fixtures::context());
         assert_eq!(decoded.problems, [], "the chart of the simulation");
         let mut chart = decoded.chart.expect("a good chart");
         vary(&mut chart, &mut rng);
