@@ -8,8 +8,12 @@ use super::place::Place;
 use super::ui::Ui;
 use super::{block_on, check};
 use crate::domain::chart::Chart;
+use crate::engine::environment::EnvironmentError;
 use crate::engine::found::FoundError;
 use crate::office::TmuxOffice;
+
+/// Lines of `setup` that are shown where it failed: a traceback.
+const SETUP_LINES: usize = 15;
 
 /// The chart, if nothing is wrong in it.
 ///
@@ -76,10 +80,26 @@ pub(super) fn not_founded(error: FoundError) -> Failure {
                 .to_owned()
         }
         FoundError::Scenario(_) => "org up CHART --scenario FILE".to_owned(),
+        FoundError::Environment(_) => {
+            "task.setup runs in a clean checkout of task.base, with network; org check shows the chart"
+                .to_owned()
+        }
+        FoundError::Hidden(_) => {
+            "correct task.hidden, or keep the data outside of repo, share and overlay".to_owned()
+        }
         FoundError::Prompt { .. } => "org check names what is wrong in a prompt".to_owned(),
         FoundError::Log(_) | FoundError::Io { .. } => {
             "look at the disk and at who may write there; ORG_RUNS names another place".to_owned()
         }
     };
-    Failure::refused("the run was not started, and nothing of it is left", hint).because(&error)
+    let failure = Failure::refused("the run was not started, and nothing of it is left", hint);
+    let mut failure = failure.because(&error);
+    if let FoundError::Environment(EnvironmentError::Failed { tail, .. }) = &error {
+        let lines: Vec<&str> = tail.lines().collect();
+        let last = &lines[lines.len().saturating_sub(SETUP_LINES)..];
+        failure
+            .causes
+            .extend(last.iter().map(|line| format!("  {line}")));
+    }
+    failure
 }

@@ -17,7 +17,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "init", "check", "doctor", "up", "down", "pause", "resume", "restart",
         ],
     ),
-    ("Watch it", &["ls", "status", "attach", "logs"]),
+    (
+        "Watch it",
+        &["ls", "status", "attach", "next", "logs", "wait"],
+    ),
     ("Talk to it", &["send", "inbox"]),
     ("Learn from it", &["ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),

@@ -16,6 +16,7 @@ mod init;
 mod ledger;
 mod logs;
 mod ls;
+mod next;
 mod pause;
 mod place;
 mod prompt;
@@ -28,6 +29,7 @@ mod status;
 mod ui;
 mod until;
 mod up;
+mod wait;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -64,6 +66,8 @@ enum Command {
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
     Attach(args::AttachArgs),
+    Next(next::NextArgs),
+    Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
@@ -134,6 +138,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Restart(args) => restart::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
+        Command::Next(args) => next::run(context, &args).map(done),
+        Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),
         Command::Send(args) => send::run(context, &args).map(done),
         Command::Inbox(args) => inbox::run(context, &args).map(done),

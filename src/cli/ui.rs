@@ -79,6 +79,12 @@ impl Ui {
         self.out
     }
 
+    /// Whether a terminal shows the data.
+    #[must_use]
+    pub(super) fn shows(&self) -> bool {
+        self.width.is_some()
+    }
+
     /// Columns for tables.
     #[must_use]
     pub(super) fn width(&self) -> usize {

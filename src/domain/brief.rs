@@ -4,6 +4,7 @@
 //! fold, never from anybody's words.
 
 use super::chart::Chart;
+use super::disclosure;
 use super::event::{RunStatus, Stage, Status};
 use super::state::State;
 use super::stats::Sample;
@@ -38,23 +39,21 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
         .filter_map(|run| run.measured.value)
         .collect();
     let base = Sample::of(&values);
+    let withheld = disclosure::withheld(&chart.task);
     let standing = if base.n == 0 {
         "the baseline is not measured yet".to_owned()
+    } else if withheld {
+        format!(
+            "baseline {metric} {}, {} runs",
+            disclosure::WITHHELD,
+            base.n
+        )
     } else {
         format!(
             "baseline {metric} {:.4}, sd {:.4}, {} runs",
             base.mean, base.sd, base.n
         )
     };
-    let best = state.promotions.last().and_then(|(id, _, commit)| {
-        let claim = state.hypotheses.get(id)?;
-        let value = claim.verdict.as_ref()?.candidate.mean;
-        let short = commit.get(..12).unwrap_or(commit);
-        Some(format!(
-            "h{id} ({}), {metric} {value:.4}, commit {short}",
-            claim.title
-        ))
-    });
     let list = |keep: &dyn Fn(Status) -> bool| {
         let lines: Vec<String> = state
             .hypotheses
@@ -84,11 +83,25 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
         .collect();
     Brief {
         standing,
-        best: best.unwrap_or_else(|| "nothing has been promoted".to_owned()),
+        best: best(chart, state).unwrap_or_else(|| "nothing has been promoted".to_owned()),
         open_claims: list(&|status| !status.is_exit() && status != Status::Promoted),
         dead_ends: list(&|status| status.is_exit()),
         assignments: or_none(assignments),
     }
+}
+
+/// The champion in words.
+fn best(chart: &Chart, state: &State) -> Option<String> {
+    let (id, _, commit) = state.promotions.last()?;
+    let claim = state.hypotheses.get(id)?;
+    let value = if disclosure::withheld(&chart.task) {
+        disclosure::WITHHELD.to_owned()
+    } else {
+        format!("{:.4}", claim.verdict.as_ref()?.candidate.mean)
+    };
+    let (metric, short) = (&chart.task.metric.name, commit.get(..12).unwrap_or(commit));
+    let title = &claim.title;
+    Some(format!("h{id} ({title}), {metric} {value}, commit {short}"))
 }
 
 fn or_none(lines: Vec<String>) -> String {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::chart::Chart;
+use super::disclosure;
 use super::event::{RunStatus, Status};
 use super::state::{Experiment, Hypothesis, State};
 use super::stats::figure;
@@ -75,7 +76,7 @@ fn line(chart: &Chart, claim: &Hypothesis) -> String {
     let verdict = claim.verdict.as_ref();
     let effect = verdict.and_then(|verdict| verdict.effect);
     // Where a hidden evaluation decides, agents hear whether it passed and no number of it.
-    let effect = effect.filter(|_| chart.task.hidden.is_empty());
+    let effect = effect.filter(|_| !disclosure::withheld(&chart.task));
     let effect = effect.map_or_else(String::new, |effect| {
         let ci = verdict.and_then(|verdict| verdict.ci);
         let ci = ci.map_or_else(String::new, |[lo, hi]| {
@@ -93,7 +94,8 @@ fn line(chart: &Chart, claim: &Hypothesis) -> String {
 }
 
 fn look(chart: &Chart, run: &Experiment) -> String {
-    let value = run.measured.value.filter(|_| run.status == RunStatus::Ok);
+    let told = run.status == RunStatus::Ok && !disclosure::withheld(&chart.task);
+    let value = run.measured.value.filter(|_| told);
     let value = value.map_or_else(String::new, |value| {
         format!(", {} {}", chart.task.metric.name, figure(value))
     });

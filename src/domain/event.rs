@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use actor::Actor;
 pub use kind::Kind;
-pub use parts::{Gpu, Headline, LoggedCall, Measured, RunMade, Seat};
+pub use parts::{Gpu, Headline, LabMade, LoggedCall, Measured, OfficeMade, RunMade, Seat};
 pub use society::{Closed, Decision, Fired, Outcome, Reminded, Review};
-pub use words::{Arm, Class, RunStatus, Stage, Status, Why};
+pub use words::{Arm, By, Class, RunStatus, Stage, Status, Why};
 
 /// The format of the log that this program writes.
 pub const FORMAT: u32 = 1;

@@ -3,11 +3,13 @@
 
 pub mod brief;
 pub mod budget;
+pub mod caches;
 pub mod chart;
 pub mod chat;
 pub mod check;
 pub mod decode;
 pub mod digest;
+pub mod disclosure;
 pub mod emit;
 pub mod event;
 pub mod glob;

@@ -16,6 +16,8 @@ use super::state::{Experiment, State};
 
 /// Share of a cap at which a person hears of it: late enough to be no noise, early enough to act.
 pub const NEAR: f64 = 0.9;
+/// Why an agent is held for whose model there is no key.
+pub const NO_KEY: &str = "no key";
 /// Characters of a program's last line that are repeated: a path and a complaint.
 const SAID: usize = 120;
 
@@ -28,6 +30,20 @@ pub struct Need {
     pub agent: Option<String>,
     /// Why, in a sentence.
     pub reason: String,
+    /// What to type about it.
+    pub command: String,
+    /// What kind of need it is, in a word.
+    pub kind: &'static str,
+}
+
+impl Need {
+    /// The same for as long as it is the same need, whatever its words say meanwhile: kind, whom it is
+    /// about, and since when.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let whom = self.agent.as_deref().unwrap_or("-");
+        format!("{}:{whom}:{}", self.kind, self.since)
+    }
 }
 
 /// Everything that waits for a person, oldest first.
@@ -63,10 +79,27 @@ fn held(state: &State) -> Vec<Need> {
         Some(Need {
             since: agent.held_at.or(agent.since).or(state.created)?,
             agent: Some(name.clone()),
+            command: release(name, held),
             reason,
+            kind: "held",
         })
     });
     held.collect()
+}
+
+/// What lets a held agent go on, by why it is held.
+fn release(name: &str, held: &str) -> String {
+    if held.contains("the wall budget") {
+        return format!("org budget wall=… && org restart {name}");
+    }
+    if held.contains("the cap of") {
+        return format!("org budget usd=… && org restart {name}");
+    }
+    if held == NO_KEY {
+        // A process that holds no key cannot be given one: the next one is.
+        return "org down && org up --resume, where the key is".to_owned();
+    }
+    format!("org restart {name}")
 }
 
 /// Files that a person dropped into a mailbox and that could not be taken as mail.
@@ -74,10 +107,9 @@ fn undelivered(state: &State) -> impl Iterator<Item = Need> + '_ {
     state.undelivered.iter().map(|lost| Need {
         since: lost.at,
         agent: Some(lost.to.clone()),
-        reason: format!(
-            "{} is no mail for {}: {}; `org send {}` says it anew",
-            lost.name, lost.to, lost.reason, lost.to
-        ),
+        reason: format!("{} is no mail for {}: {}", lost.name, lost.to, lost.reason),
+        command: format!("org send {}", lost.to),
+        kind: "undelivered",
     })
 }
 
@@ -113,6 +145,8 @@ pub fn baseline(state: &State) -> Option<Need> {
         since: ended(first),
         agent: None,
         reason,
+        command: format!("org logs lab | grep e{}", first.id),
+        kind: "baseline",
     })
 }
 
@@ -123,6 +157,8 @@ fn society(chart: &Chart, state: &State) -> Vec<Need> {
         since,
         agent: Some(claim.agent.clone()),
         reason: format!("h{} is parked: {why}", claim.id),
+        command: format!("org ledger show h{}", claim.id),
+        kind: "unreviewed",
     });
     let asked = state.society.all().filter_map(|firing| {
         let id = firing.fired.hypothesis.filter(|_| firing.fired.gate)?;
@@ -132,6 +168,8 @@ fn society(chart: &Chart, state: &State) -> Vec<Need> {
             since: firing.at,
             agent,
             reason: format!("h{id} waits for your review ({})", firing.fired.process),
+            command: "org inbox human".to_owned(),
+            kind: "review",
         })
     });
     // A later firing that was answered settles what an earlier one was not.
@@ -151,6 +189,8 @@ fn society(chart: &Chart, state: &State) -> Vec<Need> {
                 firing.fired.number,
                 missing.join(", ")
             ),
+            command: "org status".to_owned(),
+            kind: "unanswered",
         })
     });
     parked.chain(asked).chain(silent).collect()
@@ -170,7 +210,7 @@ fn usd(chart: &Chart, state: &State) -> Option<Need> {
     Some(near(
         since,
         format!("${spent:.2} of ${cap:.2} are spent"),
-        "org budget usd=…",
+        ["usd", "org budget usd=…"],
     ))
 }
 
@@ -194,7 +234,7 @@ fn gpu(chart: &Chart, state: &State) -> Option<Need> {
     Some(near(
         since,
         format!("{spent:.2} of {cap:.2} GPU hours are used"),
-        "org budget gpu_hours=…",
+        ["gpu_hours", "org budget gpu_hours=…"],
     ))
 }
 
@@ -208,15 +248,17 @@ fn wall(chart: &Chart, state: &State) -> Option<Need> {
             "{:.0} % of the wall time of {cap:.0} s are over",
             NEAR * 100.0
         ),
-        "org budget wall=…",
+        ["wall", "org budget wall=…"],
     ))
 }
 
-fn near(since: Timestamp, what: String, raise: &str) -> Need {
+fn near(since: Timestamp, reason: String, [kind, raise]: [&'static str; 2]) -> Need {
     Need {
         since,
         agent: None,
-        reason: format!("{what}; `{raise}` raises the cap"),
+        reason,
+        command: raise.to_owned(),
+        kind,
     }
 }
 
@@ -305,10 +347,10 @@ prompt = "review.md"
         assert_eq!(
             reasons,
             [
-                "$0.00 of $10.00 are spent; `org budget usd=…` raises the cap",
-                "big.txt is no mail for ana: it is longer than 64 KiB; `org send ana` says it anew",
+                "$0.00 of $10.00 are spent",
+                "big.txt is no mail for ana: it is longer than 64 KiB",
                 "no key; 2 messages wait for it",
-                "90 % of the wall time of 100 s are over; `org budget wall=…` raises the cap",
+                "90 % of the wall time of 100 s are over",
             ]
         );
         assert_eq!(next_due(&chart(), &state, at(50)), Some(at(90)));

@@ -9,11 +9,11 @@ mod lab;
 mod mail;
 mod society;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind, RunMade};
+use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind, LabMade, OfficeMade, RunMade};
 
 /// The failure after which a server's other clients wait as well.
 const THROTTLED: &str = "rate_limited";
@@ -119,6 +119,8 @@ pub struct State {
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
+    /// Needs for which a person was called, by their keys.
+    pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
     /// What the members do together.
@@ -179,21 +181,21 @@ impl State {
                 self.champion.clone_from(base);
             }
             Kind::SupervisorStarted { sandbox, .. } => self.sandbox.clone_from(sandbox),
-            Kind::LabOpened {
+            Kind::LabOpened(LabMade {
                 pool,
                 gpus,
                 parallel,
-            } => {
+            }) => {
                 self.pool = Some(*pool);
                 self.gpus.clone_from(gpus);
                 self.parallel = *parallel;
             }
             Kind::MockBound { port } => self.mock_port = Some(*port),
-            Kind::OfficeOpened {
+            Kind::OfficeOpened(OfficeMade {
                 socket,
                 session,
                 panes,
-            } => {
+            }) => {
                 self.office = Some(OfficeInfo {
                     socket: socket.clone(),
                     session: session.clone(),
@@ -224,6 +226,7 @@ impl State {
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
+            Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
         }
     }
@@ -248,7 +251,7 @@ impl State {
         if event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated(_) | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
+                Kind::RunCreated(_) | Kind::OfficeOpened(_) | Kind::MailRead { .. }
             )
         {
             self.interventions += 1;

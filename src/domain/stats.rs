@@ -161,6 +161,22 @@ pub fn seeds_needed(alpha: f64, sigma: f64, rho: f64, delta: f64) -> u32 {
     }
 }
 
+/// P values adjusted for each other's company, in the order given: the smallest false discovery rate
+/// at which each would be called a discovery (Benjamini and Hochberg 1995).
+#[must_use]
+pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*b].total_cmp(&p[*a]));
+    let mut adjusted = vec![1.0; p.len()];
+    let mut least: f64 = 1.0;
+    for (above, at) in order.into_iter().enumerate() {
+        let rank = (p.len() - above) as f64;
+        least = least.min(p[at] * p.len() as f64 / rank);
+        adjusted[at] = least;
+    }
+    adjusted
+}
+
 /// A number with four significant digits, as people compare them: neither `0.0000` for a small
 /// difference nor `-0`.
 #[must_use]
@@ -239,6 +255,17 @@ mod tests {
             paired(&[0.0, 0.0, 0.0], 0.1).p <= 0.0,
             "and it is no regression"
         );
+    }
+
+    #[test]
+    fn adjusts_like_r() {
+        // R 4.3: p.adjust(c(0.01, 0.04, 0.03, 0.005, 0.5), "BH")
+        let adjusted = benjamini_hochberg(&[0.01, 0.04, 0.03, 0.005, 0.5]);
+        let wanted = [0.025, 0.05, 0.05, 0.025, 0.5];
+        for (found, wanted) in adjusted.iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1e-12, "{adjusted:?}");
+        }
+        assert!(benjamini_hochberg(&[]).is_empty());
     }
 
     #[test]

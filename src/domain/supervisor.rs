@@ -51,6 +51,8 @@ pub enum Effect {
     Society(Act),
     /// Queue a closing run.
     Close(Wanted),
+    /// Call a person with these words, for these needs.
+    Call(Vec<String>, String),
     /// Write the headline down.
     Headline,
     /// Everything has ended, as asked.
@@ -73,6 +75,7 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
         return vec![Effect::StartMock];
     }
     effects.extend(overtime(chart, state, now));
+    effects.extend(call(chart, state, now));
     for agent in &chart.agents {
         effects.extend(tend(state, &agent.name, seen, now));
     }
@@ -139,6 +142,24 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
         .filter(|(_, agent)| agent.held.is_none());
     free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
         .collect()
+}
+
+/// Calls a person where something needs one that nobody was called for, where the chart says how:
+/// once for all that is new.
+fn call(chart: &Chart, state: &State, now: Timestamp) -> Option<Effect> {
+    chart.office.notify.as_ref()?;
+    let mut new = needs::needs_you(chart, state, now);
+    new.retain(|need| !state.called.contains(&need.key()));
+    let first = new.first()?;
+    let whom = first.agent.as_deref().unwrap_or(&state.org);
+    let reason = match new.len() {
+        1 => format!("{whom}: {}", first.reason),
+        n => format!("{whom}: {}; {} more", first.reason, n - 1),
+    };
+    Some(Effect::Call(
+        new.iter().map(needs::Need::key).collect(),
+        reason,
+    ))
 }
 
 /// When the wall time is spent.

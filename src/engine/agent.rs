@@ -17,6 +17,7 @@ use crate::domain::chart::Chart;
 use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
 use crate::domain::model::{self, Model};
+use crate::domain::needs;
 use crate::domain::process as society;
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
@@ -248,7 +249,9 @@ impl Member {
                 }
                 Next::Hold(reason) => self.hold(&reason)?,
                 Next::Compact(_) => self.compact().await?,
-                Next::Ask(_) if self.key.is_none() && self.needs_key() => self.hold("no key")?,
+                Next::Ask(_) if self.key.is_none() && self.needs_key() => {
+                    self.hold(needs::NO_KEY)?;
+                }
                 Next::Ask(_) => self.ask().await?,
                 Next::Use => self.use_tools().await?,
                 Next::End => self.end_turn(false)?,

@@ -146,7 +146,7 @@ impl Asking<'_> {
             ("claim.mechanism", neutral(&claim.mechanism)),
             ("claim.predicts", figure(claim.predicts)),
             ("claim.refuted_by", neutral(&claim.refuted_by)),
-            ("evidence", self.words.evidence(claim)),
+            ("evidence", self.words.evidence(self.chart, claim)),
             ("diff", neutral(diff)),
         ])
     }

@@ -11,10 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
-use crate::domain::event::{Actor, FORMAT, Gpu, Kind, RunMade, Seat};
+use crate::domain::event::{Actor, FORMAT, Gpu, Kind, LabMade, RunMade, Seat};
 use crate::domain::scenario::{self, Member, Roster, Scenario};
 use crate::lab::gpu::{self, GpuError, Inventory, LeaseError};
-use crate::os::{files, random};
+use crate::os::{files, random, sandbox};
 use crate::repo::{self, Place, RepoError};
 use crate::run::frozen;
 use crate::run::log::{Log, LogError};
@@ -22,6 +22,7 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::asking::process_prompt;
+use super::environment::{self, EnvironmentError};
 use super::leases;
 use super::prompt::system_prompt;
 
@@ -80,6 +81,12 @@ pub enum FoundError {
         /// Why not.
         why: String,
     },
+    /// The environment that runs are to share.
+    #[error("the task's environment cannot be made")]
+    Environment(#[source] EnvironmentError),
+    /// Data that nobody but the evaluation may see.
+    #[error("the hidden data cannot be used: {0}")]
+    Hidden(String),
     /// The log.
     #[error("the run's log cannot be begun")]
     Log(#[from] LogError),
@@ -133,6 +140,7 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         None
     };
     repo::inspect(&chart.task.repo)?;
+    hidden_data(&ask, &chart)?;
     let (homes, gpus) = devices(&ask, &chart)?;
     // Asked and let go: the supervisor takes them for good.
     drop(leases::take(&ask.clean, &gpus)?);
@@ -195,6 +203,7 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
     )?;
     chart.task.base = Some(founded.branch.clone());
     freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
+    set_up(plan, dir, &chart, &founded.commit)?;
     seat_all(&chart, dir, &founded.commit)?;
     for name in chart
         .agents
@@ -207,6 +216,45 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
             .map_err(io_error("make a mailbox"))?;
     }
     begin(plan, dir, &chart, &founded.commit)
+}
+
+/// Makes the environment of the programme's start, before anybody spends a token.
+fn set_up(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), FoundError> {
+    let wanted = environment::Wanted {
+        dir,
+        chart,
+        clean: &plan.ask.clean,
+        commit: base,
+        base,
+    };
+    let made = environment::of(&wanted, &|| true).map_err(FoundError::Environment)?;
+    let Some(made) = made else { return Ok(()) };
+    std::os::unix::fs::symlink(made.root(), dir.environment(environment::BASE))
+        .map_err(io_error("name the environment"))
+}
+
+/// Hidden data must be there, and lie where neither an agent nor a candidate may read.
+fn hidden_data(ask: &Ask, chart: &Chart) -> Result<(), FoundError> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let task = &chart.task;
+    let mut open: Vec<PathBuf> = task.share.clone();
+    open.extend(task.overlay.clone());
+    open.push(PathBuf::from(&task.repo));
+    open.extend(super::spawn::toolchains(&ask.clean));
+    open.extend(sandbox::readable_by_all());
+    for path in &task.hidden {
+        let shown = path.display();
+        if !path.exists() {
+            return Err(FoundError::Hidden(format!("there is no {shown}")));
+        }
+        let path = real(path);
+        if let Some(around) = open.iter().find(|dir| path.starts_with(real(dir))) {
+            let around = around.display();
+            let why = format!("{shown} lies in {around}, which every candidate may read");
+            return Err(FoundError::Hidden(why));
+        }
+    }
+    Ok(())
 }
 
 fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
@@ -292,11 +340,11 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
         }),
     )?;
     let pool = random::number().map_err(io_error("draw the seed pool"))?;
-    let opened = Kind::LabOpened {
+    let opened = Kind::LabOpened(LabMade {
         pool,
         gpus: plan.gpus.clone(),
         parallel: parallel(plan, chart),
-    };
+    });
     log.append(&Actor::Lab, vec![opened])?;
     let seated = chart.agents.iter().map(|agent| {
         Kind::AgentSeated(Seat {

@@ -4,6 +4,8 @@
 pub mod agent;
 mod ask;
 mod asking;
+mod claims;
+pub mod environment;
 pub mod found;
 mod guard;
 mod hands;
@@ -12,6 +14,7 @@ mod leases;
 mod live;
 mod marks;
 mod measure;
+mod notify;
 mod opening;
 mod perform;
 mod prompt;

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::domain::chart::Chart;
 use crate::domain::event::Gpu;
 use crate::os::exec::{Detached, Exec, Input, Output};
 use crate::run::paths::RunDir;
@@ -86,6 +87,41 @@ pub fn mock(dir: &RunDir, clean: &BTreeMap<String, String>, port: u16) -> io::Re
     let (path, port) = (dir.path().display().to_string(), port.to_string());
     let args = ["mock", "--dir", &path, "--port", &port];
     own(dir, clean, &args, "mock").spawn_detached()
+}
+
+/// What every program of a task starts from, before it gets places and devices of its own: where
+/// programs are found, the task's variables, and where outputs and harness files lie.
+#[must_use]
+pub(super) fn measured_env(
+    chart: &Chart,
+    clean: &BTreeMap<String, String>,
+    out: &Path,
+) -> BTreeMap<String, String> {
+    let kept = |name: &str| matches!(name, "PATH" | "LANG" | "USER" | "LOGNAME");
+    let mut env: BTreeMap<String, String> = clean
+        .iter()
+        .filter(|(name, _)| kept(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let overlay = chart.task.overlay.as_deref();
+    let overlay = overlay.map_or_else(String::new, |path| path.display().to_string());
+    env.insert("ORG_OUT".to_owned(), out.display().to_string());
+    env.insert("ORG_OVERLAY".to_owned(), overlay);
+    env.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned());
+    for (name, value) in &chart.task.env {
+        env.insert(name.clone(), expanded(value, chart, out));
+    }
+    env
+}
+
+/// A variable's value with the two names in it that the harness fills in.
+#[must_use]
+pub(super) fn expanded(value: &str, chart: &Chart, out: &Path) -> String {
+    let overlay = chart.task.overlay.as_deref();
+    let overlay = overlay.map_or_else(String::new, |path| path.display().to_string());
+    value
+        .replace("$ORG_OUT", &out.display().to_string())
+        .replace("$ORG_OVERLAY", &overlay)
 }
 
 /// Directories that hold interpreters and their packages, readable by whatever agents run: those of

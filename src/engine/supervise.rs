@@ -76,6 +76,11 @@ pub(super) enum Report {
         pid: u32,
         how: Option<String>,
     },
+    /// Nobody could be called.
+    Missed {
+        reason: String,
+        error: String,
+    },
     /// The office was told what its borders say.
     Marked,
     MockUp,
@@ -347,6 +352,7 @@ impl Supervisor {
             Effect::Society(act) => self.society(act).await?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
+            Effect::Call(needs, reason) => self.call(needs, reason)?,
             Effect::Stopped => self.close().await?,
         }
         Ok(None)
@@ -376,6 +382,10 @@ impl Supervisor {
     fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
         match report {
             Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::Missed { reason, error } => {
+                let missed = Kind::PersonMissed { reason, error };
+                Ok(self.log.append(&Actor::Supervisor, vec![missed])?)
+            }
             Report::Marked => {
                 self.told.over();
                 Ok(())
@@ -435,6 +445,7 @@ impl Supervisor {
         for end in ending {
             end.await;
         }
+        self.end_notices().await;
         if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
             && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
         {

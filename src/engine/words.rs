@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::domain::brief;
 use crate::domain::chart::Chart;
-use crate::domain::event::RunStatus;
+use crate::domain::disclosure;
+use crate::domain::event::{RunStatus, Status};
 use crate::domain::mail::neutral;
 use crate::domain::protocol::Verdict;
 use crate::domain::state::{Experiment, Hypothesis, Mail, State};
@@ -133,6 +134,11 @@ impl Words {
     /// The lab's letter on a run without a claim.
     pub(super) fn experiment(&self, chart: &Chart, run: &Experiment, tail: &str) -> String {
         let some = |value: Option<f64>| value.map_or_else(|| "not reported".to_owned(), figure);
+        let value = if disclosure::withheld(&chart.task) {
+            disclosure::WITHHELD.to_owned()
+        } else {
+            some(run.measured.value)
+        };
         let status = match run.status {
             RunStatus::Ok => "ok".to_owned(),
             other => format!("{} ({})", other.word(), run.reason),
@@ -142,7 +148,7 @@ impl Words {
             ("status", &status),
             ("commit", run.commit.get(..12).unwrap_or(&run.commit)),
             ("metric", &chart.task.metric.name),
-            ("value", &some(run.measured.value)),
+            ("value", &value),
             ("seconds", &format!("{:.1}", run.measured.wall_s)),
             ("flops", &some(run.measured.flops)),
             ("params", &some(run.measured.params)),
@@ -152,21 +158,28 @@ impl Words {
     }
 
     /// The lab's letter on a claim.
-    pub(super) fn verdict(&self, claim: &Hypothesis, status: &str, why: &str) -> String {
+    pub(super) fn verdict(
+        &self,
+        chart: &Chart,
+        claim: &Hypothesis,
+        status: Status,
+        why: &str,
+    ) -> String {
         let (id, title) = (format!("h{}", claim.id), neutral(&claim.title));
-        let numbers = numbers(claim);
+        let reason = disclosure::reason(&chart.task, status, why);
+        let numbers = numbers(chart, claim);
         let mut values = vec![
             ("id", id.as_str()),
             ("title", &title),
-            ("status", status),
-            ("reason", why),
+            ("status", status.word()),
+            ("reason", &reason),
         ];
         values.extend(numbers.iter().map(|(name, value)| (*name, value.as_str())));
         self.0.get(Key::Verdict).render(&values)
     }
 
     /// What the lab has measured of a claim, before anybody's words.
-    pub(super) fn evidence(&self, claim: &Hypothesis) -> String {
+    pub(super) fn evidence(&self, chart: &Chart, claim: &Hypothesis) -> String {
         let verdict = claim.verdict.as_ref();
         let runs = verdict.map_or_else(String::new, |verdict| {
             let ids = verdict.runs.iter().map(|id| format!("e{id}"));
@@ -176,7 +189,7 @@ impl Words {
             || "none".to_owned(),
             |(test, seeds)| format!("{}, {seeds} fresh seeds, fixed beforehand", test.word()),
         );
-        let numbers = numbers(claim);
+        let numbers = numbers(chart, claim);
         let mut values = vec![("runs", runs.as_str()), ("test", test.as_str())];
         values.extend(numbers.iter().map(|(name, value)| (*name, value.as_str())));
         self.0.get(Key::Evidence).render(&values)
@@ -184,9 +197,17 @@ impl Words {
 }
 
 /// The numbers of a verdict by the names of the templates.
-fn numbers(claim: &Hypothesis) -> [(&'static str, String); 6] {
-    let none = || "not measured".to_owned();
-    let verdict = claim.verdict.as_ref();
+fn numbers(chart: &Chart, claim: &Hypothesis) -> [(&'static str, String); 6] {
+    let withheld = disclosure::withheld(&chart.task);
+    let none = || {
+        if withheld {
+            disclosure::WITHHELD.to_owned()
+        } else {
+            "not measured".to_owned()
+        }
+    };
+    let costs = claim.verdict.as_ref();
+    let verdict = costs.filter(|_| !withheld);
     let arm = |pick: &dyn Fn(&Verdict) -> crate::domain::stats::Sample| {
         verdict.map_or_else(none, |verdict| {
             let sample = pick(verdict);
@@ -198,13 +219,14 @@ fn numbers(claim: &Hypothesis) -> [(&'static str, String); 6] {
     let ci = verdict.and_then(|verdict| verdict.ci);
     let ci = ci.map_or_else(none, |[lo, hi]| format!("[{}, {}]", figure(lo), figure(hi)));
     let p = verdict.and_then(|verdict| verdict.p);
+    let ratios = costs.map_or_else(|| "not measured".to_owned(), ratios);
     [
         ("effect", effect.map_or_else(none, figure)),
         ("ci", ci),
         ("p", p.map_or_else(none, |p| format!("{p:.2e}"))),
         ("baseline", arm(&|verdict| verdict.baseline)),
         ("candidate", arm(&|verdict| verdict.candidate)),
-        ("ratios", verdict.map_or_else(none, ratios)),
+        ("ratios", ratios),
     ]
 }
 

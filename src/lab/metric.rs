@@ -23,11 +23,9 @@ const OUT_OF_MEMORY: [&str; 5] = [
     "RESOURCE_EXHAUSTED: Out of memory",
 ];
 
-/// What a run printed of itself.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Extract {
-    /// The metric.
-    pub value: f64,
+/// What a run printed of its cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Costs {
     /// Floating-point operations, by its own account.
     pub flops: Option<f64>,
     /// Parameters, by its own account.
@@ -76,48 +74,6 @@ impl RunEnd {
     }
 }
 
-/// A run's end with what it rests on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
-    /// How it ended.
-    pub end: RunEnd,
-    /// Why; empty for `ok`.
-    pub reason: String,
-    /// What it printed; none unless `ok`.
-    pub extract: Option<Extract>,
-}
-
-/// Judges a run by its end and its output.
-#[must_use]
-pub fn judge(
-    result: &JobResult,
-    output: &str,
-    metric: &Metric,
-    measures: &Measures,
-    must_print: &[String],
-) -> Judged {
-    let (end, reason) = classify(result, output);
-    if end != RunEnd::Ok {
-        return Judged {
-            end,
-            reason,
-            extract: None,
-        };
-    }
-    match extract(output, metric, measures, must_print) {
-        Ok(extract) => Judged {
-            end,
-            reason,
-            extract: Some(extract),
-        },
-        Err(Invalid { reason }) => Judged {
-            end: RunEnd::Invalid,
-            reason,
-            extract: None,
-        },
-    }
-}
-
 /// How a run ended, before its metric is looked at.
 #[must_use]
 pub fn classify(result: &JobResult, output: &str) -> (RunEnd, String) {
@@ -156,24 +112,22 @@ pub fn last_lines(output: &str) -> String {
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
-/// Reads metric and measures from a run's output.
-pub fn extract(
-    output: &str,
-    metric: &Metric,
-    measures: &Measures,
-    must_print: &[String],
-) -> Result<Extract, Invalid> {
-    if let Some(missing) = must_print
-        .iter()
-        .find(|text| !output.contains(text.as_str()))
-    {
-        return Err(invalid(format!("it did not print {missing:?}")));
+/// Refuses an output that lacks a text that every run must print.
+pub fn required(output: &str, must_print: &[String]) -> Result<(), Invalid> {
+    let lacks = |text: &&String| !output.contains(text.as_str());
+    match must_print.iter().find(lacks) {
+        Some(missing) => Err(invalid(format!("it did not print {missing:?}"))),
+        None => Ok(()),
     }
+}
+
+/// Reads the metric from an output.
+pub fn value(output: &str, metric: &Metric) -> Result<f64, Invalid> {
     let found = captures(output, &metric.name, &metric.pattern)?;
-    let value = match (metric.take, found.as_slice()) {
+    match (metric.take, found.as_slice()) {
         (_, []) => {
             let reason = format!("no metric: nothing matches {:?}", metric.pattern);
-            return Err(invalid(reason));
+            Err(invalid(reason))
         }
         (Take::Only, [first, second, ..]) => {
             let (count, first, second) = (found.len(), quote(first), quote(second));
@@ -181,15 +135,18 @@ pub fn extract(
                 "{count} values of {}, first {first} and {second}",
                 metric.name
             );
-            return Err(invalid(reason));
+            Err(invalid(reason))
         }
-        (Take::Only | Take::First, [first, ..]) => number(&metric.name, first)?,
-        (Take::Last, [.., last]) => number(&metric.name, last)?,
-        (Take::Min, all) => fold(&metric.name, all, f64::min)?,
-        (Take::Max, all) => fold(&metric.name, all, f64::max)?,
-    };
-    Ok(Extract {
-        value,
+        (Take::Only | Take::First, [first, ..]) => number(&metric.name, first),
+        (Take::Last, [.., last]) => number(&metric.name, last),
+        (Take::Min, all) => fold(&metric.name, all, f64::min),
+        (Take::Max, all) => fold(&metric.name, all, f64::max),
+    }
+}
+
+/// Reads the measures from an output.
+pub fn costs(output: &str, measures: &Measures) -> Result<Costs, Invalid> {
+    Ok(Costs {
         flops: measure(output, "flops", measures.flops.as_deref())?,
         params: measure(output, "params", measures.params.as_deref())?,
         tokens: measure(output, "tokens", measures.tokens.as_deref())?,
@@ -281,9 +238,7 @@ mod tests {
     }
 
     fn value(output: &str, take: Take) -> Result<f64, String> {
-        extract(output, &metric(take), &Measures::default(), &[])
-            .map(|it| it.value)
-            .map_err(|it| it.reason)
+        super::value(output, &metric(take)).map_err(|it| it.reason)
     }
 
     #[test]
@@ -350,14 +305,15 @@ mod tests {
         };
         let output = "total   : 124,439,808\nFLOPs: 1e9\nFLOPs: 2.5e+18\nUsing Flash\nloss: 1\n";
         let must = ["Using Flash".to_owned()];
-        let found = extract(output, &metric(Take::Only), &measures, &must).unwrap();
+        required(output, &must).unwrap();
+        let found = costs(output, &measures).unwrap();
         assert_eq!(
             (found.flops, found.params),
             (Some(2.5e18), Some(124_439_808.0))
         );
         assert_eq!(found.tokens, None);
         let must = ["Using Flash Attention 3".to_owned()];
-        let missing = extract(output, &metric(Take::Only), &measures, &must).unwrap_err();
+        let missing = required(output, &must).unwrap_err();
         assert_eq!(
             missing.reason,
             "it did not print \"Using Flash Attention 3\""
@@ -385,7 +341,7 @@ mod tests {
         for (exit, kills, output, expected) in [
             (Exit::Code(0), Some(0), "loss: 1", "ok"),
             (Exit::Code(0), Some(0), cuda, "ok"),
-            (Exit::Code(0), Some(0), "", "invalid"),
+            (Exit::Code(0), Some(0), "", "ok"),
             (Exit::Code(1), Some(0), "loss: 1", "crashed"),
             (Exit::Code(1), Some(0), cuda, "oom"),
             (Exit::Code(137), Some(1), "", "oom"),
@@ -403,16 +359,9 @@ mod tests {
             ),
         ] {
             let text = format!("{exit:?} {kills:?} {output:?}");
-            let judged = judge(
-                &result(exit, kills),
-                output,
-                &metric(Take::Last),
-                &Measures::default(),
-                &[],
-            );
-            assert_eq!(judged.end.as_str(), expected, "{text}");
-            assert_eq!(judged.extract.is_some(), expected == "ok", "{text}");
-            assert_eq!(judged.reason.is_empty(), expected == "ok", "{text}");
+            let (end, reason) = classify(&result(exit, kills), output);
+            assert_eq!(end.as_str(), expected, "{text}");
+            assert_eq!(reason.is_empty(), expected == "ok", "{text}");
         }
         let mut cancelled = result(Exit::Signal(15), None);
         cancelled.cancelled = true;

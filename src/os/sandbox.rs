@@ -133,6 +133,16 @@ pub fn enforce(policy: &Policy) -> Result<Report, SandboxError> {
     Ok(have.report(policy.network))
 }
 
+/// What every confined program may read, whatever its policy.
+#[must_use]
+pub fn readable_by_all() -> Vec<PathBuf> {
+    let system = SYSTEM.iter().map(PathBuf::from);
+    system
+        .chain([PathBuf::from(SHARED_MEMORY)])
+        .chain(etc())
+        .collect()
+}
+
 /// What would be enforced here on a program without network, found out without entering.
 #[must_use]
 pub fn probe() -> Report {

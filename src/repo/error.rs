@@ -96,14 +96,9 @@ pub enum RepoError {
         /// How much is taken in.
         limit: u64,
     },
-    /// Somebody holds the lock of the agent's branch for longer than a snapshot may take.
-    #[error("another snapshot of {agent} holds {}", lock.display())]
-    Busy {
-        /// The agent.
-        agent: String,
-        /// The file that is locked.
-        lock: PathBuf,
-    },
+    /// Somebody holds a lock of ours for longer than a snapshot may take.
+    #[error("another process of this run holds {}", .0.display())]
+    Busy(PathBuf),
     /// The agent has no branch in repo.git: `seat` never finished.
     #[error("agent {0:?} has no seat in this run")]
     NoSeat(String),
@@ -175,7 +170,7 @@ impl RepoError {
                 "git -C runs/<id>/repo.git for-each-ref shows what there is".into()
             }
             Self::Pinned { .. } => "this is a bug: a finished thing's ref never moves".into(),
-            Self::Moved(_) | Self::Busy { .. } => "try again".into(),
+            Self::Moved(_) | Self::Busy(_) => "try again".into(),
             Self::TooMany { .. } | Self::TooLarge { .. } => {
                 "remove the files, or name them in .gitignore".into()
             }

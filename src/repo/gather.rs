@@ -82,8 +82,10 @@ struct Gatherer<'a> {
 impl Gatherer<'_> {
     fn visit(&mut self, entry: &Entry<'_>) -> Result<Step, RepoError> {
         let path = entry.path;
-        // Git's own directory, and that of a repository that somebody cloned into this one.
-        if !plain::may_stand_in_tree(entry.name.to_bytes()) {
+        // Git's own directory, that of a repository that somebody cloned into this one, and what is
+        // being written.
+        let name = entry.name.to_bytes();
+        if !plain::may_stand_in_tree(name) || name == plain::DRAFT.as_bytes() {
             return Ok(Step::Over);
         }
         let held = self.before.get(path).copied();

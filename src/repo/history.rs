@@ -1,6 +1,7 @@
 //! Questions to repo.git, and the refs that keep what is finished: tips, branches, logs,
 //! differences, one file of one commit. Reads commits only, never a directory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use git2::{BranchType, DiffFormat, DiffOptions, ErrorCode, ObjectType, Oid, Repository, Sort};
@@ -60,8 +61,9 @@ pub fn pin(repo_git: &Path, name: &str, commit: &str) -> Result<(), RepoError> {
     }
     let repo = store::open(repo_git)?;
     let oid = store::find(&repo, commit)?.id();
-    match repo.reference(name, oid, false, "org") {
-        Ok(_) => Ok(()),
+    let set = || repo.reference(name, oid, false, "org").map(drop);
+    match store::write_ref(&repo, name, set)? {
+        Ok(()) => Ok(()),
         Err(error) if error.code() == ErrorCode::Exists => match store::target(&repo, name)? {
             Some(held) if held == oid => Ok(()),
             held => Err(RepoError::Pinned {
@@ -142,6 +144,30 @@ pub fn log(repo_git: &Path, branch: &str, n: usize) -> Result<Vec<LogEntry>, Rep
         });
     }
     Ok(entries)
+}
+
+/// The parents of every commit that is reachable from `tips` and not from `start`, by commit.
+pub fn parents(
+    repo_git: &Path,
+    start: &str,
+    tips: &[String],
+) -> Result<BTreeMap<String, Vec<String>>, RepoError> {
+    let repo = store::open(repo_git)?;
+    let doing = || git("read what was built upon what");
+    let mut walk = repo.revwalk().map_err(doing())?;
+    for tip in tips {
+        let oid = store::find(&repo, tip)?.id();
+        walk.push(oid).map_err(doing())?;
+    }
+    walk.hide(store::find(&repo, start)?.id())
+        .map_err(doing())?;
+    let mut found = BTreeMap::new();
+    for oid in walk {
+        let commit = repo.find_commit(oid.map_err(doing())?).map_err(doing())?;
+        let parents = commit.parent_ids().map(|id| id.to_string()).collect();
+        found.insert(commit.id().to_string(), parents);
+    }
+    Ok(found)
 }
 
 /// Which paths differ between commits `a` and `b`, by path.

@@ -142,36 +142,88 @@ pub fn restore(
     dest: &Path,
     globs: &[String],
 ) -> Result<Vec<String>, RepoError> {
+    put_back(repo_git, base, dest, &|path| glob::any(globs, path))
+}
+
+/// The other way round: makes everything what it is in `base` but what one of `globs` names.
+pub fn restore_all_but(
+    repo_git: &Path,
+    base: &str,
+    dest: &Path,
+    globs: &[String],
+) -> Result<Vec<String>, RepoError> {
+    put_back(repo_git, base, dest, &|path| !glob::any(globs, path))
+}
+
+/// Files of `base` that one of `globs` names and that are not below `dest` as they are there. What
+/// lies beside them is nobody's loss: an interpreter leaves caches.
+pub fn altered(
+    repo_git: &Path,
+    base: &str,
+    dest: &Path,
+    globs: &[String],
+) -> Result<Vec<String>, RepoError> {
     let repo = store::open(repo_git)?;
     let odb = store::odb(&repo)?;
     let tree = store::find(&repo, base)?.tree_id();
-    let mut wanted = trees::flatten(&odb, tree)?;
-    wanted.retain(|path, _| glob::any(globs, &String::from_utf8_lossy(path)));
-    let root = plain::open_root(dest)?;
+    let found = difference(&odb, tree, dest, &|path| glob::any(globs, path))?;
+    let text = |path: Vec<u8>| String::from_utf8_lossy(&path).into_owned();
+    Ok(found.missing.into_keys().map(text).collect())
+}
 
-    let mut extra: Vec<(Vec<u8>, Kind)> = Vec::new();
+/// How a directory differs from a tree.
+struct Difference {
+    /// Files of the tree that are not there, or not so.
+    missing: trees::Files,
+    /// What is there and not in the tree.
+    extra: Vec<Vec<u8>>,
+}
+
+fn difference(
+    odb: &Odb<'_>,
+    tree: Oid,
+    dest: &Path,
+    meant: &dyn Fn(&str) -> bool,
+) -> Result<Difference, RepoError> {
+    let mut missing = trees::flatten(odb, tree)?;
+    missing.retain(|path, _| meant(&String::from_utf8_lossy(path)));
+    let root = plain::open_root(dest)?;
+    let mut extra: Vec<Vec<u8>> = Vec::new();
     let mut same: Vec<Vec<u8>> = Vec::new();
     plain::walk(&root, dest, &mut |entry| {
-        let protected = glob::any(globs, &String::from_utf8_lossy(entry.path));
-        match wanted.get(entry.path) {
+        match missing.get(entry.path) {
             Some(&(mode, oid)) if is_same(entry, mode, oid) => same.push(entry.path.to_vec()),
-            None if protected && entry.kind != Kind::Dir => {
-                extra.push((entry.path.to_vec(), entry.kind));
+            None if entry.kind != Kind::Dir && meant(&String::from_utf8_lossy(entry.path)) => {
+                extra.push(entry.path.to_vec());
             }
             _ => {}
         }
         Ok(Step::Into)
     })?;
     for path in &same {
-        wanted.remove(path);
+        missing.remove(path);
     }
+    Ok(Difference { missing, extra })
+}
+
+fn put_back(
+    repo_git: &Path,
+    base: &str,
+    dest: &Path,
+    meant: &dyn Fn(&str) -> bool,
+) -> Result<Vec<String>, RepoError> {
+    let repo = store::open(repo_git)?;
+    let odb = store::odb(&repo)?;
+    let tree = store::find(&repo, base)?.tree_id();
+    let Difference { missing, extra } = difference(&odb, tree, dest, meant)?;
+    let root = plain::open_root(dest)?;
     let mut touched = Vec::new();
-    for (path, _) in extra {
+    for path in extra {
         let (dir, name) = parent_of(root.as_fd(), &path, dest)?;
         plain::remove(&dir, &name).map_err(os("remove", dest))?;
         touched.push(String::from_utf8_lossy(&path).into_owned());
     }
-    for (path, (mode, oid)) in wanted {
+    for (path, (mode, oid)) in missing {
         let (dir, name) = parent_of(root.as_fd(), &path, dest)?;
         plain::remove(&dir, &name).map_err(os("remove", dest))?;
         let item = Item {
@@ -184,6 +236,46 @@ pub fn restore(
     }
     touched.sort_unstable();
     Ok(touched)
+}
+
+/// A SHA-256 over path, mode and contents of the files of a commit that one of `globs` names.
+pub fn commit_hash(repo_git: &Path, commit: &str, globs: &[String]) -> Result<String, RepoError> {
+    let repo = store::open(repo_git)?;
+    let odb = store::odb(&repo)?;
+    let mut files = trees::flatten(&odb, store::find(&repo, commit)?.tree_id())?;
+    files.retain(|path, _| glob::any(globs, &String::from_utf8_lossy(path)));
+    let mut hash = Sha256::new();
+    for (path, (mode, oid)) in &files {
+        hash.update((path.len() as u64).to_le_bytes());
+        hash.update(path);
+        hash.update(mode.bits().to_le_bytes());
+        hash.update(oid.as_bytes());
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+/// What lies below `dir` and is not in a commit: files, links and whole directories, each by its path
+/// from `dir`.
+pub fn additions(repo_git: &Path, commit: &str, dir: &Path) -> Result<Vec<String>, RepoError> {
+    let repo = store::open(repo_git)?;
+    let odb = store::odb(&repo)?;
+    let files = trees::flatten(&odb, store::find(&repo, commit)?.tree_id())?;
+    let holds = |path: &[u8]| {
+        let below = [path, b"/"].concat();
+        let mut from = files.range(below.clone()..);
+        from.next()
+            .is_some_and(|(first, _)| first.starts_with(&below))
+    };
+    let root = plain::open_root(dir)?;
+    let mut added = Vec::new();
+    plain::walk(&root, dir, &mut |entry| {
+        if files.contains_key(entry.path) || entry.kind == Kind::Dir && holds(entry.path) {
+            return Ok(Step::Into);
+        }
+        added.push(String::from_utf8_lossy(entry.path).into_owned());
+        Ok(Step::Over)
+    })?;
+    Ok(added)
 }
 
 fn is_same(entry: &plain::Entry<'_>, mode: Mode, oid: Oid) -> bool {
@@ -263,12 +355,13 @@ pub fn tree_hash(dir: &Path, globs: &[String]) -> Result<String, RepoError> {
         }
         Ok(Step::Into)
     })?;
-    Ok(hash
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            use std::fmt::Write;
-            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-            text
-        }))
+    Ok(hex(&hash.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+        text
+    })
 }

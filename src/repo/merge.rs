@@ -44,11 +44,15 @@ pub fn merge(
         Err(paths) => return Ok(Merge::Conflict { paths }),
     };
     let name = history::full_name(branch);
-    match repo.reference_matching(&name, merged, true, tip, "org") {
-        Ok(_) => Ok(Merge::Merged {
+    let set = || {
+        repo.reference_matching(&name, merged, true, tip, "org")
+            .map(drop)
+    };
+    match store::write_ref(&repo, &name, set)? {
+        Ok(()) => Ok(Merge::Merged {
             commit: merged.to_string(),
         }),
-        Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked) => {
+        Err(error) if error.code() == ErrorCode::Modified => {
             Err(RepoError::Moved(branch.to_owned()))
         }
         Err(source) => Err(RepoError::Git {

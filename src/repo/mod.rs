@@ -26,11 +26,12 @@ mod trees;
 pub use error::RepoError;
 pub use gather::LeftOut;
 pub use history::{
-    Change, ChangeKind, DiffText, LogEntry, branches, changed_paths, diff_text, log, pin,
+    Change, ChangeKind, DiffText, LogEntry, branches, changed_paths, diff_text, log, parents, pin,
     read_blob, tip,
 };
-pub use lay::{checkout, restore, tree_hash};
+pub use lay::{additions, altered, checkout, commit_hash, restore, restore_all_but, tree_hash};
 pub use merge::{Merge, combine, merge};
+pub use plain::DRAFT;
 pub use seat::{Place, seat};
 pub use snapshot::{Snapshot, snapshot};
 pub use source::{Founded, Source, SourceKind, found, inspect};

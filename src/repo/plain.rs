@@ -14,6 +14,9 @@ use rustix::io::Errno;
 
 use super::error::{RepoError, io, os};
 
+/// What a file is called while it is written into a worktree, before it takes the place of the old
+/// one. Whoever is killed in between leaves it behind; it is nobody's work.
+pub const DRAFT: &str = ".org-write";
 /// How deep a directory may lie: each level costs an open descriptor, of which a process has 1024.
 pub(super) const MAX_DEPTH: usize = 64;
 /// How many names a walk looks at, whatever becomes of them: about a second of looking.

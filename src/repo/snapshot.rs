@@ -9,22 +9,16 @@
 //! branch `agent/<name>` is followed: what the agent commits on a branch of another name stays in its
 //! own repository until it merges it, though the files of that branch are saved while it is there.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use git2::{Odb, Oid, Repository};
 
-use super::error::{RepoError, git, io};
+use super::error::{RepoError, git};
 use super::gather::{self, LeftOut, Wanted};
 use super::incoming;
 use super::seat::Place;
 use super::store;
 use super::trees;
-
-/// How long a snapshot waits for another one of the same agent.
-const LOCK_TRIES: u32 = 400;
-const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// An agent's work as of now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +39,7 @@ pub fn snapshot(place: &Place, message: &str, at: i64) -> Result<Snapshot, RepoE
     let branch = store::agent_ref(&place.agent)?;
     let repo = store::open(&place.repo_git)?;
     let own = store::own_dir(&place.repo_git)?;
-    let _lock = lock(&own, &place.agent)?;
+    let _lock = store::hold(&own.join(format!("{}.lock", place.agent)))?;
     let odb = store::odb(&repo)?;
     let last =
         store::target(&repo, &branch)?.ok_or_else(|| RepoError::NoSeat(place.agent.clone()))?;
@@ -147,25 +141,4 @@ fn keep_reachable(repo: &Repository, agent: &str, last: Oid, commit: Oid) -> Res
     }
     // Named by the commit, so that it can be set again after a crash.
     store::point(repo, &format!("refs/org/tips/{agent}/{last}"), last)
-}
-
-fn lock(own: &Path, agent: &str) -> Result<File, RepoError> {
-    let path = own.join(format!("{agent}.lock"));
-    let open = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = open.map_err(io("open", &path))?;
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
-        }
-    }
-    Err(RepoError::Busy {
-        agent: agent.to_owned(),
-        lock: path,
-    })
 }

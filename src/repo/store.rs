@@ -2,7 +2,9 @@
 //! never by looking around, and with its own configuration file and nobody else's. No agent can
 //! write there.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::{Commit, Config, ErrorCode, Odb, Oid, Repository, Signature, Time};
 
@@ -13,6 +15,10 @@ use super::plain;
 pub const PROGRAMME: &str = "programme";
 /// Where the programme began; set last, so that it says that repo.git is whole.
 pub(super) const BASE_REF: &str = "refs/org/base";
+
+/// How long anybody waits for a lock of ours: a snapshot of a large worktree.
+const LOCK_TRIES: u32 = 400;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// What is in the `config` of repo.git. Objects and refs are synced, because an event that names a
 /// commit must not survive a power failure that the commit does not.
@@ -111,9 +117,47 @@ pub(super) fn target(repo: &Repository, name: &str) -> Result<Option<Oid>, RepoE
 
 /// Points a ref somewhere, wherever it pointed.
 pub(super) fn point(repo: &Repository, name: &str, oid: Oid) -> Result<(), RepoError> {
-    repo.reference(name, oid, true, "org")
-        .map(drop)
-        .map_err(git(format!("set {name}")))
+    let set = || repo.reference(name, oid, true, "org").map(drop);
+    write_ref(repo, name, set)?.map_err(git(format!("set {name}")))
+}
+
+/// Has a ref written; the inner error is git's.
+///
+/// Whoever is killed while it writes one leaves git's `<ref>.lock` behind, and nobody could write that
+/// ref again. All that write here do so under a lock of ours, which ends with its process: what of
+/// git's is there all the same is a dead one's, and goes.
+pub(super) fn write_ref(
+    repo: &Repository,
+    name: &str,
+    write: impl FnOnce() -> Result<(), git2::Error>,
+) -> Result<Result<(), git2::Error>, RepoError> {
+    let own = own_dir(repo.path())?;
+    let _lock = hold(&own.join("refs.lock"))?;
+    let stale = repo.path().join(format!("{name}.lock"));
+    match std::fs::remove_file(&stale) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("remove", &stale)(error))
+        }
+        _ => Ok(write()),
+    }
+}
+
+/// Takes a lock of ours, which ends with the file that is returned.
+pub(super) fn hold(path: &Path) -> Result<File, RepoError> {
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path);
+    let file = open.map_err(io("open", path))?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io("lock", path)(error)),
+        }
+    }
+    Err(RepoError::Busy(path.to_owned()))
 }
 
 /// The branch of an agent in repo.git, once its name is known to be harmless.

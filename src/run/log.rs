@@ -15,6 +15,7 @@ use crate::os::clock;
 use crate::os::lock::{self, Lock};
 
 use super::blobs::Blobs;
+use super::chain::Chain;
 use super::paths::RunDir;
 
 /// How long a writer waits for the lock before it names the holder. Appends take microseconds, so
@@ -71,6 +72,7 @@ pub struct Log {
     file: File,
     offset: u64,
     state: State,
+    chain: Chain,
     fresh: Vec<Event>,
     keep_fresh: bool,
 }
@@ -118,6 +120,7 @@ impl Log {
             file,
             offset: 0,
             state: State::default(),
+            chain: Chain::default(),
             fresh: Vec::new(),
             keep_fresh: false,
         };
@@ -130,6 +133,12 @@ impl Log {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The ledger's hash chain, as of the last line read.
+    #[must_use]
+    pub fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     /// The run's directory.
@@ -221,7 +230,7 @@ impl Log {
             return Ok(());
         }
         let (mut bytes, mut lines) = (Vec::new(), Vec::new());
-        let mut events = Vec::new();
+        let mut events: Vec<Event> = Vec::new();
         let mut next_mail = self.state.next_mail();
         for mut kind in kinds {
             // Messages are numbered here, under the lock, so that no two share a number.
@@ -254,11 +263,17 @@ impl Log {
             lines.push(line);
         }
         let last = lines.len().saturating_sub(1);
-        for (index, line) in lines.iter().enumerate() {
+        let mut chain = self.chain.clone();
+        for (index, (line, event)) in lines.iter().zip(&events).enumerate() {
             // A kill may cut a write anywhere, also between two lines of what is decided as one.
             let rest = line.strip_prefix('{').expect("an event is an object");
+            let begin = bytes.len();
             bytes.extend_from_slice(if index < last { MORE } else { b"{" });
+            if event.body.is_ledger() {
+                bytes.extend_from_slice(chain.link().as_bytes());
+            }
             bytes.extend_from_slice(rest.as_bytes());
+            chain.see(event, &bytes[begin..]);
             bytes.push(b'\n');
         }
         if let Err(source) = self.file.write_all(&bytes) {
@@ -267,6 +282,7 @@ impl Log {
             return Err(io_error("append to", &self.dir, source));
         }
         self.offset += bytes.len() as u64;
+        self.chain = chain;
         for event in events {
             self.state.apply(&event)?;
             if self.keep_fresh {
@@ -297,14 +313,15 @@ impl Log {
             let mut events = Vec::new();
             for line in lines.split_inclusive(|byte| *byte == b'\n') {
                 match serde_json::from_slice::<Event>(line) {
-                    Ok(event) => events.push(event),
+                    Ok(event) => events.push((event, line)),
                     // A crash of the machine may leave a last line of garbage: it is part of the tail.
                     Err(_) if after.is_empty() => return Ok(rest.len() as u64),
                     Err(why) => return Err(self.damaged(line, &why)),
                 }
             }
-            for event in events {
+            for (event, line) in events {
                 self.state.apply(&event)?;
+                self.chain.see(&event, line);
                 show(&event);
                 if self.keep_fresh {
                     self.fresh.push(event);

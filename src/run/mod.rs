@@ -3,6 +3,7 @@
 
 pub mod bell;
 pub mod blobs;
+pub mod chain;
 pub mod frozen;
 pub mod index;
 pub mod log;

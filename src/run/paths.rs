@@ -104,6 +104,12 @@ impl RunDir {
         self.0.join("scratch").join(agent)
     }
 
+    /// Where the commands that call a person leave their outcome.
+    #[must_use]
+    pub fn notices(&self) -> PathBuf {
+        self.0.join("jobs").join(".notices")
+    }
+
     /// Where tool jobs of an agent leave their outcome.
     #[must_use]
     pub fn jobs(&self, agent: &str) -> PathBuf {
@@ -114,6 +120,18 @@ impl RunDir {
     #[must_use]
     pub fn experiment(&self, id: u64) -> PathBuf {
         self.0.join("exp").join(format!("e{id}"))
+    }
+
+    /// Environments that `setup` made, each by the hash of what it was made from.
+    #[must_use]
+    pub fn environments(&self) -> PathBuf {
+        self.0.join("env")
+    }
+
+    /// One of them; `base` is a link to the one of the programme's start.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> PathBuf {
+        self.environments().join(name)
     }
 
     /// Lock files; held means alive.
@@ -189,6 +207,7 @@ impl RunDir {
             "scratch",
             "jobs",
             "exp",
+            "env",
             "locks",
             "mock",
             "mail",

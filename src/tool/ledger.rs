@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::domain::chart::Chart;
+use crate::domain::disclosure;
 use crate::domain::event::Class;
 use crate::domain::mail::neutral;
 use crate::domain::state::{Experiment, Hypothesis, State};
@@ -69,13 +70,21 @@ fn table(chart: &Chart, state: &State, agent: &str, query: &str) -> String {
     let claims = state.hypotheses.values().map(|claim| {
         let text = format!("{} {} {}", claim.title, claim.mechanism, claim.reason);
         let id = format!("h{}", claim.id);
-        (nearness(&query, &id, &text), claim.id, claim_row(claim))
+        (
+            nearness(&query, &id, &text),
+            claim.id,
+            claim_row(chart, claim),
+        )
     });
     let runs = state.experiments.values();
     let runs = runs.filter(|run| run.agent.as_deref() == Some(agent));
     let runs = runs.map(|run| {
         let id = format!("e{}", run.id);
-        (nearness(&query, &id, &run.note), run.id, run_row(run))
+        (
+            nearness(&query, &id, &run.note),
+            run.id,
+            run_row(chart, run),
+        )
     });
     let mut out = String::new();
     let head = "id | status | by | claim | effect, 95 % interval, p | title | why";
@@ -116,8 +125,10 @@ fn section(
     }
 }
 
-fn claim_row(claim: &Hypothesis) -> String {
-    let effect = claim.verdict.as_ref().map_or_else(String::new, |verdict| {
+fn claim_row(chart: &Chart, claim: &Hypothesis) -> String {
+    let open = !disclosure::withheld(&chart.task);
+    let verdict = claim.verdict.as_ref().filter(|_| open);
+    let effect = verdict.map_or_else(String::new, |verdict| {
         let number = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), short);
         match (verdict.effect, verdict.ci) {
             (None, _) => String::new(),
@@ -139,16 +150,22 @@ fn claim_row(claim: &Hypothesis) -> String {
         claim.claim.word(),
         claim.axis.as_str(),
         cell(&claim.title),
-        cell(&claim.reason),
+        cell(&disclosure::reason(
+            &chart.task,
+            claim.status,
+            &claim.reason
+        )),
     )
 }
 
-fn run_row(run: &Experiment) -> String {
+fn run_row(chart: &Chart, run: &Experiment) -> String {
+    let value = run.measured.value;
+    let value = value.filter(|_| !disclosure::withheld(&chart.task));
     format!(
         "e{} | {} | {} | {} | {}",
         run.id,
         run.status.word(),
-        run.measured.value.map_or_else(String::new, short),
+        value.map_or_else(String::new, short),
         run.commit.get(..12).unwrap_or(&run.commit),
         cell(&run.note),
     )

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::Desk;
+use crate::repo;
 
 /// Tries of a lookup that the kernel gave up since something moved; it asks to be asked again.
 const TRIES: usize = 8;
@@ -273,25 +274,20 @@ fn step_by_step(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, E
 
 /// Puts a file in the place of whatever has its name.
 fn replace(parent: &OwnedFd, name: &Path, bytes: &[u8], mode: Mode) -> Result<(), Errno> {
-    let draft = format!(".org-write.{}", std::process::id());
-    // What a killed process of our pid left.
-    let _ = rustix::fs::unlinkat(parent, draft.as_str(), AtFlags::empty());
+    let draft = repo::DRAFT;
+    // What a killed process left: an agent has one at a time, and writes one file at a time.
+    let _ = rustix::fs::unlinkat(parent, draft, AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(
-        parent.as_fd(),
-        draft.as_str(),
-        flags,
-        Mode::RUSR | Mode::WUSR,
-    )?;
+    let file = rustix::fs::openat(parent.as_fd(), draft, flags, Mode::RUSR | Mode::WUSR)?;
     let mut file = File::from(file);
     let filled = file
         .write_all(bytes)
         .and_then(|()| Ok(rustix::fs::fchmod(&file, mode)?))
         .and_then(|()| file.sync_data())
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
-    let put = filled.and_then(|()| rustix::fs::renameat(parent, draft.as_str(), parent, name));
+    let put = filled.and_then(|()| rustix::fs::renameat(parent, draft, parent, name));
     if put.is_err() {
-        let _ = rustix::fs::unlinkat(parent, draft.as_str(), AtFlags::empty());
+        let _ = rustix::fs::unlinkat(parent, draft, AtFlags::empty());
         return put;
     }
     rustix::fs::fsync(parent)

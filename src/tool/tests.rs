@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::decode::{Context, decode};
-use crate::domain::event::{Event, Gpu, Kind, LoggedCall, RunMade, Seat};
+use crate::domain::event::{Event, Gpu, Kind, LabMade, LoggedCall, RunMade, Seat};
 use crate::os::files::write_view;
 use crate::repo;
 
@@ -108,11 +108,11 @@ impl World {
                 }),
             );
         }
-        let opened = Kind::LabOpened {
+        let opened = Kind::LabOpened(LabMade {
             pool: 7,
             gpus: Vec::new(),
             parallel: 1,
-        };
+        });
         world.write(&Actor::Lab, opened);
         world
     }

@@ -12,14 +12,10 @@ use serde::Serialize;
 use super::figure;
 use super::paint::{Paint, Tint};
 use super::table::{Cell, Table};
-use crate::domain::event::{Arm, Stage, Status};
+use crate::domain::event::{Arm, By, Stage, Status};
 use crate::domain::protocol::{Ratios, Verdict};
 use crate::domain::state::{Experiment, Hypothesis, State};
 use crate::domain::stats;
-
-/// Who measured: without an evaluation of the harness's own, the metric is read from what the
-/// candidate printed.
-const EVALUATED_BY: &str = "candidate";
 
 /// One claim, as `org ledger --json` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -70,6 +66,8 @@ pub struct Entry {
     pub refuted_by: String,
     /// The margin of a `no_worse` claim.
     pub margin: Option<f64>,
+    /// An earlier claim that it repeats on purpose.
+    pub replicates: Option<String>,
     /// Seeds that would decide an undecided one.
     pub more_seeds: Option<u32>,
 }
@@ -124,6 +122,10 @@ pub struct Run {
     pub params: Option<f64>,
     /// Tokens.
     pub tokens: Option<f64>,
+    /// Who printed the metric.
+    pub evaluated_by: &'static str,
+    /// Who printed FLOPs, parameters and tokens.
+    pub measured_by: &'static str,
 }
 
 /// All claims, oldest first.
@@ -136,7 +138,9 @@ pub fn of(state: &State) -> Vec<Entry> {
         .collect()
 }
 
-fn entry(state: &State, claim: &Hypothesis) -> Entry {
+/// A claim as the ledger shows it.
+#[must_use]
+pub fn entry(state: &State, claim: &Hypothesis) -> Entry {
     let none = Verdict {
         test: None,
         effect: None,
@@ -149,6 +153,7 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         runs: Vec::new(),
     };
     let verdict = claim.verdict.as_ref().unwrap_or(&none);
+    let rests_on = runs_of(state, claim);
     let test = verdict.test.or(claim.plan.map(|(test, _)| test));
     Entry {
         id: format!("h{}", claim.id),
@@ -163,13 +168,13 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         effect: verdict.effect.filter(|effect| effect.is_finite()),
         ci: figure::bounded(verdict.ci),
         p: verdict.p,
-        evaluated_by: EVALUATED_BY,
+        evaluated_by: evaluated_by(state, &rests_on).word(),
         baseline: verdict.baseline.into(),
         candidate: verdict.candidate.into(),
         ratios: verdict.ratios,
-        runs: runs_of(state, claim)
-            .into_iter()
-            .filter_map(|id| state.experiments.get(&id))
+        runs: rests_on
+            .iter()
+            .filter_map(|id| state.experiments.get(id))
             .map(run)
             .collect(),
         at: claim.at,
@@ -178,8 +183,18 @@ fn entry(state: &State, claim: &Hypothesis) -> Entry {
         predicts: claim.predicts,
         refuted_by: claim.refuted_by.clone(),
         margin: claim.margin,
+        replicates: claim.replicates.map(|id| format!("h{id}")),
         more_seeds: verdict.more_seeds,
     }
+}
+
+/// Who measured: the harness, where its own evaluation stands behind every figure.
+fn evaluated_by(state: &State, runs: &BTreeSet<u64>) -> By {
+    let runs = runs.iter().filter_map(|id| state.experiments.get(id));
+    let by = runs.filter(|run| run.measured.value.is_some());
+    by.map(|run| run.measured.evaluated_by)
+        .min()
+        .unwrap_or_default()
 }
 
 /// Every run that a claim rests on: its verdict's, and its own that no verdict names yet.
@@ -193,7 +208,9 @@ fn runs_of(state: &State, claim: &Hypothesis) -> BTreeSet<u64> {
     judged.chain(own).copied().collect()
 }
 
-fn run(run: &Experiment) -> Run {
+/// A run as the ledger shows it.
+#[must_use]
+pub(super) fn run(run: &Experiment) -> Run {
     let ended = run.finished_at.is_some();
     let known = |value: f64| ended.then_some(value);
     let measured = &run.measured;
@@ -211,6 +228,8 @@ fn run(run: &Experiment) -> Run {
         flops: measured.flops,
         params: measured.params,
         tokens: measured.tokens,
+        evaluated_by: measured.evaluated_by.word(),
+        measured_by: measured.measured_by.word(),
     }
 }
 
@@ -238,7 +257,7 @@ pub fn text(entries: &[Entry], width: usize, paint: Paint) -> String {
 }
 
 /// How a claim's status is tinted.
-fn status_tint(status: &str) -> Tint {
+pub(super) fn status_tint(status: &str) -> Tint {
     let of = |wanted: &[Status]| wanted.iter().any(|one| one.word() == status);
     if of(&[Status::Promoted, Status::Confirmed, Status::Reviewed]) {
         Tint::Good
@@ -259,7 +278,7 @@ mod tests {
         let (_, state) = sample::run();
         let entries = of(&state);
         let all = "agent at axis base baseline candidate ci claim commit effect evaluated_by id margin \
-                   mechanism more_seeds p predicts ratios reason refuted_by runs status test title";
+                   mechanism more_seeds p predicts ratios reason refuted_by replicates runs status test title";
         assert_eq!(sample::keys(&entries[0]).join(" "), all);
         let value = serde_json::to_value(&entries[0]).expect("plain data");
         assert_eq!(sample::keys(&value["baseline"]), ["mean", "n", "sd"]);
@@ -269,7 +288,8 @@ mod tests {
         );
         assert_eq!(
             sample::keys(&value["runs"][0]).join(" "),
-            "arm cpu_s flops gpu_s id metric params peak_mem_mb seed stage status tokens wall_s"
+            "arm cpu_s evaluated_by flops gpu_s id measured_by metric params peak_mem_mb seed stage \
+             status tokens wall_s"
         );
         assert_eq!(value["runs"][0]["arm"], "baseline");
         assert_eq!(value["runs"][0]["stage"], "admission");

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::figure::{count, one_line, span};
 use super::paint::{Paint, Tint};
 use super::table::cut;
-use crate::domain::event::{Event, Kind, Measured, RunMade, Seat};
+use crate::domain::event::{Event, Kind, LabMade, Measured, OfficeMade, RunMade, Seat};
 
 /// Follows a log and tells which of its events are by, to or about somebody.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +106,7 @@ fn tint(body: &Kind) -> Tint {
         Kind::AgentHeld { .. }
         | Kind::AgentDied { .. }
         | Kind::MailUndelivered { .. }
+        | Kind::PersonMissed { .. }
         | Kind::RequestFailed { .. } => Tint::Bad,
         Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
         Kind::MailSent { .. } | Kind::HypothesisMoved { .. } => Tint::Notable,
@@ -129,11 +130,11 @@ fn run_summary(body: &Kind) -> Option<String> {
         }
         Kind::LogRepaired { bytes } => format!("{bytes} bytes of an unfinished line were cut"),
         Kind::SupervisorStarted { pid, .. } => format!("pid {pid}"),
-        Kind::LabOpened { gpus, parallel, .. } => {
+        Kind::LabOpened(LabMade { gpus, parallel, .. }) => {
             format!("{} GPUs, {parallel} runs at a time", gpus.len())
         }
         Kind::MockBound { port } => format!("port {port}"),
-        Kind::OfficeOpened { session, panes, .. } => {
+        Kind::OfficeOpened(OfficeMade { session, panes, .. }) => {
             format!("tmux session {session}, {} panes", panes.len())
         }
         Kind::OfficeLost { reason } | Kind::RunDown { reason } => reason.clone(),
@@ -151,6 +152,8 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::PersonCalled { reason, .. } => reason.clone(),
+        Kind::PersonMissed { reason, error } => format!("{error}; it was to say: {reason}"),
         Kind::MailUndelivered { to, name, reason } => format!("{name} for {to}: {reason}"),
         Kind::MailRead { by, ids } => {
             let ids: Vec<String> = ids.iter().map(|id| format!("m{id}")).collect();

@@ -1,8 +1,10 @@
 //! Read-only: what a run looks like. Pure functions over chart, fold and what was observed, giving
 //! values that serialise and text. Knows no adapter; deleting every view loses nothing.
 
+pub mod attempt;
 pub mod figure;
 pub mod inbox;
+pub mod leaves;
 pub mod ledger;
 pub mod line;
 pub mod paint;

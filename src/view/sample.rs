@@ -9,8 +9,8 @@ use crate::domain::chart::{Axis, Chart};
 use crate::domain::chat::{Stop, Usage};
 use crate::domain::decode::{Context, decode};
 use crate::domain::event::{
-    Actor, Arm, Class, Event, Gpu, Headline, Kind, LoggedCall, Measured, RunMade, RunStatus, Seat,
-    Stage, Status, Text, Why,
+    Actor, Arm, Class, Event, Gpu, Headline, Kind, LabMade, LoggedCall, Measured, OfficeMade,
+    RunMade, RunStatus, Seat, Stage, Status, Text, Why,
 };
 use crate::domain::protocol::{Claim, Ratios, Test, Verdict};
 use crate::domain::state::State;
@@ -116,19 +116,19 @@ fn opening(log: &mut Draft) {
     log.push(("supervisor", Kind::SupervisorStarted { pid: 41, sandbox }));
     log.push((
         "lab",
-        Kind::LabOpened {
+        Kind::LabOpened(LabMade {
             pool: 7,
             gpus: vec![gpu()],
             parallel: 1,
-        },
+        }),
     ));
     log.push((
         "supervisor",
-        Kind::OfficeOpened {
+        Kind::OfficeOpened(OfficeMade {
             socket: "/run/t.sock".to_owned(),
             session: "t".to_owned(),
             panes: BTreeMap::from([("ana".to_owned(), "%0".to_owned())]),
-        },
+        }),
     ));
     for (name, seat) in [("ana", Some(gpu())), ("ben", None)] {
         log.push((
@@ -324,6 +324,7 @@ fn experiment(
                 flops: Some(1e9),
                 params: Some(1e3),
                 tokens: None,
+                ..Measured::default()
             },
             tail: Text::from(""),
         },

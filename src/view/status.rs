@@ -198,6 +198,8 @@ pub struct Need {
     pub agent: Option<String>,
     /// Why.
     pub reason: String,
+    /// What to type about it.
+    pub command: String,
 }
 
 /// A merge into the programme.
@@ -268,6 +270,7 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
                 since: need.since,
                 agent: need.agent,
                 reason: need.reason,
+                command: need.command,
             })
             .collect(),
         promotions: state

@@ -9,8 +9,11 @@ use jiff::Timestamp;
 use super::figure;
 use super::paint::{Paint, Tint};
 use super::runs::run_tint;
-use super::status::{AgentRow, Spending, Status};
+use super::status::{AgentRow, Need, Spending, Status};
 use super::table::{Cell, Table, cut};
+
+/// Columns before what needs a person.
+const INDENT: usize = 9;
 
 /// The page.
 #[must_use]
@@ -18,16 +21,9 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
     let mut out = head(status, now, width, paint);
     if !status.needs_you.is_empty() {
         out.push_str(&paint.tint(Tint::Bad, "\nneeds you\n"));
-        let mut table = Table::new(&[">SINCE", "WHO", "WHY"]);
         for need in &status.needs_you {
-            let since = figure::ago(need.since, now);
-            table.row(vec![
-                since.into(),
-                need.agent.as_deref().unwrap_or("the run").into(),
-                (&need.reason).into(),
-            ]);
+            out.push_str(&waiting(need, now, width, paint));
         }
-        out.push_str(&table.text(width, paint));
     }
     out.push('\n');
     out.push_str(&agents(status, now, width, paint));
@@ -35,6 +31,41 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
     out.push_str(&lab(status));
     out.push_str(&spending(status));
     out
+}
+
+/// One thing that waits for a person: in full, since a reason cut short helps nobody.
+fn waiting(need: &Need, now: Timestamp, width: usize, paint: Paint) -> String {
+    let whom = need.agent.as_deref().unwrap_or("the run");
+    let words = format!("{whom}: {}", figure::one_line(&need.reason));
+    let mut out = String::new();
+    let mut lead = format!("{:>7}  ", figure::ago(need.since, now));
+    for line in wrapped(&words, width.saturating_sub(INDENT)) {
+        writeln!(out, "{lead}{line}").expect("a string takes everything");
+        lead = " ".repeat(INDENT);
+    }
+    let command = cut(&format!("type: {}", need.command), width - INDENT);
+    let command = paint.tint(Tint::Dim, &command);
+    writeln!(out, "{lead}{command}").expect("a string takes everything");
+    out
+}
+
+/// Lines of at most `width` characters, broken at spaces; a longer word is cut.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let word = cut(word, width);
+        let last = lines.last_mut().expect("never empty");
+        let both = last.chars().count() + 1 + word.chars().count();
+        if last.is_empty() {
+            last.push_str(&word);
+        } else if both <= width {
+            last.push(' ');
+            last.push_str(&word);
+        } else {
+            lines.push(word);
+        }
+    }
+    lines
 }
 
 fn head(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String {

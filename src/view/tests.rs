@@ -52,7 +52,7 @@ fn status_has_the_names_that_scripts_read() {
     assert_eq!(names(&value["experiments"]), "done queued running");
     assert_eq!(names(&value["best"]), "hypothesis value");
     assert_eq!(names(&value["tmux"]), "session socket");
-    assert_eq!(names(&value["needs_you"][0]), "agent reason since");
+    assert_eq!(names(&value["needs_you"][0]), "agent command reason since");
     assert_eq!(value["sandbox"]["network"], "not");
     assert_eq!(value["sandbox"]["reads"], "enforced");
     assert_eq!(value["agents"][0]["provider"], "anthropic");

@@ -43,7 +43,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "only what finds programs is taken over"
+    reason = "only what finds programs is taken over, and whether to keep a world for a look"
 )]
 fn var(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
@@ -150,6 +150,7 @@ impl TestEnvironment {
     pub(crate) fn new() -> Self {
         let temp = tempfile::Builder::new()
             .prefix("org-it-")
+            .disable_cleanup(!var("ORG_IT_KEEP").is_empty())
             .tempdir()
             .unwrap();
         let root = temp.path().canonicalize().unwrap();

@@ -7,13 +7,17 @@
 )]
 
 mod ground;
+mod small;
 mod task;
 
+mod attention;
 mod bad_charts;
 mod bad_luck;
 mod commands;
+mod evaluation;
 mod git_safety;
 mod gpus;
+mod ledger;
 mod nanochat;
 mod quickstart;
 mod recovery;

@@ -401,6 +401,15 @@ fn holder(path: &Path) -> Option<u32> {
     (same && fields[0] != "Z").then_some(pid)
 }
 
+/// The server of a run's office, if there is one.
+fn tmux_server(world: &TestEnvironment, run: &Run) -> Option<u32> {
+    let office = run.of("office.opened").pop()?;
+    let mut tmux = world.command("tmux");
+    tmux.args(["-S", office["socket"].as_str()?]);
+    tmux.args(["display-message", "-p", "#{pid}"]);
+    told(tmux, "").out.trim().parse().ok()
+}
+
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed()).unwrap();
     // It may have ended by itself in between.
@@ -453,7 +462,7 @@ fn reached(world: &TestEnvironment, run: &Run, lines: usize) -> bool {
 fn strike(world: &TestEnvironment, run: &Run, rng: &mut Rng) -> String {
     let agent = ["ana", "ben"][rng.below(2)];
     let lock = |name: &str| holder(&run.path("locks").join(name));
-    let (who, pid) = match rng.below(10) {
+    let (who, pid) = match rng.below(11) {
         0..=2 => ("the supervisor".to_owned(), lock("supervisor")),
         3..=6 => (agent.to_owned(), lock(&format!("agent-{agent}"))),
         7 => ("the mock".to_owned(), lock("mock")),
@@ -462,6 +471,7 @@ fn strike(world: &TestEnvironment, run: &Run, rng: &mut Rng) -> String {
             let at = rng.below(keepers.len().max(1));
             ("a keeper".to_owned(), keepers.get(at).copied())
         }
+        9 => ("the tmux server".to_owned(), tmux_server(world, run)),
         _ => {
             kill_everybody(world);
             world.org(&["up", "--resume", &run.id(), "--detach"]).well();
@@ -490,7 +500,7 @@ fn disturbed(seed: usize, most: usize, expected: &Outcome) -> usize {
     let mut rng = Rng(seed as u64);
     let mut story = Story(vec![format!("seed {seed}")]);
     let (world, chart) = world();
-    let mut up = world.start(&["up", &chart, "--mock", "--headless", "--detach"]);
+    let mut up = world.start(&["up", &chart, "--mock", "--detach"]);
     let run = until("a run", || world.run_dirs().pop().map(Run::at));
     until("its log", || {
         run.path("events.jsonl").exists().then_some(())
@@ -536,12 +546,7 @@ fn a_dead_tmux_server_costs_nothing() {
     let (world, chart) = world();
     world.org(&["up", &chart, "--mock", "--detach"]).well();
     let run = world.run();
-    let status = world.org(&["status", "--json"]).json();
-    let socket = status["tmux"]["socket"].as_str().unwrap().to_owned();
-    let mut tmux = world.command("tmux");
-    tmux.args(["-S", &socket, "display-message", "-p", "#{pid}"]);
-    let pid = told(tmux, "").well().out;
-    kill(pid.trim().parse().unwrap());
+    kill(tmux_server(&world, &run).unwrap());
     world
         .org(&["up", "--resume", &run.id(), "--headless", "--until", "done"])
         .well();

@@ -3,6 +3,7 @@
 //! Owns those rules. Must not know the org's members.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::Judge;
 use crate::domain::chart::{Axis, GpuRequest};
@@ -32,6 +33,7 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         let hint = "write editable = [the files that a claim may change]";
         judge.warn("task.evaluate", message.to_owned(), hint);
     }
+    hidden(judge);
     let protected: BTreeSet<&String> = task.protect.iter().collect();
     for (index, glob) in task.editable.iter().enumerate() {
         if protected.contains(glob) {
@@ -44,6 +46,33 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
                 message,
                 "take it out of one of the two",
             );
+        }
+    }
+}
+
+/// Hidden data are for the evaluation, and out of everybody else's reach.
+fn hidden(judge: &mut Judge<'_>) {
+    let task = &judge.chart.task;
+    if !task.hidden.is_empty() && task.evaluate.is_none() {
+        let message = "there are hidden data, and no evaluation that they are for".to_owned();
+        let hint = "write evaluate = the command that reads them, or take hidden out";
+        judge.problem("task.hidden", message, hint);
+    }
+    let repo = Path::new(&task.repo);
+    let open = task.share.iter().map(|path| ("share", path.as_path()));
+    let open = open.chain(task.overlay.as_deref().map(|path| ("overlay", path)));
+    let open: Vec<(&str, &Path)> = open.chain([("repo", repo)]).collect();
+    let mut names = BTreeSet::new();
+    for (index, path) in task.hidden.iter().enumerate() {
+        let key = format!("task.hidden[{index}]");
+        if let Some((of, _)) = open.iter().find(|(_, dir)| path.starts_with(dir)) {
+            let message = format!("it lies in task.{of}, which every candidate may read");
+            judge.problem(&key, message, "keep it somewhere else");
+        }
+        if path.file_name().is_none_or(|name| !names.insert(name)) {
+            let message =
+                "its name cannot stand in the evaluation's checkout, or stands there already";
+            judge.problem(&key, message.to_owned(), "give each file a name of its own");
         }
     }
 }

@@ -139,11 +139,38 @@ fn an_evaluation_needs_a_fence() {
         .into_iter()
         .map(|one| one.message)
         .collect();
-    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said.len(), 1, "{said:?}");
     assert!(
         said.iter().any(|one| one.contains("without editable")),
         "{said:?}"
     );
+}
+
+#[test]
+fn hidden_data_are_for_the_evaluation_alone() {
+    let hidden = |keys: &str| {
+        let text = MINIMAL.replace("[task]", &format!("[task]\n{keys}"));
+        let problems = judged(&text).problems.into_iter();
+        problems.map(|one| one.message).collect::<Vec<String>>()
+    };
+    let with = "evaluate = \"python3 e.py\"\neditable = [\"a.py\"]\n";
+    let sound = hidden(&format!("{with}hidden = [\"/secret/a\", \"/secret/b\"]"));
+    assert_eq!(sound, Vec::<String>::new());
+    for (keys, why) in [
+        ("hidden = [\"/secret/a\"]".to_owned(), "no evaluation"),
+        (format!("{with}hidden = [\"../repo/a\"]"), "task.repo"),
+        (
+            format!("{with}share = [\"/data\"]\nhidden = [\"/data/a\"]"),
+            "task.share",
+        ),
+        (
+            format!("{with}hidden = [\"/secret/a\", \"/other/a\"]"),
+            "stands there already",
+        ),
+    ] {
+        let said = hidden(&keys);
+        assert!(said.iter().any(|one| one.contains(why)), "{keys}: {said:?}");
+    }
 }
 
 #[test]

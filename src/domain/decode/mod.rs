@@ -106,6 +106,12 @@ pub fn decode(text: &str, context: &Context<'_>) -> Decoded {
     decode_asked(text, context).0
 }
 
+/// Seconds of a time span as charts write it: `10h`, `90s`, `1h30m`.
+#[must_use]
+pub fn seconds(word: &str) -> Option<f64> {
+    units::span(word)
+}
+
 /// The same, with the keys that were looked for, which the tests hold against the schema.
 fn decode_asked(text: &str, context: &Context<'_>) -> (Decoded, Asked) {
     let mut sheet = Sheet::new(text, context);

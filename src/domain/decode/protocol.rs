@@ -241,10 +241,9 @@ pub(super) fn office(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Office {
         }
         Some(items.iter().filter_map(|item| item.text(sheet)).collect())
     });
-    let notify = table.take(sheet, "notify").and_then(|item| {
-        sheet.idle(&item.path, item.span.start);
-        item.text(sheet)
-    });
+    let notify = table
+        .take(sheet, "notify")
+        .and_then(|item| item.text(sheet));
     table.finish(sheet);
     Office {
         grid,

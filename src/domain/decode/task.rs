@@ -2,7 +2,6 @@
 //!
 //! Owns the reading of that table. Must not know the protocol or the org.
 
-use super::item::Item;
 use super::sheet::Sheet;
 use super::table::Table;
 use super::text;
@@ -10,8 +9,6 @@ use crate::domain::chart::{Goal, Measures, Metric, SEED_VARIABLE, Take, Task, Ti
 
 pub(super) fn task(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Task {
     let mut table = root.table(sheet, "task", "task");
-    let evaluate = idle(sheet, &mut table, "evaluate").and_then(|item| item.text(sheet));
-    let hidden = idle(sheet, &mut table, "hidden").and_then(|item| item.elements(sheet));
     let task = Task {
         repo: table
             .take(sheet, "repo")
@@ -55,19 +52,15 @@ pub(super) fn task(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Task {
         protect: globs(sheet, &mut table, "protect"),
         editable: globs(sheet, &mut table, "editable"),
         keep: globs(sheet, &mut table, "keep"),
-        evaluate,
-        hidden: text::paths(sheet, hidden).unwrap_or_default(),
+        evaluate: table.text(sheet, "evaluate"),
+        hidden: {
+            let items = table.list(sheet, "hidden");
+            text::paths(sheet, items).unwrap_or_default()
+        },
         measure: measure(sheet, &mut table),
     };
     table.finish(sheet);
     task
-}
-
-/// A key that this version takes and does not act on.
-fn idle<'d>(sheet: &mut Sheet<'_>, table: &mut Table<'d>, name: &'static str) -> Option<Item<'d>> {
-    let item = table.take(sheet, name)?;
-    sheet.idle(&item.path, item.span.start);
-    Some(item)
 }
 
 fn globs(sheet: &mut Sheet<'_>, table: &mut Table<'_>, name: &'static str) -> Vec<String> {

@@ -89,11 +89,8 @@ fn what_is_not_acted_on_is_said() {
     assert_eq!(
         said,
         [
-            (25, "task.evaluate"),
-            (26, "task.hidden"),
             (41, "protocol.notice"),
             (57, "office.ask"),
-            (58, "office.notify"),
             (61, "landing.run"),
             (85, "roles.chief.fallback"),
         ]

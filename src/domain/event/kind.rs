@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use super::parts::{Gpu, Headline, LoggedCall, Measured, RunMade, Seat};
+use super::parts::{Gpu, Headline, LabMade, LoggedCall, Measured, OfficeMade, RunMade, Seat};
 use super::society::{Closed, Fired, Reminded, Review};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
@@ -39,14 +39,7 @@ pub enum Kind {
     },
     /// The seed pool was drawn and the devices were found, once for the run.
     #[serde(rename = "lab.opened")]
-    LabOpened {
-        /// Secret from which seeds are derived.
-        pool: u64,
-        /// Devices that measured runs may lease.
-        gpus: Vec<Gpu>,
-        /// Measured runs at a time.
-        parallel: u32,
-    },
+    LabOpened(LabMade),
     /// The mock server's port, chosen once.
     #[serde(rename = "mock.bound")]
     MockBound {
@@ -55,14 +48,7 @@ pub enum Kind {
     },
     /// The office was built.
     #[serde(rename = "office.opened")]
-    OfficeOpened {
-        /// The tmux socket.
-        socket: String,
-        /// The tmux session.
-        session: String,
-        /// Pane ids by seat.
-        panes: BTreeMap<String, String>,
-    },
+    OfficeOpened(OfficeMade),
     /// The office is gone; no agent notices.
     #[serde(rename = "office.lost")]
     OfficeLost {
@@ -306,6 +292,22 @@ pub enum Kind {
         /// The tool call that sent it, by which it is known after a crash.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
+    },
+    /// The chart's command is about to be run, to call a person; never twice for the same need.
+    #[serde(rename = "person.called")]
+    PersonCalled {
+        /// The needs that it is for, by their keys.
+        needs: Vec<String>,
+        /// What it is given to say.
+        reason: String,
+    },
+    /// It did not work: nobody was called.
+    #[serde(rename = "person.missed")]
+    PersonMissed {
+        /// What was to be said.
+        reason: String,
+        /// Why it was not.
+        error: String,
     },
     /// Something that a person left in a mailbox could not be taken as mail; the file is kept.
     #[serde(rename = "mail.undelivered")]

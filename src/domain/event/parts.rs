@@ -2,9 +2,12 @@
 //!
 //! Owns their shape in the log, under the same rule as the kinds: fields are only ever added.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Text;
+use super::words::By;
 use crate::domain::protocol::Verdict;
 
 /// The GPU an agent is at home on, as it was found.
@@ -42,12 +45,21 @@ pub struct Measured {
     pub gpu_s: f64,
     /// Peak resident memory, MiB.
     pub peak_mem_mb: f64,
-    /// Floating-point operations, by the candidate's own account.
+    /// Floating-point operations, by the account of `measured_by`.
     pub flops: Option<f64>,
     /// Parameters, likewise.
     pub params: Option<f64>,
     /// Tokens, likewise.
     pub tokens: Option<f64>,
+    /// Who printed the metric.
+    #[serde(default)]
+    pub evaluated_by: By,
+    /// Who printed FLOPs, parameters and tokens.
+    #[serde(default)]
+    pub measured_by: By,
+    /// Wall seconds of the harness's own evaluation, which are in no other figure.
+    #[serde(default)]
+    pub evaluation_s: f64,
 }
 
 /// The end-of-run re-measurement, on seeds that nothing was chosen by.
@@ -91,4 +103,26 @@ pub struct Seat {
     pub branch: String,
     /// Its worktree, absolute.
     pub worktree: String,
+}
+
+/// What the lab was opened with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabMade {
+    /// Secret from which seeds are derived.
+    pub pool: u64,
+    /// Devices that measured runs may lease.
+    pub gpus: Vec<Gpu>,
+    /// Measured runs at a time.
+    pub parallel: u32,
+}
+
+/// Where the office was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfficeMade {
+    /// The tmux socket.
+    pub socket: String,
+    /// The tmux session.
+    pub session: String,
+    /// Pane ids by seat.
+    pub panes: BTreeMap<String, String>,
 }

@@ -1,6 +1,6 @@
-//! Who may write which event, which must be on disk at once, and whom it concerns.
+//! Who may write which event, which must be on disk at once, which are the ledger's, and whom it concerns.
 //!
-//! Owns these three questions, each answered in one place; asked at append and at apply.
+//! Owns these four questions, each answered in one place; asked at append and at apply.
 
 use super::actor::Actor;
 use super::kind::Kind;
@@ -28,10 +28,12 @@ impl Kind {
             | Self::OfficeLost { .. }
             | Self::RunStopped {}
             | Self::MailUndelivered { .. }
+            | Self::PersonCalled { .. }
+            | Self::PersonMissed { .. }
             | Self::AgentSeated(_)
             | Self::AgentDied { .. } => *actor == Supervisor,
-            Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
-            Self::LabOpened { .. }
+            Self::OfficeOpened(_) => matches!(actor, Supervisor | Human),
+            Self::LabOpened(_)
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFinished { .. }
             | Self::HypothesisPlanned { .. }
@@ -99,7 +101,29 @@ impl Kind {
                 | Self::ProgrammeAdvanced { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
+                | Self::PersonCalled { .. }
                 | Self::RunDown { .. }
+        )
+    }
+
+    /// Whether this is an entry of the ledger: what was claimed, measured, judged and merged, and from
+    /// which seeds. Such lines are chained by their hashes.
+    #[must_use]
+    pub fn is_ledger(&self) -> bool {
+        matches!(
+            self,
+            Self::RunCreated(_)
+                | Self::LabOpened(_)
+                | Self::ExperimentQueued { .. }
+                | Self::ExperimentStarted { .. }
+                | Self::ExperimentFinished { .. }
+                | Self::HypothesisRegistered { .. }
+                | Self::HypothesisRejected { .. }
+                | Self::HypothesisPlanned { .. }
+                | Self::HypothesisMoved { .. }
+                | Self::HypothesisRebased { .. }
+                | Self::ProgrammeAdvanced { .. }
+                | Self::HeadlineMeasured { .. }
         )
     }
 

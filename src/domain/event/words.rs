@@ -63,6 +63,28 @@ pub enum Stage {
     Explore,
 }
 
+/// Who a figure comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The measured program printed it itself.
+    #[default]
+    Candidate,
+    /// The harness's own evaluation did.
+    Harness,
+}
+
+impl By {
+    /// The word that scripts read.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Harness => "harness",
+        }
+    }
+}
+
 /// How a run stands or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -164,6 +164,15 @@ impl View<'_> {
         }
     }
 
+    /// What is known of a run that was ended for its cost: no effect, but all costs.
+    pub(super) fn cost_alone(&self, run: &Experiment, baseline: &[&Experiment]) -> Verdict {
+        Verdict {
+            effect: None,
+            candidate: Sample::default(),
+            ..self.look(baseline[0], run, baseline)
+        }
+    }
+
     /// Why the costs do not agree, if they do not. An axis is never enforced more finely than the
     /// baseline's own runs agree on it.
     pub(super) fn mismatch(
@@ -241,7 +250,7 @@ pub(super) fn values(runs: &[&Experiment]) -> Vec<f64> {
     runs.iter().filter_map(|run| run.measured.value).collect()
 }
 
-fn cost(measured: &Measured, name: &str) -> Option<f64> {
+pub(super) fn cost(measured: &Measured, name: &str) -> Option<f64> {
     match name {
         "wall" => Some(measured.wall_s),
         "gpu" => (measured.gpu_s > 0.0).then_some(measured.gpu_s),

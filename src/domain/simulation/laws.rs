@@ -20,8 +20,9 @@
 //! 13. The headline compares the start with the champion that stands.
 //! 14. The end: done is reached, no claim is left on the way, every run has ended, the programme branch
 //!     is the champion, all mail was read by whoever is not held; then down is reached.
-//! 15. The org's processes keep their own laws (`society`).
-//! 16. The log, written and read again, folds to the same state.
+//! 15. The log, written and read again, folds to the same state.
+//! 16. A person is called once for a need.
+//! 17. The org's processes keep their own laws (`society`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +65,11 @@ impl Laws {
                     known.is_none() || locks.get(agent) != known.as_ref(),
                     "{agent} is declared dead and lives"
                 );
+            }
+            Kind::PersonCalled { needs, .. } => {
+                for need in needs {
+                    assert!(!state.called.contains(need), "called twice for {need}");
+                }
             }
             Kind::AgentStarted { agent, pid } => assert_eq!(locks.get(agent), Some(pid)),
             Kind::AgentHeld { agent, reason } => held(chart, state, &event.actor, agent, reason),
@@ -348,7 +354,7 @@ fn proven(chart: &Chart, state: &State, claim: &Hypothesis, verdict: &Verdict) {
 }
 
 impl World {
-    /// Law 14 and 16, where the run is done.
+    /// Law 14 and 15, where the run is done.
     pub(super) fn judge_the_end(&self) {
         let state = &self.state;
         let starved = lease::starved(&self.chart, state);

@@ -290,6 +290,10 @@ impl World {
                     }
                 }
             }
+            Effect::Call(needs, reason) => {
+                let called = Kind::PersonCalled { needs, reason };
+                self.append(&Actor::Supervisor, vec![called]);
+            }
             Effect::Lab(step) => self.lab(me, step),
             Effect::Society(act) => self.society(act),
             Effect::Close(wanted) => self.queue(&wanted),

@@ -10,7 +10,7 @@ use super::overseer::Overseer;
 use super::society::PROCESSES;
 use crate::domain::chart::{Chart, OnIdle};
 use crate::domain::decode::{decode, fixtures};
-use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, RunMade, Seat, Text};
+use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, LabMade, RunMade, Seat, Text};
 use crate::domain::standing;
 use crate::domain::state::State;
 
@@ -34,6 +34,8 @@ alpha = 0.05
 usd = 40.0
 [roles.researcher]
 tools = ["shell", "files", "mail", "experiment", "notebook"]
+[office]
+notify = "tell"
 [[agents]]
 name = "ana"
 role = "researcher"
@@ -188,11 +190,11 @@ impl World {
         let parallel = 1 + u32::try_from(self.rng.below(3)).expect("few");
         let pool = self.rng.next();
         let homes = gpus.clone();
-        let opened = Kind::LabOpened {
+        let opened = Kind::LabOpened(LabMade {
             pool,
             gpus,
             parallel,
-        };
+        });
         self.append(&Actor::Lab, vec![opened]);
         // A person may be faster than the seats.
         if self.rng.chance(200) {

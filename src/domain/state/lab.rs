@@ -88,6 +88,8 @@ pub struct Hypothesis {
     pub verdict: Option<Verdict>,
     /// The test and how many fresh seeds, once fixed.
     pub plan: Option<(Test, u32)>,
+    /// An earlier claim that it repeats on purpose.
+    pub replicates: Option<u64>,
     /// How often it was compared anew on another champion.
     pub rebases: u32,
     /// When it was registered.
@@ -247,6 +249,7 @@ impl State {
             reason: String::new(),
             verdict: None,
             plan: None,
+            replicates: None,
             rebases: 0,
             at: event.at,
             since: event.at,
@@ -265,6 +268,7 @@ impl State {
                 margin,
                 commit,
                 base,
+                replicates,
                 call,
                 ..
             } => Hypothesis {
@@ -275,6 +279,7 @@ impl State {
                 margin: *margin,
                 commit: Some(commit.clone()),
                 base: base.clone(),
+                replicates: *replicates,
                 call: call.clone(),
                 ..blank(*id, agent, title, *claim)
             },

@@ -23,6 +23,10 @@ fn a_pin_never_moves() {
         Err(RepoError::Pinned { .. })
     ));
     assert_eq!(tip(&repo, "refs/org/exp/e7").unwrap(), base);
+    // What somebody left behind who was killed while it wrote a ref stands in nobody's way.
+    put(&repo.join("refs/org/exp/e9.lock"), "");
+    pin(&repo, "refs/org/exp/e9", &other).unwrap();
+    assert_eq!(tip(&repo, "refs/org/exp/e9").unwrap(), other);
     for name in ["refs/heads/programme", "refs/org/a..b", "refs/org/"] {
         assert!(
             matches!(pin(&repo, name, &base), Err(RepoError::BadRef(_))),

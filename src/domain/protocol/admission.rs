@@ -1,0 +1,77 @@
+//! The baseline: what must be known of a task before any claim on it is judged.
+//!
+//! Owns which baseline runs a champion needs, and when there cannot be any. Must not know claims.
+
+use super::words::{Step, Wanted};
+use super::{View, seed};
+use crate::domain::event::{Arm, RunStatus, Stage};
+use crate::domain::state::Experiment;
+
+impl View<'_> {
+    pub(super) fn admission_seeds(&self) -> Vec<u64> {
+        (0..u64::from(self.chart.protocol.baseline))
+            .map(|index| seed(self.pool, index))
+            .collect()
+    }
+
+    /// Baseline runs that a champion still lacks. The first is run twice on the run's start, to
+    /// learn whether a seed means the same twice.
+    pub(super) fn admission(&self, commit: &str, start: bool) -> Vec<Step> {
+        let stage = if start {
+            Stage::Admission
+        } else {
+            Stage::Rebaseline
+        };
+        let mut steps = Vec::new();
+        for (index, seed) in self.admission_seeds().into_iter().enumerate() {
+            let wanted = if start && index == 0 { 2 } else { 1 };
+            let there = self
+                .runs(commit, seed)
+                .into_iter()
+                .filter(|run| usable(run))
+                .count();
+            for _ in there..wanted {
+                steps.push(Step::Queue(Wanted {
+                    hypothesis: None,
+                    arm: Arm::Baseline,
+                    stage,
+                    seed,
+                    commit: commit.to_owned(),
+                }));
+            }
+        }
+        steps
+    }
+
+    /// Finished baseline runs of a commit, or why there cannot be any.
+    pub(super) fn baseline(&self, commit: &str) -> Result<Option<Vec<&Experiment>>, String> {
+        let mut runs = Vec::new();
+        for seed in self.admission_seeds() {
+            let on_seed = self.runs(commit, seed);
+            if let Some(broken) = on_seed.iter().find(|run| failed(run)) {
+                return Err(format!(
+                    "the baseline itself ended {} (e{}): {}",
+                    broken.status.word(),
+                    broken.id,
+                    broken.reason
+                ));
+            }
+            let Some(first) = on_seed.into_iter().find(|run| run.status == RunStatus::Ok) else {
+                return Ok(None);
+            };
+            runs.push(first);
+        }
+        Ok(Some(runs))
+    }
+}
+
+pub(super) fn usable(run: &Experiment) -> bool {
+    !matches!(run.status, RunStatus::Contended | RunStatus::Cancelled)
+}
+
+pub(super) fn failed(run: &Experiment) -> bool {
+    matches!(
+        run.status,
+        RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom | RunStatus::Invalid
+    )
+}
