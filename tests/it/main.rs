@@ -22,6 +22,7 @@ mod nanochat;
 mod quickstart;
 mod recovery;
 mod smoke;
+mod society;
 
 /// A journey that nobody lists here is never run.
 #[test]
