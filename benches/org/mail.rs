@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use org::domain::event::{Actor, FORMAT, Kind, RunMade, Seat, Text};
+use org::domain::event::{Actor, FORMAT, Kind, Text};
 use org::os::clock;
 use org::run::bell::Bell;
 use org::run::log::Log;
@@ -43,7 +43,7 @@ pub(crate) fn begin(at: &Path) -> Result<RunDir, Broken> {
     for path in dir.skeleton() {
         fs::create_dir_all(path)?;
     }
-    let created = Kind::RunCreated(RunMade {
+    let created = Kind::RunCreated {
         format: FORMAT,
         run: dir.id(),
         org: "bench".to_owned(),
@@ -51,17 +51,17 @@ pub(crate) fn begin(at: &Path) -> Result<RunDir, Broken> {
         headless: true,
         version: "0".to_owned(),
         base: "0".repeat(40),
-    });
+    };
     let mut log = Log::create(&dir, created)?;
     let mut seats = Vec::new();
     for name in names() {
         Maildir::at(dir.mailbox(&name)).create()?;
-        seats.push(Kind::AgentSeated(Seat {
+        seats.push(Kind::AgentSeated {
             branch: format!("agent/{name}"),
             worktree: dir.work(&name).display().to_string(),
             agent: name,
             gpu: None,
-        }));
+        });
     }
     log.append(&Actor::Supervisor, seats)?;
     Ok(dir)

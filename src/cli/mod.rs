@@ -1,11 +1,13 @@
 //! The only room that speaks: argv in, words and exit codes out. One file per command.
 
+mod approve;
 mod args;
 mod attach;
 mod bug;
 mod charts;
 mod check;
 mod completions;
+mod derived;
 mod doctor;
 mod down;
 mod failure;
@@ -20,6 +22,7 @@ mod next;
 mod pause;
 mod place;
 mod prompt;
+mod proposal;
 mod refusal;
 mod report;
 mod restart;
@@ -71,6 +74,8 @@ enum Command {
     Logs(logs::LogsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
+    Approve(approve::ApproveArgs),
+    Deny(approve::DenyArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -138,6 +143,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Restart(args) => restart::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
+        Command::Approve(args) => approve::approve(context, &args).map(done),
+        Command::Deny(args) => approve::deny(context, &args).map(done),
         Command::Next(args) => next::run(context, &args).map(done),
         Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use crate::domain::chart::Chart;
 use crate::domain::decode::{self, Context};
 use crate::domain::event::Event;
-use crate::domain::price;
+use crate::domain::model;
 use crate::os::{exec, files, lock};
 use crate::run::index::{Index, runs_dir};
 use crate::run::paths::RunDir;
@@ -317,9 +317,7 @@ pub(super) fn observe(dir: &RunDir, chart: &Chart) -> Seen {
 /// The built-in models, each with its provider, as charts are read against.
 #[must_use]
 pub(super) fn known_models() -> Vec<(&'static str, &'static str)> {
-    price::names()
-        .filter_map(|name| Some((name, price::builtin(name)?.provider)))
-        .collect()
+    model::known()
 }
 
 /// A run's frozen chart.

@@ -6,6 +6,7 @@ use super::Context;
 use super::failure::Failure;
 use super::place::{self, RunArgs};
 use super::send;
+use crate::domain::search;
 use crate::os::files;
 
 /// Longest system prompt that is printed; a model's window is smaller.
@@ -23,8 +24,15 @@ pub(super) struct PromptArgs {
 pub(super) fn run(context: &Context, args: &PromptArgs) -> Result<(), Failure> {
     let dir = context.place.reading(args.run.name())?;
     let chart = place::chart(&dir)?;
-    if chart.agent(&args.agent).is_none() {
+    let Some(agent) = chart.agent(&args.agent) else {
         return Err(send::nobody(&chart, &args.agent));
+    };
+    if search::plays(&chart, &agent.model) {
+        let name = &args.agent;
+        context
+            .ui
+            .note(&format!("{name} asks no model: it draws from [search]"));
+        return Ok(());
     }
     let bytes = files::read_capped(&dir.system_prompt(&args.agent), LONGEST).map_err(|error| {
         Failure::refused(

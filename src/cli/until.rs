@@ -1,5 +1,6 @@
 //! `org up --until done`: wait, bring down, and judge whether it went well.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::failure::Failure;
@@ -12,6 +13,7 @@ use crate::domain::state::State;
 use crate::domain::{needs, standing};
 use crate::engine::found;
 use crate::mock;
+use crate::os::clock;
 use crate::run::bell::Bell;
 use crate::run::log::Log;
 use crate::run::paths::RunDir;
@@ -34,7 +36,7 @@ pub(super) fn done(ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> 
         loop {
             log.catch_up()?;
             log.drain();
-            shown.show(ui, log.state());
+            shown.show(ui, chart, log.state());
             if standing::done(chart, log.state()) {
                 return Ok(());
             }
@@ -71,17 +73,29 @@ pub(super) fn done(ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> 
 
 /// What has been said of the run so far.
 #[derive(Default)]
-struct Progress(usize);
+struct Progress {
+    ended: usize,
+    called: BTreeSet<String>,
+}
 
 impl Progress {
-    fn show(&mut self, ui: &Ui, state: &State) {
+    /// What has come since, and what needs a person, each once: nobody should wait for a person who
+    /// does not know.
+    fn show(&mut self, ui: &Ui, chart: &Chart, state: &State) {
+        for need in needs::needs_you(chart, state, clock::now()) {
+            if self.called.insert(need.key()) {
+                let whom = need.agent.as_deref().unwrap_or(&state.run);
+                ui.note(&format!("needs you: {whom}: {}", need.reason));
+                ui.note(&format!("type: {} (in {})", need.command, state.run));
+            }
+        }
         let ended = state
             .experiments
             .values()
             .filter(|run| run.finished_at.is_some())
             .count();
-        if ended != self.0 {
-            self.0 = ended;
+        if ended != self.ended {
+            self.ended = ended;
             let all = state.experiments.len();
             let claims = state.hypotheses.len();
             ui.note(&format!(

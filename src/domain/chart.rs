@@ -5,6 +5,7 @@
 //! files, environment, or how anything here is carried out.
 
 mod members;
+mod search;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use self::members::{
     Agent, GpuHome, KeySource, Missed, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec,
     Role, Wire,
 };
+pub use self::search::{DRAWS, Knob, Range, Search};
 
 /// A whole org chart; agents are expanded (`count = 4` has become four).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,9 @@ pub struct Chart {
     pub agents: Vec<Agent>,
     /// Stand-ups, reviews and the like.
     pub processes: Vec<Process>,
+    /// What agents do that ask no model.
+    #[serde(default)]
+    pub search: Search,
 }
 
 /// What is being improved, and how that is measured.
@@ -280,9 +285,49 @@ pub struct Office {
     /// Columns and rows of a page; none means tiled.
     pub grid: Option<(u16, u16)>,
     /// What is parked until a person approves.
-    pub ask: Vec<String>,
+    pub ask: Vec<Ask>,
     /// Command run with the reason when something needs a person.
     pub notify: Option<String>,
+}
+
+/// What a person wants to be asked before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A claim is promoted.
+    Promote,
+    /// A result is landed.
+    Land,
+    /// More than this is spent on models since the last approval, US dollars.
+    Spend(f64),
+}
+
+impl Ask {
+    /// What a chart may write, by example.
+    pub const EXAMPLES: [&'static str; 3] = ["promote", "land", "spend > 5 usd"];
+
+    /// The policy that a chart's word names, with spaces where people put them.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word.trim() {
+            "promote" => return Some(Self::Promote),
+            "land" => return Some(Self::Land),
+            _ => {}
+        }
+        let amount = word.trim().strip_prefix("spend")?.trim_start();
+        let amount = amount.strip_prefix('>')?.trim_end().strip_suffix("usd")?;
+        let usd: f64 = amount.trim().parse().ok()?;
+        (usd.is_finite() && usd > 0.0).then_some(Self::Spend(usd))
+    }
+
+    /// The chart's word.
+    #[must_use]
+    pub fn word(self) -> String {
+        match self {
+            Self::Promote => "promote".to_owned(),
+            Self::Land => "land".to_owned(),
+            Self::Spend(usd) => format!("spend > {usd} usd"),
+        }
+    }
 }
 
 /// What happens before a result is landed.
@@ -309,6 +354,8 @@ pub struct MockSpec {
     pub env: Option<BTreeMap<String, String>>,
     /// Replaces `task.share`.
     pub share: Option<Vec<PathBuf>>,
+    /// Replaces `search.draws`.
+    pub draws: Option<u32>,
 }
 
 /// A chart's built-in default of `compact_at`, in tokens.
@@ -363,6 +410,9 @@ impl Chart {
         }
         if let Some(share) = mock.share {
             self.task.share = share;
+        }
+        if let Some(draws) = mock.draws {
+            self.search.draws = draws;
         }
         if let Some(every) = mock.every {
             for process in &mut self.processes {

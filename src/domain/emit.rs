@@ -11,8 +11,8 @@ use toml::Value;
 
 use super::chart::{
     Agent, Budget, Chart, Compute, Confirm, Goal, GpuHome, GpuRequest, KeySource, Missed, MockSpec,
-    ModelSpec, Office, OnIdle, Party, Process, Protocol, ProviderSpec, Role, Take, Task, Timeout,
-    Wire,
+    ModelSpec, Office, OnIdle, Party, Process, Protocol, ProviderSpec, Range, Role, Search, Take,
+    Task, Timeout, Wire,
 };
 use super::decode::segment;
 
@@ -47,6 +47,9 @@ pub fn to_toml(chart: &Chart) -> String {
     }
     for one in &chart.processes {
         process(&mut page, one);
+    }
+    if !chart.search.knobs.is_empty() {
+        search(&mut page, &chart.search);
     }
     page.text
 }
@@ -208,7 +211,8 @@ fn office(page: &mut Page, office: &Office) {
             .grid
             .map(|(columns, rows)| format!("{columns}x{rows}")),
     );
-    page.texts("ask", &office.ask);
+    let ask: Vec<String> = office.ask.iter().map(|ask| ask.word()).collect();
+    page.texts("ask", &ask);
     page.maybe("notify", office.notify.as_deref());
 }
 
@@ -221,6 +225,7 @@ fn mock(page: &mut Page, mock: &MockSpec) {
     page.maybe("run", mock.run.as_deref());
     page.maybe("env", mock.env.as_ref().map(map));
     page.maybe("share", mock.share.as_deref().map(paths));
+    page.maybe("draws", mock.draws.map(i64::from));
 }
 
 fn provider(page: &mut Page, name: &str, spec: &ProviderSpec) {
@@ -313,6 +318,32 @@ fn process(page: &mut Page, process: &Process) {
     page.maybe("fruitless_claims", process.fruitless_claims.map(i64::from));
     page.maybe("fruitless_gpu_hours", process.fruitless_gpu_hours);
     page.maybe("idle_for", process.idle_for);
+}
+
+fn search(page: &mut Page, search: &Search) {
+    page.open("[search]");
+    page.put("draws", i64::from(search.draws));
+    page.put("predicts", search.predicts);
+    for knob in &search.knobs {
+        page.open("[[search.knobs]]");
+        page.put("name", knob.name.as_str());
+        page.put("file", knob.file.as_str());
+        page.put("pattern", knob.pattern.as_str());
+        match &knob.range {
+            Range::Values(values) => page.put("values", values.clone()),
+            Range::Between {
+                low,
+                high,
+                log,
+                whole,
+            } => {
+                page.put("low", *low);
+                page.put("high", *high);
+                page.put("scale", if *log { "log" } else { "linear" });
+                page.put("whole", *whole);
+            }
+        }
+    }
 }
 
 fn party(party: &Party) -> Value {

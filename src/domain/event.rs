@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use actor::Actor;
 pub use kind::Kind;
-pub use parts::{Gpu, Headline, LabMade, LoggedCall, Measured, OfficeMade, RunMade, Seat};
+pub use parts::{Gpu, Headline, LoggedCall, Matter, Measured};
 pub use society::{Closed, Decision, Fired, Outcome, Reminded, Review};
 pub use words::{Arm, By, Class, RunStatus, Stage, Status, Why};
 

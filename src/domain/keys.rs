@@ -215,6 +215,8 @@ pub const GPUS_MAX: i64 = 64;
 const DOLLARS: Kind = Kind::Real(0.0, 1e9);
 const PRICE: Kind = Kind::Real(0.0, 1e6);
 const SEEDS: Kind = Kind::Whole(1, 10_000);
+const DRAWS: Kind = Kind::Whole(1, 100_000);
+const NUMBER: Kind = Kind::Real(-1e300, 1e300);
 
 // A row is `name: kind, "default", "what it is for";`, one line each, which rustfmt leaves alone.
 macro_rules! keys {
@@ -251,6 +253,7 @@ pub const KEYS: &[Key] = keys! {
         roles: Kind::Named, "", "What agents are; `researcher` and `chief` are built in.";
         agents: Kind::List, "", "The members of the org.";
         processes: Kind::List, "", "Stand-ups, reviews and the like.";
+        search: Kind::Section, "", "What agents with `model = \"random\"` do, who ask no model.";
     }
     "task" {
         [NEEDED] repo: Kind::Text, "", "A path or URL; relative paths are relative to the chart.";
@@ -324,6 +327,7 @@ pub const KEYS: &[Key] = keys! {
         run: Kind::Text, "", "Replaces task.run.";
         env: Kind::Env, "", "Replaces task.env.";
         share: Kind::Texts, "", "Replaces task.share; what is missing is skipped.";
+        draws: DRAWS, "", "Replaces search.draws.";
     }
     "providers.*" {
         wire: Kind::Word(&["anthropic", "openai"]), "", "The protocol it speaks: Anthropic Messages or OpenAI Responses.";
@@ -375,5 +379,20 @@ pub const KEYS: &[Key] = keys! {
         fruitless_claims: Kind::Whole(1, 10_000), "5", "For `plateau`: claims in a row that ended without a promotion.";
         fruitless_gpu_hours: Kind::Real(0.0, 1e9), "", "For `plateau`: GPU hours of measured runs without a promotion.";
         idle_for: Kind::Time, "10m", "For `idle`: time that somebody has nothing to do.";
+    }
+    "search" {
+        draws: DRAWS, "20", "Claims of each such agent; after them it is done.";
+        [NEEDED] predicts: Kind::Between(0.0, 1e300), "", "The gain that a draw is registered with, in the metric's unit; the seeds of its confirmation are planned from it.";
+        [NEEDED] knobs: Kind::List, "", "What is drawn, all of it anew for each claim.";
+    }
+    "search.knobs[]" {
+        [NEEDED] name: Kind::Text, "", "Its name, for people.";
+        [NEEDED] file: Kind::Text, "", "The file that has it, one that a claim may change.";
+        [NEEDED] pattern: Kind::Text, "", "Regex whose first group is the value; it matches on one line of the file.";
+        values: Kind::Texts, "", "What it may be, all equally likely.";
+        low: NUMBER, "", "The least, where it is a number.";
+        high: NUMBER, "", "The most.";
+        scale: Kind::Word(&["linear", "log"]), "linear", "What is equally likely: each difference, or each factor.";
+        whole: Kind::Flag, "false", "Whether it is a whole number.";
     }
 };

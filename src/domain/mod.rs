@@ -1,6 +1,7 @@
 //! Pure values and decisions. Knows no files, network, clock, randomness, environment or async, so
 //! it cannot fail for reasons of the world and needs no mocks: time and randomness are arguments.
 
+pub mod approval;
 pub mod brief;
 pub mod budget;
 pub mod caches;
@@ -21,11 +22,13 @@ pub mod needs;
 pub mod price;
 pub mod problem;
 pub mod process;
+pub mod propose;
 pub mod protocol;
 pub mod restart;
 pub mod retry;
 pub mod scenario;
 pub mod schema;
+pub mod search;
 pub mod session;
 #[cfg(test)]
 mod simulation;

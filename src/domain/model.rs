@@ -1,7 +1,8 @@
 //! Which server serves a model, and on what terms: the chart's word over the built-in table's.
 
-use super::chart::{Chart, ProviderSpec};
+use super::chart::{Chart, KeySource, Price, ProviderSpec, Wire};
 use super::price::{self, Rates};
+use super::search;
 
 /// Most tokens that one reply may have: a turn of an agent is never a book, and what is set aside for
 /// a request grows with it.
@@ -29,12 +30,16 @@ pub struct Model {
 pub fn known() -> Vec<(&'static str, &'static str)> {
     price::names()
         .filter_map(|name| Some((name, price::builtin(name)?.provider)))
+        .chain([(search::MODEL, search::PROVIDER)])
         .collect()
 }
 
 /// What is known of a model; none where the chart names a provider that it lacks.
 #[must_use]
 pub fn resolve(chart: &Chart, name: &str) -> Option<Model> {
+    if search::plays(chart, name) {
+        return Some(nobody());
+    }
     let own = chart.models.get(name);
     let builtin = price::builtin(name);
     let provider = match (own, builtin) {
@@ -56,4 +61,24 @@ pub fn resolve(chart: &Chart, name: &str) -> Option<Model> {
             .unwrap_or(UNKNOWN_CONTEXT),
         max_output: builtin.map_or(MAX_OUTPUT, |builtin| builtin.max_output.min(MAX_OUTPUT)),
     })
+}
+
+/// In place of a model where none is asked: nothing is sent anywhere, and nothing costs anything.
+fn nobody() -> Model {
+    Model {
+        provider: search::PROVIDER.to_owned(),
+        spec: ProviderSpec {
+            wire: Wire::Openai,
+            base_url: String::new(),
+            key: KeySource::None,
+        },
+        rates: Some(Rates::from(Price {
+            input: 0.0,
+            output: 0.0,
+            cache_read: 0.0,
+            cache_write: 0.0,
+        })),
+        context: UNKNOWN_CONTEXT,
+        max_output: 0,
+    }
 }

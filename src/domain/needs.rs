@@ -7,12 +7,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::approval;
 use super::budget;
 use super::chart::Chart;
-use super::event::{Outcome, RunStatus};
+use super::event::{Matter, Outcome, RunStatus};
 use super::lease;
 use super::process;
-use super::state::{Experiment, State};
+use super::state::{Approval, Experiment, State};
 
 /// Share of a cap at which a person hears of it: late enough to be no noise, early enough to act.
 pub const NEAR: f64 = 0.9;
@@ -50,6 +51,7 @@ impl Need {
 #[must_use]
 pub fn needs_you(chart: &Chart, state: &State, now: Timestamp) -> Vec<Need> {
     let mut needs = held(state);
+    needs.extend(approvals(state));
     needs.extend(undelivered(state));
     needs.extend(baseline(state));
     needs.extend(society(chart, state));
@@ -85,6 +87,23 @@ fn held(state: &State) -> Vec<Need> {
         })
     });
     held.collect()
+}
+
+/// What is parked until a person says yes or no.
+fn approvals(state: &State) -> Vec<Need> {
+    let need = |approval: &Approval| Need {
+        since: approval.at,
+        agent: match &approval.matter {
+            Matter::Promote { hypothesis } | Matter::Land { hypothesis } => {
+                state.hypotheses.get(hypothesis).map(|it| it.agent.clone())
+            }
+            Matter::Spend { .. } => None,
+        },
+        reason: format!("waits for your approval to {}", approval.question),
+        command: format!("org approve {0}, or org deny {0}", approval::name(approval)),
+        kind: "approval",
+    };
+    approval::pending(state).into_iter().map(need).collect()
 }
 
 /// What lets a held agent go on, by why it is held.

@@ -16,8 +16,9 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use super::approval::{self, Gate};
 use super::chart::Chart;
-use super::event::Stage;
+use super::event::{Stage, Status};
 use super::state::{Experiment, State};
 
 pub use closing::{closing, headline, measured};
@@ -66,8 +67,32 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
         }
         _ => true,
     });
+    let mut steps = steps
+        .into_iter()
+        .filter_map(|step| asked(chart, state, step))
+        .collect();
     one_promotion(&mut steps);
     steps
+}
+
+/// A promotion as far as a person lets it be one.
+fn asked(chart: &Chart, state: &State, step: Step) -> Option<Step> {
+    let Step::Promote(id) = step else {
+        return Some(step);
+    };
+    match approval::promotion(chart, state, id) {
+        Gate::Open => Some(step),
+        Gate::Ask => Some(Step::Ask(id)),
+        Gate::Parked(_) => None,
+        Gate::Denied(why) => {
+            let why = if why.is_empty() {
+                "denied by a person".to_owned()
+            } else {
+                format!("denied by a person: {why}")
+            };
+            Some(Step::Move(id, Status::Vetoed, why, None))
+        }
+    }
 }
 
 /// Keeps the first promotion only: what was confirmed beside it was not measured on top of it.

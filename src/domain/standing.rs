@@ -3,6 +3,7 @@
 //! Owns the definitions of *done*, of a run's state and of an agent's. Folded, never commanded. What
 //! has to be observed (who lives) is an argument. Must not know how it was observed.
 
+use super::approval;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::state::{AgentState, Experiment, State};
@@ -42,6 +43,13 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
     }
     if agent.paused || state.paused {
         return Standing::new("paused", "by a person");
+    }
+    if let Some(id) = approval::parked_spending(state)
+        && agent.request.is_none()
+        && (agent.turn.is_some() || !agent.unread.is_empty() || agent.turns == 0)
+    {
+        let why = format!("to spend on waits for approval: org approve a{id}");
+        return Standing::new("held", why);
     }
     if let Some((error, at)) = &agent.retry {
         let when = at.map_or_else(
@@ -169,6 +177,12 @@ pub fn run(chart: &Chart, state: &State, supervised: bool) -> Standing {
     }
     if done(chart, state) {
         return Standing::new("done", "nothing is left to do");
+    }
+    let waits = approval::pending(state).into_iter().map(approval::name);
+    let waits: Vec<String> = waits.collect();
+    if !waits.is_empty() && state.down.is_none() {
+        let why = format!("{} waits for your approval", waits.join(", "));
+        return Standing::new("running", why);
     }
     Standing::new("running", state.down.clone().unwrap_or_default())
 }

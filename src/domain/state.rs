@@ -5,6 +5,7 @@
 //! process lives) is not here. Must not know files or processes.
 
 mod agent;
+mod approval;
 mod lab;
 mod mail;
 mod society;
@@ -13,12 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind, LabMade, OfficeMade, RunMade};
+use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
 /// The failure after which a server's other clients wait as well.
 const THROTTLED: &str = "rate_limited";
 
 pub use agent::{AgentState, OpenCall, OpenTurn};
+pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
 pub use society::{Firing, Society, letter_key};
@@ -119,6 +121,10 @@ pub struct State {
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
+    /// What a person was asked, by number.
+    pub approvals: BTreeMap<u64, Approval>,
+    /// Whether what was denied is asked about anew, since a person let somebody go on after it.
+    pub ask_again: bool,
     /// Needs for which a person was called, by their keys.
     pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
@@ -145,7 +151,7 @@ impl State {
                 actor: event.actor.clone(),
             });
         }
-        if let Kind::RunCreated(RunMade { format, .. }) = &event.body
+        if let Kind::RunCreated { format, .. } = &event.body
             && *format > FORMAT
         {
             return Err(FoldError::Newer(*format));
@@ -159,19 +165,20 @@ impl State {
         self.mail_event(event);
         self.lab_event(event);
         self.society_event(event);
+        self.approval_event(event);
         Ok(())
     }
 
     fn run_event(&mut self, event: &Event) {
         match &event.body {
-            Kind::RunCreated(RunMade {
+            Kind::RunCreated {
                 run,
                 org,
                 mock,
                 headless,
                 base,
                 ..
-            }) => {
+            } => {
                 self.created = Some(event.at);
                 self.run.clone_from(run);
                 self.org.clone_from(org);
@@ -181,21 +188,21 @@ impl State {
                 self.champion.clone_from(base);
             }
             Kind::SupervisorStarted { sandbox, .. } => self.sandbox.clone_from(sandbox),
-            Kind::LabOpened(LabMade {
+            Kind::LabOpened {
                 pool,
                 gpus,
                 parallel,
-            }) => {
+            } => {
                 self.pool = Some(*pool);
                 self.gpus.clone_from(gpus);
                 self.parallel = *parallel;
             }
             Kind::MockBound { port } => self.mock_port = Some(*port),
-            Kind::OfficeOpened(OfficeMade {
+            Kind::OfficeOpened {
                 socket,
                 session,
                 panes,
-            }) => {
+            } => {
                 self.office = Some(OfficeInfo {
                     socket: socket.clone(),
                     session: session.clone(),
@@ -246,14 +253,21 @@ impl State {
         }
     }
 
-    /// What people did; what they built, opened or read is no intervention.
-    fn human_event(&mut self, event: &Event) {
-        if event.actor == Actor::Human
+    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    #[must_use]
+    pub fn is_intervention(event: &Event) -> bool {
+        event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated(_) | Kind::OfficeOpened(_) | Kind::MailRead { .. }
+                Kind::RunCreated { .. }
+                    | Kind::OfficeOpened { .. }
+                    | Kind::MailRead { .. }
+                    | Kind::RunDown { .. }
             )
-        {
+    }
+
+    fn human_event(&mut self, event: &Event) {
+        if Self::is_intervention(event) {
             self.interventions += 1;
         }
     }
@@ -295,6 +309,7 @@ impl State {
     pub fn may_think(&self, name: &str) -> bool {
         self.down.is_none()
             && !self.paused
+            && super::approval::parked_spending(self).is_none()
             && self
                 .agents
                 .get(name)
@@ -322,6 +337,8 @@ fn own_agent(body: &Kind) -> Option<&str> {
         | Kind::ExperimentQueued { .. }
         | Kind::HypothesisRegistered { .. }
         | Kind::HypothesisRejected { .. }
+        | Kind::MailUndelivered { .. }
+        | Kind::ApprovalAsked { .. }
         | Kind::ReviewGiven(_)
         | Kind::ProcessFired(_)
         | Kind::ProcessReminded(_) => None,

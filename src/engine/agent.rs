@@ -248,6 +248,7 @@ impl Member {
                     self.wait(until).await;
                 }
                 Next::Hold(reason) => self.hold(&reason)?,
+                Next::Ask(_) if self.asks_nobody() => self.draw()?,
                 Next::Compact(_) => self.compact().await?,
                 Next::Ask(_) if self.key.is_none() && self.needs_key() => {
                     self.hold(needs::NO_KEY)?;

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::approval::{self, Gate};
 use crate::domain::chat::{Delta, Raw, Reply, Stop, ToolOutput};
 use crate::domain::event::{Kind, LoggedCall};
 use crate::domain::price;
@@ -213,11 +214,20 @@ impl Member {
         });
         let (chart, name) = (&self.chart, &self.name);
         let conversation = mine.conversation.max(1);
-        let decide = |state: &State| -> Decision<u64, Option<budget::Capped>> {
+        let decide = |state: &State| -> Decision<Option<u64>, Option<String>> {
             if !state.may_think(name) {
                 return Err(None);
             }
-            budget::may_reserve(chart, state, name, usd).map_err(Some)?;
+            match approval::spending(chart, state, usd) {
+                Gate::Open => {}
+                Gate::Ask => {
+                    return Ok((vec![approval::ask_to_spend(chart, state, name, usd)], None));
+                }
+                Gate::Parked(_) => return Err(None),
+                Gate::Denied(why) => return Err(Some(approval::denied_spending(&why))),
+            }
+            budget::may_reserve(chart, state, name, usd)
+                .map_err(|capped| Some(capped.to_string()))?;
             let request = state.agents.get(name).map_or(0, |agent| agent.requests) + 1;
             let reserved = Kind::RequestReserved {
                 agent: name.clone(),
@@ -226,14 +236,14 @@ impl Member {
                 items,
                 usd,
             };
-            Ok((vec![reserved], request))
+            Ok((vec![reserved], Some(request)))
         };
         let decided = self.log().transact(&self.actor, decide)?;
         match decided {
-            Ok(request) => Ok(Some((request, usd))),
+            Ok(request) => Ok(request.map(|request| (request, usd))),
             Err(None) => Ok(None),
-            Err(Some(capped)) => {
-                self.hold(&capped.to_string())?;
+            Err(Some(why)) => {
+                self.hold(&why)?;
                 Ok(None)
             }
         }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::event::{Actor, Headline, Kind, Status};
+use crate::domain::approval::{self, Gate};
+use crate::domain::event::{Actor, Headline, Kind, Matter, Status};
 use crate::domain::protocol::{self, Step, Wanted};
 use crate::domain::state::State;
 use crate::repo::{self, Merge, PROGRAMME};
-use crate::run::log::LogError;
+use crate::run::log::{Decision, LogError};
 
 use super::supervise::{Report, SuperviseError, Supervisor};
 
@@ -77,10 +78,30 @@ impl Supervisor {
                 let verdict = verdict.as_deref().cloned();
                 self.move_claim(*id, *status, reason, verdict, None)?;
             }
+            Step::Ask(id) => self.ask_promotion(*id)?,
             Step::Promote(id) | Step::Rebase(id) => {
                 self.merge(*id, matches!(step, Step::Promote(_)));
             }
         }
+        Ok(())
+    }
+
+    /// Parks a promotion until a person has said yes or no.
+    fn ask_promotion(&mut self, hypothesis: u64) -> Result<(), LogError> {
+        let chart = &self.chart;
+        let ask = |state: &State| -> Decision<(), ()> {
+            let claim = state.hypotheses.get(&hypothesis).ok_or(())?;
+            if approval::promotion(chart, state, hypothesis) != Gate::Ask {
+                return Err(());
+            }
+            let asked = Kind::ApprovalAsked {
+                id: state.next_approval(),
+                matter: Matter::Promote { hypothesis },
+                question: approval::question(claim),
+            };
+            Ok((vec![asked], ()))
+        };
+        let _asked: Result<(), ()> = self.log.transact(&Actor::Lab, ask)?;
         Ok(())
     }
 

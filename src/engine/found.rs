@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
-use crate::domain::event::{Actor, FORMAT, Gpu, Kind, LabMade, RunMade, Seat};
+use crate::domain::event::{Actor, FORMAT, Gpu, Kind};
 use crate::domain::scenario::{self, Member, Roster, Scenario};
 use crate::lab::gpu::{self, GpuError, Inventory, LeaseError};
 use crate::os::{files, random, sandbox};
@@ -329,7 +329,7 @@ fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
 fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), FoundError> {
     let mut log = Log::create(
         dir,
-        Kind::RunCreated(RunMade {
+        Kind::RunCreated {
             format: FORMAT,
             run: dir.id(),
             org: chart.name.clone(),
@@ -337,22 +337,20 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
             headless: plan.ask.headless,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base: base.to_owned(),
-        }),
+        },
     )?;
     let pool = random::number().map_err(io_error("draw the seed pool"))?;
-    let opened = Kind::LabOpened(LabMade {
+    let opened = Kind::LabOpened {
         pool,
         gpus: plan.gpus.clone(),
         parallel: parallel(plan, chart),
-    });
+    };
     log.append(&Actor::Lab, vec![opened])?;
-    let seated = chart.agents.iter().map(|agent| {
-        Kind::AgentSeated(Seat {
-            agent: agent.name.clone(),
-            gpu: plan.homes.get(&agent.name).cloned(),
-            branch: format!("agent/{}", agent.name),
-            worktree: dir.work(&agent.name).display().to_string(),
-        })
+    let seated = chart.agents.iter().map(|agent| Kind::AgentSeated {
+        agent: agent.name.clone(),
+        gpu: plan.homes.get(&agent.name).cloned(),
+        branch: format!("agent/{}", agent.name),
+        worktree: dir.work(&agent.name).display().to_string(),
     });
     log.append(&Actor::Supervisor, seated.collect())?;
     Ok(())

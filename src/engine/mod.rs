@@ -5,6 +5,7 @@ pub mod agent;
 mod ask;
 mod asking;
 mod claims;
+mod draw;
 pub mod environment;
 pub mod found;
 mod guard;

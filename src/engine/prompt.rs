@@ -8,7 +8,7 @@ use std::fs;
 use super::found::FoundError;
 use crate::domain::chart::{Agent, Chart, Goal, Timeout};
 use crate::domain::event::Gpu;
-use crate::domain::{mail, process, template};
+use crate::domain::{mail, process, search, template};
 
 /// The built-in prompts, by role.
 const BUILT_IN: [(&str, &str); 2] = [
@@ -29,6 +29,10 @@ pub(super) fn system_prompt(
         agent: agent.name.clone(),
         why,
     };
+    if search::plays(chart, &agent.model) {
+        // Nobody reads one.
+        return Ok(String::new());
+    }
     let role = chart.role_of(agent);
     let text = match &role.prompt {
         Some(path) => fs::read_to_string(path)

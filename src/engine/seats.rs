@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::domain::chart::{Chart, GpuHome};
-use crate::domain::event::{Kind, OfficeMade};
+use crate::domain::event::Kind;
 use crate::domain::state::State;
 
 use crate::office::{Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_for};
@@ -124,9 +124,9 @@ pub async fn open(
     let socket = socket_for(&dir.tmux_socket(), runtime.as_deref())?;
     let plan = plan(chart, state, dir, clean);
     let opened = office(dir, clean)?.open(&plan).await?;
-    Ok(Kind::OfficeOpened(OfficeMade {
+    Ok(Kind::OfficeOpened {
         socket: socket.display().to_string(),
         session: plan.session,
         panes: opened.panes,
-    }))
+    })
 }

@@ -128,7 +128,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::domain::event::{Actor, Gpu, Kind, LabMade, RunMade};
+    use crate::domain::event::{Actor, Gpu, Kind};
     use crate::os::files;
     use crate::run::log::Log;
     use crate::run::paths::RunDir;
@@ -147,7 +147,7 @@ mod tests {
         for path in dir.skeleton() {
             fs::create_dir_all(path).expect("made");
         }
-        let created = Kind::RunCreated(RunMade {
+        let created = Kind::RunCreated {
             format: 1,
             run: "t-1".to_owned(),
             org: "t".to_owned(),
@@ -155,13 +155,13 @@ mod tests {
             headless: true,
             version: "0".to_owned(),
             base: "c0".to_owned(),
-        });
+        };
         let mut log = Log::create(&dir, created).expect("created");
-        let opened = Kind::LabOpened(LabMade {
+        let opened = Kind::LabOpened {
             pool: 7,
             gpus: Vec::<Gpu>::new(),
             parallel: 1,
-        });
+        };
         log.append(&Actor::Lab, vec![opened]).expect("appended");
         log.append(&Actor::Human, vec![Kind::PauseSet { agent: None }])
             .expect("appended");

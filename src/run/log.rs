@@ -387,10 +387,9 @@ pub fn each(dir: &RunDir, mut show: impl FnMut(&Event, &str)) -> Result<(), LogE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::RunMade;
 
     fn created(run: &str) -> Kind {
-        Kind::RunCreated(RunMade {
+        Kind::RunCreated {
             format: 1,
             run: run.to_owned(),
             org: "t".to_owned(),
@@ -398,7 +397,7 @@ mod tests {
             headless: true,
             version: "0".to_owned(),
             base: "c0".to_owned(),
-        })
+        }
     }
 
     fn run() -> (tempfile::TempDir, RunDir) {

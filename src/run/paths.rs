@@ -176,6 +176,12 @@ impl RunDir {
         self.0.join("results.tsv")
     }
 
+    /// Every attempt with all its numbers.
+    #[must_use]
+    pub fn results_full(&self) -> PathBuf {
+        self.0.join("results_full.tsv")
+    }
+
     /// Derived reports.
     #[must_use]
     pub fn report(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::decode::{Context, decode};
-use crate::domain::event::{Event, Gpu, Kind, LabMade, LoggedCall, RunMade, Seat};
+use crate::domain::event::{Event, Gpu, Kind, LoggedCall};
 use crate::os::files::write_view;
 use crate::repo;
 
@@ -81,7 +81,7 @@ impl World {
         }
         let founded = repo::found(source.to_str().unwrap(), None, &dir.repo_git()).unwrap();
         let base = founded.commit;
-        let first = Kind::RunCreated(RunMade {
+        let first = Kind::RunCreated {
             format: 1,
             run: "small-1".to_owned(),
             org: "small".to_owned(),
@@ -89,7 +89,7 @@ impl World {
             headless: true,
             version: "0".to_owned(),
             base: base.clone(),
-        });
+        };
         Log::create(&dir, first).unwrap();
         let world = Self {
             _temp: temp,
@@ -100,19 +100,19 @@ impl World {
             repo::seat(&world.desk(agent).place(), &world.base).unwrap();
             world.write(
                 &Actor::Supervisor,
-                Kind::AgentSeated(Seat {
+                Kind::AgentSeated {
                     agent: agent.to_owned(),
                     gpu: None::<Gpu>,
                     branch: format!("agent/{agent}"),
                     worktree: world.dir.work(agent).display().to_string(),
-                }),
+                },
             );
         }
-        let opened = Kind::LabOpened(LabMade {
+        let opened = Kind::LabOpened {
             pool: 7,
             gpus: Vec::new(),
             parallel: 1,
-        });
+        };
         world.write(&Actor::Lab, opened);
         world
     }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::figure::{count, one_line, span};
 use super::paint::{Paint, Tint};
 use super::table::cut;
-use crate::domain::event::{Event, Kind, LabMade, Measured, OfficeMade, RunMade, Seat};
+use crate::domain::event::{Event, Kind, Measured};
 
 /// Follows a log and tells which of its events are by, to or about somebody.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +109,10 @@ fn tint(body: &Kind) -> Tint {
         | Kind::PersonMissed { .. }
         | Kind::RequestFailed { .. } => Tint::Bad,
         Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
-        Kind::MailSent { .. } | Kind::HypothesisMoved { .. } => Tint::Notable,
+        Kind::MailSent { .. }
+        | Kind::HypothesisMoved { .. }
+        | Kind::ApprovalAsked { .. }
+        | Kind::ApprovalDecided { .. } => Tint::Notable,
         _ => Tint::None,
     }
 }
@@ -125,20 +128,20 @@ pub fn summary(body: &Kind) -> String {
 
 fn run_summary(body: &Kind) -> Option<String> {
     Some(match body {
-        Kind::RunCreated(RunMade { run, mock, .. }) => {
+        Kind::RunCreated { run, mock, .. } => {
             format!("{run}{}", if *mock { " (mock)" } else { "" })
         }
         Kind::LogRepaired { bytes } => format!("{bytes} bytes of an unfinished line were cut"),
         Kind::SupervisorStarted { pid, .. } => format!("pid {pid}"),
-        Kind::LabOpened(LabMade { gpus, parallel, .. }) => {
+        Kind::LabOpened { gpus, parallel, .. } => {
             format!("{} GPUs, {parallel} runs at a time", gpus.len())
         }
         Kind::MockBound { port } => format!("port {port}"),
-        Kind::OfficeOpened(OfficeMade { session, panes, .. }) => {
+        Kind::OfficeOpened { session, panes, .. } => {
             format!("tmux session {session}, {} panes", panes.len())
         }
         Kind::OfficeLost { reason } | Kind::RunDown { reason } => reason.clone(),
-        Kind::PauseSet { agent } | Kind::PauseCleared { agent } => {
+        Kind::PauseSet { agent } | Kind::FreezeSet { agent } | Kind::PauseCleared { agent } => {
             agent.clone().unwrap_or_else(|| "all".to_owned())
         }
         Kind::BudgetSet { what, cap } => format!("{what} = {cap}"),
@@ -151,6 +154,15 @@ fn run_summary(body: &Kind) -> Option<String> {
         } => {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
+        }
+        Kind::ApprovalAsked { id, question, .. } => format!("a{id}: {question}?"),
+        Kind::ApprovalDecided {
+            id,
+            approved,
+            reason,
+        } => {
+            let word = if *approved { "approved" } else { "denied" };
+            format!("a{id} {word} {reason}").trim_end().to_owned()
         }
         Kind::PersonCalled { reason, .. } => reason.clone(),
         Kind::PersonMissed { reason, error } => format!("{error}; it was to say: {reason}"),
@@ -172,7 +184,7 @@ fn agent_summary(body: &Kind) -> Option<String> {
         Kind::ConversationRenewed {
             conversation, why, ..
         } => format!("conversation {conversation}: {why}"),
-        Kind::AgentSeated(Seat { agent, gpu, .. }) => {
+        Kind::AgentSeated { agent, gpu, .. } => {
             let gpu = gpu.as_ref().map(|gpu| format!(" on GPU {}", gpu.index));
             format!("{agent}{}", gpu.unwrap_or_default())
         }

@@ -9,8 +9,8 @@ use crate::domain::chart::{Axis, Chart};
 use crate::domain::chat::{Stop, Usage};
 use crate::domain::decode::{Context, decode};
 use crate::domain::event::{
-    Actor, Arm, Class, Event, Gpu, Headline, Kind, LabMade, LoggedCall, Measured, OfficeMade,
-    RunMade, RunStatus, Seat, Stage, Status, Text, Why,
+    Actor, Arm, Class, Event, Gpu, Headline, Kind, LoggedCall, Measured, RunStatus, Stage, Status,
+    Text, Why,
 };
 use crate::domain::protocol::{Claim, Ratios, Test, Verdict};
 use crate::domain::state::State;
@@ -102,7 +102,7 @@ fn gpu() -> Gpu {
 fn opening(log: &mut Draft) {
     log.push((
         "human",
-        Kind::RunCreated(RunMade {
+        Kind::RunCreated {
             format: 1,
             run: "t-abcd".to_owned(),
             org: "t".to_owned(),
@@ -110,35 +110,35 @@ fn opening(log: &mut Draft) {
             headless: false,
             version: "0.1.0".to_owned(),
             base: "base000000".to_owned(),
-        }),
+        },
     ));
     let sandbox = BTreeMap::from([("reads".to_owned(), true), ("network".to_owned(), false)]);
     log.push(("supervisor", Kind::SupervisorStarted { pid: 41, sandbox }));
     log.push((
         "lab",
-        Kind::LabOpened(LabMade {
+        Kind::LabOpened {
             pool: 7,
             gpus: vec![gpu()],
             parallel: 1,
-        }),
+        },
     ));
     log.push((
         "supervisor",
-        Kind::OfficeOpened(OfficeMade {
+        Kind::OfficeOpened {
             socket: "/run/t.sock".to_owned(),
             session: "t".to_owned(),
             panes: BTreeMap::from([("ana".to_owned(), "%0".to_owned())]),
-        }),
+        },
     ));
     for (name, seat) in [("ana", Some(gpu())), ("ben", None)] {
         log.push((
             "supervisor",
-            Kind::AgentSeated(Seat {
+            Kind::AgentSeated {
                 agent: name.to_owned(),
                 gpu: seat,
                 branch: format!("agent/{name}"),
                 worktree: format!("/runs/t-abcd/work/{name}"),
-            }),
+            },
         ));
         log.push((
             name,

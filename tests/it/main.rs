@@ -10,6 +10,7 @@ mod ground;
 mod small;
 mod task;
 
+mod approvals;
 mod attention;
 mod bad_charts;
 mod bad_luck;
@@ -21,6 +22,7 @@ mod ledger;
 mod nanochat;
 mod quickstart;
 mod recovery;
+mod report;
 mod smoke;
 mod society;
 

@@ -9,6 +9,7 @@ mod files;
 mod org;
 mod processes;
 mod rules;
+mod search;
 
 #[cfg(test)]
 mod tests;
@@ -89,6 +90,7 @@ pub fn check(
     rules::judge(&mut judge);
     org::judge(&mut judge);
     processes::judge(&mut judge);
+    search::judge(&mut judge);
     files::judge(&mut judge, beside);
     (spans.sorted(judge.problems), spans.sorted(judge.warnings))
 }

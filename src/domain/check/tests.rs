@@ -106,6 +106,43 @@ fn what_does_not_agree() {
     }
 }
 
+/// Who draws needs knobs, tools, and files that a claim may change.
+#[test]
+fn a_search_that_cannot_be_made() {
+    let knob = "[search]\npredicts = 1\n[[search.knobs]]\nname = \"k\"\nfile = \"k.py\"\n\
+                pattern = '(.)'\nvalues = [\"1\"]\n";
+    let random = AGENT.replace("gpt-6.2-sol", "random");
+    let protect = |text: &str| text.replace("[task]", "[task]\nprotect = [\"*.py\"]");
+    let roleless = random.replace("researcher", "chief");
+    let cases = [
+        (
+            format!("{MINIMAL}{random}\"r\""),
+            "agents[0].model",
+            "there is nothing to draw",
+        ),
+        (
+            format!(
+                "{MINIMAL}[roles.chief]\ntools = [\"shell\", \"mail\"]\n{roleless}\"r\"\n{knob}"
+            ),
+            "roles.chief.tools",
+            "which takes files, and",
+        ),
+        (
+            protect(&format!("{MINIMAL}{random}\"r\"\n{knob}")),
+            "search.knobs[0].file",
+            "no claim may change \"k.py\"",
+        ),
+    ];
+    for (text, path, message) in cases {
+        let problems = judged(&text).problems;
+        assert_eq!(problems.len(), 1, "{text}\n{problems:#?}");
+        assert_eq!(problems[0].path, path, "{problems:#?}");
+        assert!(problems[0].message.contains(message), "{problems:#?}");
+    }
+    let sound = judged(&format!("{MINIMAL}{random}\"r\"\n{knob}"));
+    assert_eq!(sound.problems, []);
+}
+
 #[test]
 fn whole_charts_pass() {
     for text in [FULL, MINIMAL, ODD] {

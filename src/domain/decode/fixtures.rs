@@ -5,10 +5,11 @@ use std::path::Path;
 use super::{Asked, Context, decode_asked};
 
 /// Models that the tests' charts may name.
-pub(in crate::domain) const MODELS: [(&str, &str); 3] = [
+pub(in crate::domain) const MODELS: [(&str, &str); 4] = [
     ("claude-opus-5-5", "anthropic"),
     ("claude-sonnet-5-5", "anthropic"),
     ("gpt-6.2-sol", "openai"),
+    ("random", "none"),
 ];
 
 pub(in crate::domain) fn context() -> Context<'static> {

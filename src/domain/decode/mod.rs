@@ -8,6 +8,7 @@ mod agents;
 mod item;
 mod protocol;
 mod roles;
+mod search;
 mod sheet;
 mod syntax;
 mod table;
@@ -169,6 +170,7 @@ fn chart(sheet: &mut Sheet<'_>, root: &DeTable<'_>) -> Chart {
         roles: roles::roles(sheet, &mut table),
         agents: agents::agents(sheet, &mut table),
         processes: agents::processes(sheet, &mut table),
+        search: search::search(sheet, &mut table),
     };
     table.finish(sheet);
     let given = sheet.given("protocol.match");
@@ -204,6 +206,9 @@ fn mock(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> MockSpec {
             let items = table.list(sheet, "share");
             text::paths(sheet, items)
         },
+        draws: table
+            .take(sheet, "draws")
+            .and_then(|item| item.count(sheet)),
     };
     table.finish(sheet);
     mock

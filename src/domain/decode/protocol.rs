@@ -10,7 +10,9 @@ use super::item::Item;
 use super::sheet::Sheet;
 use super::table::Table;
 use super::units;
-use crate::domain::chart::{Axis, Budget, Chart, Compute, Confirm, GpuRequest, Office, Protocol};
+use crate::domain::chart::{
+    Ask, Axis, Budget, Chart, Compute, Confirm, GpuRequest, Office, Protocol,
+};
 use crate::domain::keys::{GPUS_MAX, MEASURES};
 use crate::domain::suggest::{meant, quoted};
 
@@ -224,6 +226,26 @@ pub(super) fn budget(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Budget {
     budget
 }
 
+/// One thing that a person wants to be asked before.
+fn asked(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Option<Ask> {
+    let word = item.text(sheet)?;
+    let ask = Ask::parse(&word);
+    match ask {
+        Some(Ask::Land) => sheet.idle(&item.path, item.span.start),
+        Some(_) => {}
+        None => {
+            let message = format!(
+                "{} = {} is nothing that can be asked",
+                item.path,
+                quoted(&word)
+            );
+            let examples = Ask::EXAMPLES.map(quoted).join(", ");
+            item.problem(sheet, message, format!("write one of {examples}"));
+        }
+    }
+    ask
+}
+
 pub(super) fn office(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Office {
     let mut table = root.table(sheet, "office", "office");
     let grid = table.take(sheet, "grid").and_then(|item| {
@@ -236,10 +258,7 @@ pub(super) fn office(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Office {
     });
     let ask = table.take(sheet, "ask").and_then(|item| {
         let items = item.elements(sheet)?;
-        if !items.is_empty() {
-            sheet.idle(&item.path, item.span.start);
-        }
-        Some(items.iter().filter_map(|item| item.text(sheet)).collect())
+        Some(items.iter().filter_map(|item| asked(sheet, item)).collect())
     });
     let notify = table
         .take(sheet, "notify")

@@ -90,7 +90,7 @@ fn what_is_not_acted_on_is_said() {
         said,
         [
             (41, "protocol.notice"),
-            (57, "office.ask"),
+            (57, "office.ask[1]"),
             (61, "landing.run"),
             (85, "roles.chief.fallback"),
         ]
@@ -140,6 +140,10 @@ const WRONG: &[(&str, &str, usize, usize, &str, &str)] = &[
     ("[agnets]", "agnets", 7, 2, "unknown key \"agnets\" in the chart", "did you mean \"agents\"?"),
     ("[protocol]\nalhpa = 1", "protocol.alhpa", 8, 1, "unknown key \"alhpa\" in protocol", "\"alpha\""),
     ("[office]\nzzz = 1", "office.zzz", 8, 1, "unknown key", "office knows: grid, ask, notify"),
+    ("[office]\nask = [\"promote\", \"merge\"]", "office.ask[1]", 8, 19, "\"merge\" is nothing that can be asked", "\"spend > 5 usd\""),
+    ("[office]\nask = [\"spend > usd\"]", "office.ask[0]", 8, 8, "is nothing that can be asked", "\"promote\""),
+    ("[office]\nask = [\"spend > -1 usd\"]", "office.ask[0]", 8, 8, "is nothing that can be asked", ""),
+    ("[office]\nask = \"promote\"", "office.ask", 8, 7, "must be a list", ""),
     ("[budget]\nusd = \"4\"", "budget.usd", 8, 7, "must be a number, not a string: \"4\"", "write usd ="),
     ("[budget]\nusd = inf", "budget.usd", 8, 7, "is not a finite number", "write usd ="),
     ("[budget]\nusd = nan", "budget.usd", 8, 7, "is not a finite number", "write usd ="),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use super::parts::{Gpu, Headline, LabMade, LoggedCall, Measured, OfficeMade, RunMade, Seat};
+use super::parts::{Gpu, Headline, LoggedCall, Matter, Measured};
 use super::society::{Closed, Fired, Reminded, Review};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
@@ -22,7 +22,22 @@ use crate::domain::protocol::{Claim, Test, Verdict};
 pub enum Kind {
     /// The first line of every log.
     #[serde(rename = "run.created")]
-    RunCreated(RunMade),
+    RunCreated {
+        /// The log's format.
+        format: u32,
+        /// The run's id.
+        run: String,
+        /// The org's name.
+        org: String,
+        /// Whether models are mocked.
+        mock: bool,
+        /// Whether there is no office.
+        headless: bool,
+        /// The program that wrote it.
+        version: String,
+        /// The commit the programme starts from.
+        base: String,
+    },
     /// A torn tail was cut off.
     #[serde(rename = "log.repaired")]
     LogRepaired {
@@ -39,7 +54,14 @@ pub enum Kind {
     },
     /// The seed pool was drawn and the devices were found, once for the run.
     #[serde(rename = "lab.opened")]
-    LabOpened(LabMade),
+    LabOpened {
+        /// Secret from which seeds are derived.
+        pool: u64,
+        /// Devices that measured runs may lease.
+        gpus: Vec<Gpu>,
+        /// Measured runs at a time.
+        parallel: u32,
+    },
     /// The mock server's port, chosen once.
     #[serde(rename = "mock.bound")]
     MockBound {
@@ -48,7 +70,14 @@ pub enum Kind {
     },
     /// The office was built.
     #[serde(rename = "office.opened")]
-    OfficeOpened(OfficeMade),
+    OfficeOpened {
+        /// The tmux socket.
+        socket: String,
+        /// The tmux session.
+        session: String,
+        /// Pane ids by seat.
+        panes: BTreeMap<String, String>,
+    },
     /// The office is gone; no agent notices.
     #[serde(rename = "office.lost")]
     OfficeLost {
@@ -90,7 +119,16 @@ pub enum Kind {
     },
     /// An agent has a place to work.
     #[serde(rename = "agent.seated")]
-    AgentSeated(Seat),
+    AgentSeated {
+        /// The agent.
+        agent: String,
+        /// Its GPU.
+        gpu: Option<Gpu>,
+        /// Its branch.
+        branch: String,
+        /// Its worktree, absolute.
+        worktree: String,
+    },
     /// An agent's process took its lock.
     #[serde(rename = "agent.started")]
     AgentStarted {
@@ -292,6 +330,26 @@ pub enum Kind {
         /// The tool call that sent it, by which it is known after a crash.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
+    },
+    /// Something is parked until a person says yes or no.
+    #[serde(rename = "approval.asked")]
+    ApprovalAsked {
+        /// Counts approvals from 1.
+        id: u64,
+        /// About what.
+        matter: Matter,
+        /// The question, in a sentence.
+        question: String,
+    },
+    /// A person said yes or no.
+    #[serde(rename = "approval.decided")]
+    ApprovalDecided {
+        /// To which.
+        id: u64,
+        /// Whether it may go on.
+        approved: bool,
+        /// Why; may be empty.
+        reason: String,
     },
     /// The chart's command is about to be run, to call a person; never twice for the same need.
     #[serde(rename = "person.called")]

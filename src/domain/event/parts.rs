@@ -2,8 +2,6 @@
 //!
 //! Owns their shape in the log, under the same rule as the kinds: fields are only ever added.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::Text;
@@ -19,6 +17,27 @@ pub struct Gpu {
     pub uuid: String,
     /// Whether it is only pretended.
     pub simulated: bool,
+}
+
+/// What a person is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "lowercase")]
+pub enum Matter {
+    /// Promoting a claim.
+    Promote {
+        /// Which.
+        hypothesis: u64,
+    },
+    /// Landing a promoted claim in the user's repository.
+    Land {
+        /// Which.
+        hypothesis: u64,
+    },
+    /// Spending on, past what the chart names.
+    Spend {
+        /// The agent whose request would have passed it.
+        agent: String,
+    },
 }
 
 /// A call as the log keeps it.
@@ -45,6 +64,9 @@ pub struct Measured {
     pub gpu_s: f64,
     /// Peak resident memory, MiB.
     pub peak_mem_mb: f64,
+    /// Seconds for which it was frozen, which its wall seconds leave out.
+    #[serde(default, skip_serializing_if = "none_at_all")]
+    pub frozen_s: f64,
     /// Floating-point operations, by the account of `measured_by`.
     pub flops: Option<f64>,
     /// Parameters, likewise.
@@ -62,6 +84,11 @@ pub struct Measured {
     pub evaluation_s: f64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn none_at_all(seconds: &f64) -> bool {
+    *seconds == 0.0
+}
+
 /// The end-of-run re-measurement, on seeds that nothing was chosen by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
@@ -71,58 +98,4 @@ pub struct Headline {
     pub to: String,
     /// The comparison.
     pub verdict: Verdict,
-}
-
-/// What a run is, as its log begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunMade {
-    /// The log's format.
-    pub format: u32,
-    /// The run's id.
-    pub run: String,
-    /// The org's name.
-    pub org: String,
-    /// Whether models are mocked.
-    pub mock: bool,
-    /// Whether there is no office.
-    pub headless: bool,
-    /// The program that wrote it.
-    pub version: String,
-    /// The commit the programme starts from.
-    pub base: String,
-}
-
-/// Where an agent works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seat {
-    /// The agent.
-    pub agent: String,
-    /// Its GPU.
-    pub gpu: Option<Gpu>,
-    /// Its branch.
-    pub branch: String,
-    /// Its worktree, absolute.
-    pub worktree: String,
-}
-
-/// What the lab was opened with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabMade {
-    /// Secret from which seeds are derived.
-    pub pool: u64,
-    /// Devices that measured runs may lease.
-    pub gpus: Vec<Gpu>,
-    /// Measured runs at a time.
-    pub parallel: u32,
-}
-
-/// Where the office was built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfficeMade {
-    /// The tmux socket.
-    pub socket: String,
-    /// The tmux session.
-    pub session: String,
-    /// Pane ids by seat.
-    pub panes: BTreeMap<String, String>,
 }

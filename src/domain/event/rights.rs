@@ -4,7 +4,7 @@
 
 use super::actor::Actor;
 use super::kind::Kind;
-use super::parts::Seat;
+use super::parts::Matter;
 use super::society::{Fired, Reminded};
 use super::words::{Arm, Class};
 
@@ -15,12 +15,13 @@ impl Kind {
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
         use Actor::{Agent, Human, Lab, Org, Supervisor};
         match self {
-            Self::RunCreated(_)
+            Self::RunCreated { .. }
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
+            | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
             Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
@@ -30,10 +31,15 @@ impl Kind {
             | Self::MailUndelivered { .. }
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
-            | Self::AgentSeated(_)
+            | Self::AgentSeated { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
-            Self::OfficeOpened(_) => matches!(actor, Supervisor | Human),
-            Self::LabOpened(_)
+            Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
+            Self::ApprovalAsked { matter, .. } => match matter {
+                Matter::Promote { .. } => *actor == Lab,
+                Matter::Land { .. } => *actor == Human,
+                Matter::Spend { agent } => matches!(actor, Agent(name) if name == agent),
+            },
+            Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFinished { .. }
             | Self::HypothesisPlanned { .. }
@@ -86,7 +92,7 @@ impl Kind {
         }
         matches!(
             self,
-            Self::RunCreated(_)
+            Self::RunCreated { .. }
                 | Self::RequestReserved { .. }
                 | Self::ReplyReceived { .. }
                 | Self::ToolResult { .. }
@@ -102,6 +108,8 @@ impl Kind {
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
+                | Self::ApprovalAsked { .. }
+                | Self::ApprovalDecided { .. }
                 | Self::RunDown { .. }
         )
     }
@@ -112,8 +120,8 @@ impl Kind {
     pub fn is_ledger(&self) -> bool {
         matches!(
             self,
-            Self::RunCreated(_)
-                | Self::LabOpened(_)
+            Self::RunCreated { .. }
+                | Self::LabOpened { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
@@ -132,7 +140,7 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
-            | Self::AgentSeated(Seat { agent, .. })
+            | Self::AgentSeated { agent, .. }
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
@@ -161,6 +169,10 @@ impl Kind {
                 agent: Some(agent), ..
             } => vec![agent],
             Self::MailUndelivered { to, .. } => vec![to],
+            Self::ApprovalAsked {
+                matter: Matter::Spend { agent },
+                ..
+            } => vec![agent],
             Self::MailSent { from, to, .. } => {
                 let mut all: Vec<&str> = to.iter().map(String::as_str).collect();
                 all.push(from);

@@ -146,6 +146,8 @@ pub enum Step {
     Plan(u64, Test, u32),
     /// Change a claim's status.
     Move(u64, Status, String, Option<Box<Verdict>>),
+    /// Ask a person whether a confirmed claim may be promoted.
+    Ask(u64),
     /// Merge a confirmed claim and promote it.
     Promote(u64),
     /// Compare a confirmed claim anew on top of the current champion.

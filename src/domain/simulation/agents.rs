@@ -1,6 +1,7 @@
 //! Fake agents' processes on the real session.
 
 use super::world::{Quality, World, hash, mix};
+use crate::domain::approval::{self, Gate};
 use crate::domain::budget;
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
@@ -218,6 +219,18 @@ impl World {
 
     fn ask(&mut self, pid: u32, name: &str, actor: &Actor) {
         let agent = name.to_owned();
+        match approval::spending(&self.chart, &self.state, REQUEST_USD) {
+            Gate::Open => {}
+            Gate::Ask => {
+                let asked = approval::ask_to_spend(&self.chart, &self.state, name, REQUEST_USD);
+                return self.append(actor, vec![asked]);
+            }
+            Gate::Parked(_) => return,
+            Gate::Denied(why) => {
+                let reason = approval::denied_spending(&why);
+                return self.append(actor, vec![Kind::AgentHeld { agent, reason }]);
+            }
+        }
         if let Err(capped) = budget::may_reserve(&self.chart, &self.state, name, REQUEST_USD) {
             let reason = capped.to_string();
             return self.append(actor, vec![Kind::AgentHeld { agent, reason }]);

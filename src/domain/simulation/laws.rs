@@ -22,11 +22,15 @@
 //!     is the champion, all mail was read by whoever is not held; then down is reached.
 //! 15. The log, written and read again, folds to the same state.
 //! 16. A person is called once for a need.
-//! 17. The org's processes keep their own laws (`society`).
+//! 17. Where the chart asks, nothing is promoted without a person's approval, a claim that was denied is
+//!     vetoed, and nothing is spent past what was asked about while the question is open. Nothing is
+//!     asked twice, and nothing is answered twice.
+//! 18. The org's processes keep their own laws (`society`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Job, World};
+use crate::domain::approval::{self, Gate};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Decision, Event, Kind, RunStatus, Stage, Status};
 use crate::domain::process;
@@ -87,6 +91,20 @@ impl Laws {
                     assert!([&state.start, &state.champion].contains(&&run.commit));
                 }
             }
+            Kind::ApprovalAsked { matter, .. } => {
+                let mut open = state.approvals.values().filter(|it| it.decided.is_none());
+                assert!(
+                    open.all(|it| it.matter != *matter),
+                    "asked twice: {matter:?}"
+                );
+            }
+            Kind::ApprovalDecided { id, .. } => {
+                assert_eq!(state.approvals[id].decided, None, "a{id} is answered twice");
+            }
+            Kind::RequestReserved { usd, .. } => {
+                assert_eq!(approval::spending(chart, state, *usd), Gate::Open);
+                self.turns(state, event);
+            }
             _ => self.turns(state, event),
         }
         Self::society(state, event);
@@ -107,6 +125,8 @@ impl Laws {
             }
             Kind::RequestReserved { agent, .. } => {
                 assert!(state.may_think(agent), "{agent} may not ask");
+                let mine = &state.agents[agent];
+                assert!(!mine.paused && !state.paused, "{agent} is paused");
                 let open = &state.agents[agent].calls;
                 assert!(
                     open.iter().all(|call| call.result.is_some()),
@@ -187,6 +207,7 @@ impl Laws {
                 ));
             }
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
+                assert_eq!(approval::promotion(chart, state, *hypothesis), Gate::Open);
                 let claim = &state.hypotheses[hypothesis];
                 assert_eq!(claim.status, way_in(chart));
                 assert_eq!(
@@ -257,7 +278,9 @@ fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) 
     match actor {
         Actor::Supervisor => assert!(by_deaths || wall, "{agent} is held: {reason}"),
         _ => assert!(
-            reason.contains("cap") || reason.contains("same call"),
+            reason.contains("cap")
+                || reason.contains("same call")
+                || reason.contains("to spend on was denied"),
             "{agent} holds itself: {reason}"
         ),
     }
@@ -289,7 +312,7 @@ fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: 
         Smoke => &[Smoke, Mismatched, Screened, Parked],
         Screened => &[Confirmed, Refuted, Undecided, Mismatched, Vetoed],
         Confirmed if gated => &[Reviewed, Vetoed, Parked],
-        Confirmed | Reviewed => &[Promoted, Parked],
+        Confirmed | Reviewed => &[Promoted, Parked, Vetoed],
         // A decision that came after all.
         Parked if gated => &[Reviewed, Vetoed],
         _ => &[],
@@ -300,11 +323,15 @@ fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: 
         "h{} goes from {:?} to {to:?}",
         claim.id, claim.status
     );
+    if to == Vetoed {
+        let gate = approval::promotion(chart, state, claim.id);
+        let vetoed = matches!(gate, Gate::Denied(_)) || decided(Decision::Veto);
+        assert!(vetoed, "vetoed by nobody");
+    }
     if to == Confirmed {
         proven(chart, state, claim, verdict.expect("a verdict"));
     }
     assert!(to != Reviewed || decided(Decision::Approve));
-    assert!(to != Vetoed || decided(Decision::Veto));
     if to == Promoted {
         assert!(
             !gated || decided(Decision::Approve),

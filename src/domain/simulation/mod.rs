@@ -61,6 +61,7 @@ fn live(seed: u64) -> (u64, World) {
 fn a_hostile_world_breaks_no_law() {
     let (mut steps, mut promoted, mut claims, mut deaths, mut held) = (0, 0, 0, 0, 0);
     let (mut fired, mut reviews) = (0, 0);
+    let (mut approved, mut denied) = (0, 0);
     for seed in 0..SEEDS {
         let (took, world) = live(seed);
         steps += took;
@@ -68,17 +69,26 @@ fn a_hostile_world_breaks_no_law() {
         claims += world.state.hypotheses.len();
         fired += world.state.society.all().count() as u64;
         reviews += world.state.society.reviews.len() as u64;
+        for approval in world.state.approvals.values() {
+            match &approval.decided {
+                Some(decided) if decided.approved => approved += 1,
+                Some(_) => denied += 1,
+                None => {}
+            }
+        }
         for agent in world.state.agents.values() {
             deaths += agent.deaths.total;
             held += u32::from(agent.held.is_some());
         }
     }
     println!(
-        "{SEEDS} seeds, {steps} steps, {claims} claims, {promoted} promoted, {deaths} deaths, {held} held, {fired} fired, {reviews} reviewed"
+        "{SEEDS} seeds, {steps} steps, {claims} claims, {promoted} promoted, {deaths} deaths, {held} held, \
+          {approved} approved, {denied} denied, {fired} fired, {reviews} reviewed"
     );
     // A simulation in which nothing happens proves nothing.
     assert!(fired > SEEDS && reviews > SEEDS / 8);
     assert!(promoted as u64 > SEEDS / 4 && claims as u64 > SEEDS && u64::from(deaths) > SEEDS);
+    assert!(approved > SEEDS / 8 && denied > SEEDS / 16);
 }
 
 /// One seed, for looking at a failure: `ORG_SEED` cannot be read here, so the number is edited.

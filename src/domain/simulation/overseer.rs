@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Job, Quality, World, hash, mix};
-use crate::domain::event::{Actor, Arm, Headline, Kind, Measured, RunStatus, Status, Text};
+use crate::domain::approval::{self, Gate};
+use crate::domain::event::{Actor, Arm, Headline, Kind, Matter, Measured, RunStatus, Status, Text};
 use crate::domain::lease::Grant;
 use crate::domain::protocol::{self, Step, Wanted};
 use crate::domain::supervisor::{Effect, Observed, decide, unmourned};
@@ -354,6 +355,16 @@ impl World {
             }
             Step::Move(id, status, reason, verdict) => {
                 self.move_claim(id, status, reason, verdict.map(|it| *it), None);
+            }
+            Step::Ask(hypothesis) => {
+                let asked = Kind::ApprovalAsked {
+                    id: self.state.next_approval(),
+                    matter: Matter::Promote { hypothesis },
+                    question: String::new(),
+                };
+                if approval::promotion(&self.chart, &self.state, hypothesis) == Gate::Ask {
+                    self.append(&Actor::Lab, vec![asked]);
+                }
             }
             Step::Promote(id) => self.merge(me, id, true),
             Step::Rebase(id) => self.merge(me, id, false),

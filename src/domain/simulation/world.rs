@@ -8,9 +8,10 @@ use super::agents::Proc;
 use super::laws::Laws;
 use super::overseer::Overseer;
 use super::society::PROCESSES;
-use crate::domain::chart::{Chart, OnIdle};
+use crate::domain::approval;
+use crate::domain::chart::{Ask, Chart, OnIdle};
 use crate::domain::decode::{decode, fixtures};
-use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, LabMade, RunMade, Seat, Text};
+use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Text};
 use crate::domain::standing;
 use crate::domain::state::State;
 
@@ -170,7 +171,7 @@ impl World {
     }
 
     fn begin(&mut self) {
-        let created = Kind::RunCreated(RunMade {
+        let created = Kind::RunCreated {
             format: FORMAT,
             run: "sim-1".to_owned(),
             org: "sim".to_owned(),
@@ -178,7 +179,7 @@ impl World {
             headless: true,
             version: "0".to_owned(),
             base: "c0".to_owned(),
-        });
+        };
         self.append(&Actor::Human, vec![created]);
         let gpus: Vec<Gpu> = (0..2 + self.rng.below(2))
             .map(|index| Gpu {
@@ -190,24 +191,22 @@ impl World {
         let parallel = 1 + u32::try_from(self.rng.below(3)).expect("few");
         let pool = self.rng.next();
         let homes = gpus.clone();
-        let opened = Kind::LabOpened(LabMade {
+        let opened = Kind::LabOpened {
             pool,
             gpus,
             parallel,
-        });
+        };
         self.append(&Actor::Lab, vec![opened]);
         // A person may be faster than the seats.
         if self.rng.chance(200) {
             self.letter_from_a_person();
         }
         let seats = self.chart.agents.iter().zip(0..);
-        let seats = seats.map(|(agent, at): (_, usize)| {
-            Kind::AgentSeated(Seat {
-                agent: agent.name.clone(),
-                gpu: homes.get(at).cloned(),
-                branch: format!("agent/{}", agent.name),
-                worktree: String::new(),
-            })
+        let seats = seats.map(|(agent, at): (_, usize)| Kind::AgentSeated {
+            agent: agent.name.clone(),
+            gpu: homes.get(at).cloned(),
+            branch: format!("agent/{}", agent.name),
+            worktree: String::new(),
         });
         let seats = seats.collect();
         self.append(&Actor::Supervisor, seats);
@@ -248,6 +247,12 @@ impl World {
         self.now +=
             i64::try_from(self.rng.below(if self.hostile { 120 } else { 400 })).unwrap_or(0);
         self.end_jobs();
+        if !self.hostile
+            && self.rng.chance(20)
+            && let Some(decided) = self.a_word()
+        {
+            self.append(&Actor::Human, vec![decided]);
+        }
         match self.rng.below(10) {
             0..=3 => self.oversee(),
             4..=8 => self.some_agent(),
@@ -335,7 +340,7 @@ impl World {
     /// A person does what people do.
     fn person(&mut self) {
         let agent = self.some_name();
-        let kind = match self.rng.below(9) {
+        let kind = match self.rng.below(12) {
             0 => Kind::PauseSet { agent: None },
             1 => Kind::PauseSet { agent: Some(agent) },
             2 | 3 => Kind::PauseCleared { agent: None },
@@ -351,9 +356,24 @@ impl World {
                 what: "usd".to_owned(),
                 cap: 20.0 + self.rng.below(40) as f64,
             },
+            8..=10 => match self.a_word() {
+                Some(decided) => decided,
+                None => return,
+            },
             _ => return self.letter_from_a_person(),
         };
         self.append(&Actor::Human, vec![kind]);
+    }
+
+    /// A person says yes, more often than no, to something that waits.
+    fn a_word(&mut self) -> Option<Kind> {
+        let asked = approval::pending(&self.state);
+        let id = asked.first()?.id;
+        Some(Kind::ApprovalDecided {
+            id,
+            approved: self.rng.chance(700),
+            reason: String::new(),
+        })
     }
 
     fn letter_from_a_person(&mut self) {
@@ -441,6 +461,12 @@ fn vary(chart: &mut Chart, rng: &mut Rng) {
     }
     if rng.chance(60) {
         chart.budget.wall = Some(20.0);
+    }
+    if rng.chance(300) {
+        chart.office.ask.push(Ask::Promote);
+    }
+    if rng.chance(200) {
+        chart.office.ask.push(Ask::Spend(1.0 + rng.below(3) as f64));
     }
     let idle = rng.chance(300);
     for role in chart.roles.values_mut() {

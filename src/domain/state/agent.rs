@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Seat, Text, Why};
+use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Text, Why};
 use crate::domain::restart::Tally;
 
 /// A call of the reply that an agent is working on.
@@ -56,6 +56,8 @@ pub struct AgentState {
     pub held_at: Option<Timestamp>,
     /// Whether a person paused it.
     pub paused: bool,
+    /// And nothing that it started may go on.
+    pub frozen: bool,
     /// Whether it asked for no more turns until mail.
     pub done: bool,
     /// Turns begun.
@@ -120,18 +122,22 @@ impl AgentState {
     pub(super) fn apply(&mut self, event: &Event) {
         self.since = Some(event.at);
         match &event.body {
-            Kind::AgentSeated(Seat {
+            Kind::AgentSeated {
                 gpu,
                 branch,
                 worktree,
                 ..
-            }) => {
+            } => {
                 self.gpu.clone_from(gpu);
                 self.branch.clone_from(branch);
                 self.worktree.clone_from(worktree);
             }
             Kind::PauseSet { .. } => self.paused = true,
-            Kind::PauseCleared { .. } => self.paused = false,
+            Kind::FreezeSet { .. } => self.frozen = true,
+            Kind::PauseCleared { .. } => {
+                self.paused = false;
+                self.frozen = false;
+            }
             Kind::AgentRestart { model, .. } => {
                 if let Some(model) = model {
                     self.model = Some(model.clone());

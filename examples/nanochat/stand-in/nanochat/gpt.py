@@ -32,6 +32,10 @@ class GPT:
         """FLOPs a token: two a weight forward, four backward."""
         return 6 * self.num_scaling_params()["total"]
 
+    def lr_scale(self, model_dim=768):
+        dmodel_lr_scale = (model_dim / 768) ** -0.5
+        return dmodel_lr_scale
+
     def forward(self, token):
         logits = self.lm_head[token]
         capped = [self.softcap * math.tanh(z / self.softcap) for z in logits]

@@ -40,7 +40,7 @@ for step, pairs in enumerate(training_batches(NUM_ITERATIONS)):
         p = model.probabilities(logits)
         seen = sum(row)
         gradients.append([(seen * q - n) * s / TOKENS_PER_SHARD for n, q, s in zip(row, p, slopes)])
-    optimizer.step(gradients, learning_rate(step, NUM_ITERATIONS))
+    optimizer.step(gradients, model.lr_scale() * learning_rate(step, NUM_ITERATIONS))
     if (step + 1) % 10 == 0:
         print(f"step {step + 1:05d}/{NUM_ITERATIONS:05d}", flush=True)
 

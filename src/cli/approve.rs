@@ -1,0 +1,157 @@
+//! `org approve` and `org deny`: a person's word on what the chart parks until there is one.
+//!
+//! Owns how approvals are named on the command line and how an answer that makes no sense is refused.
+//! Must not know what an approval lets through: that is folded from the log by whoever waits for it.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use super::Context;
+use super::failure::Failure;
+use super::place::{self, RunArgs};
+use crate::domain::approval;
+use crate::domain::event::{Actor, Kind, Matter};
+use crate::domain::state::{Approval, State};
+use crate::os::clock;
+use crate::run::log::Log;
+use crate::view::figure;
+
+/// Longest reason, in characters: a sentence that fits into ledger and mail.
+const REASON_MAX: usize = 500;
+
+/// Let something go on that waits for your approval
+///
+/// Without ID it lists what waits.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ApproveArgs {
+    #[command(flatten)]
+    answer: Answer,
+}
+
+/// Refuse something that waits for your approval
+///
+/// A claim that is denied is vetoed; who may not spend on is held. Without ID it lists what waits.
+#[derive(Debug, Clone, Args)]
+pub(super) struct DenyArgs {
+    #[command(flatten)]
+    answer: Answer,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Answer {
+    /// The claim (h3) or the approval (a1) that waits
+    id: Option<String>,
+    /// Why, for those who read the log and for whom it concerns
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(super) fn approve(context: &Context, args: &ApproveArgs) -> Result<(), Failure> {
+    decide(context, &args.answer, true)
+}
+
+pub(super) fn deny(context: &Context, args: &DenyArgs) -> Result<(), Failure> {
+    decide(context, &args.answer, false)
+}
+
+fn decide(context: &Context, args: &Answer, approved: bool) -> Result<(), Failure> {
+    let Context { place, ui } = context;
+    let Some(id) = &args.id else {
+        let dir = place.reading(args.run.name())?;
+        return ui.out(&list(Log::open(&dir)?.state(), &dir.id()));
+    };
+    let dir = place.acting(args.run.name())?;
+    let reason = args.reason.clone().unwrap_or_default().trim().to_owned();
+    if reason.chars().count() > REASON_MAX {
+        return Err(Failure::usage(
+            format!("the reason is longer than {REASON_MAX} characters"),
+            "say it shorter, or send it: org send WHO -f FILE",
+        ));
+    }
+    let mut log = Log::open(&dir)?;
+    let said: Result<(String, String), Failure> = log.transact(&Actor::Human, |state| {
+        let asked = find(state, id)?;
+        let decided = Kind::ApprovalDecided {
+            id: asked.id,
+            approved,
+            reason: reason.clone(),
+        };
+        Ok((
+            vec![decided],
+            (approval::name(asked), asked.question.clone()),
+        ))
+    })?;
+    let (name, question) = said?;
+    let word = if approved { "approved" } else { "denied" };
+    ui.out(&format!("{name} {word}: {question}\n"))?;
+    if !place::supervised(&dir) {
+        ui.note(&format!(
+            "no supervisor of {0} lives; it is acted on after org up --resume {0}",
+            dir.id()
+        ));
+    }
+    Ok(())
+}
+
+fn list(state: &State, run: &str) -> String {
+    let now = clock::now();
+    let mut out = String::new();
+    for asked in approval::pending(state) {
+        let (name, since) = (approval::name(asked), figure::ago(asked.at, now));
+        writeln!(out, "{name}  for {since}: {}", asked.question)
+            .expect("a string takes everything");
+    }
+    if out.is_empty() {
+        out = format!("nothing in {run} waits for your approval\n");
+    }
+    out
+}
+
+/// What a person means by an id: something that still waits.
+fn find<'a>(state: &'a State, id: &str) -> Result<&'a Approval, Failure> {
+    let number = |letter: char| id.strip_prefix(letter)?.parse::<u64>().ok();
+    let about = |approval: &&Approval| match approval.matter {
+        Matter::Promote { hypothesis } => number('h') == Some(hypothesis),
+        _ => false,
+    };
+    let asked = match number('a') {
+        Some(number) => state.approvals.get(&number),
+        None => state.approvals.values().rev().find(about),
+    };
+    let waiting = approval::pending(state);
+    let names: Vec<String> = waiting.iter().map(|it| approval::name(it)).collect();
+    let hint = if names.is_empty() {
+        "nothing waits for your approval; `org status` says how the run stands".to_owned()
+    } else {
+        format!("what waits: {}", names.join(", "))
+    };
+    let Some(asked) = asked else {
+        return Err(Failure::refused(
+            format!("nobody has asked for your approval of {id:?}"),
+            hint,
+        ));
+    };
+    if let Some(decided) = &asked.decided {
+        let word = if decided.approved {
+            "approved"
+        } else {
+            "denied"
+        };
+        let since = figure::ago(decided.at, clock::now());
+        let message = format!("{id} was {word} {since} ago, and that stands");
+        return Err(Failure::refused(message, hint));
+    }
+    if !waiting.iter().any(|it| it.id == asked.id) {
+        let claim = match asked.matter {
+            Matter::Promote { hypothesis } => state.hypotheses.get(&hypothesis),
+            _ => None,
+        };
+        let word = claim.map_or("gone", |claim| claim.status.word());
+        let message = format!("{id} is {word} by now, so there is nothing left to approve");
+        return Err(Failure::refused(message, hint));
+    }
+    Ok(asked)
+}
