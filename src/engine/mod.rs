@@ -22,6 +22,7 @@ mod prompt;
 pub mod seats;
 mod society;
 pub mod spawn;
+mod still;
 pub mod supervise;
 mod task;
 mod words;

@@ -19,6 +19,7 @@ impl Kind {
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
+            | Self::FreezeSet { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -41,6 +42,8 @@ impl Kind {
             },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
+            | Self::ExperimentFrozen { .. }
+            | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
@@ -164,6 +167,7 @@ impl Kind {
                 asked.iter().map(String::as_str).collect()
             }
             Self::PauseSet { agent: Some(agent) }
+            | Self::FreezeSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
             | Self::ExperimentQueued {
                 agent: Some(agent), ..

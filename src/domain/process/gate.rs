@@ -119,9 +119,7 @@ fn without(firing: &Firing) -> String {
 
 /// Claims that are parked only since nobody reviewed them, each with since when and why: a person is
 /// told, and a decision that comes after all still counts.
-pub fn unreviewed<'s>(
-    state: &'s State,
-) -> impl Iterator<Item = (&'s Hypothesis, jiff::Timestamp, String)> {
+pub fn unreviewed(state: &State) -> impl Iterator<Item = (&Hypothesis, jiff::Timestamp, String)> {
     let parked = state.society.all().filter_map(|firing| {
         let (at, outcome) = firing.closed?;
         let claim = state.hypotheses.get(&firing.fired.hypothesis?)?;

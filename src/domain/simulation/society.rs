@@ -85,8 +85,8 @@ impl World {
             }
             Act::Close(over) => {
                 let firing = self.state.society.of(&over.process).iter();
-                let firing = firing.filter(|it| it.fired.number == over.number);
-                let Some(firing) = firing.last().filter(|it| it.is_open()) else {
+                let mut firing = firing.filter(|it| it.fired.number == over.number);
+                let Some(firing) = firing.next().filter(|it| it.is_open()) else {
                     return;
                 };
                 let told = firing.due.is_some() && !firing.fired.gate;
