@@ -50,6 +50,10 @@ pub enum Effect {
     Thaw(u64),
     /// Call a running run off; it counts as interrupted.
     Interrupt(u64),
+    /// Cancel a run that nobody needs any more.
+    Cancel(u64, String),
+    /// Tell an agent that its run was cancelled.
+    Tell(u64),
     /// Carry a claim on.
     Lab(Step),
     /// Do what a process of the org asks for.
@@ -95,7 +99,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     if !seated {
         return effects;
     }
-    effects.extend(lease::grants(chart, state).into_iter().map(Effect::Launch));
+    effects.extend(called_off(state));
+    let grants = lease::grants(chart, state, now).into_iter();
+    effects.extend(grants.map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
     let ahead_s = seen.ahead_s;
     let acts = process::acts(chart, state, Clock { now, ahead_s });
@@ -186,6 +192,19 @@ fn wall_ends(chart: &Chart, state: &State) -> Option<Timestamp> {
     state.created?.checked_add(span).ok()
 }
 
+/// Runs that are not to go on, and the word to those who asked for them.
+fn called_off(state: &State) -> Vec<Effect> {
+    let moot = lease::moot(state).into_iter();
+    let mut effects: Vec<Effect> = moot.map(|(id, why)| Effect::Cancel(id, why)).collect();
+    let ending = state
+        .experiments
+        .values()
+        .filter(|run| run.status == RunStatus::Running && run.called_off.is_some());
+    effects.extend(ending.map(|run| Effect::Interrupt(run.id)));
+    effects.extend(lease::untold(state).into_iter().map(Effect::Tell));
+    effects
+}
+
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
     let mut effects: Vec<Effect> = chart
         .agents
@@ -236,5 +255,7 @@ pub fn next_due(
     let need = needs::next_due(chart, state, now);
     let ahead_s = seen.ahead_s;
     let process = process::next_due(chart, state, Clock { now, ahead_s });
-    [back_off, wall, need, process].into_iter().flatten().min()
+    let notice = lease::next_due(chart, state, now);
+    let all = [back_off, wall, need, notice, process];
+    all.into_iter().flatten().min()
 }

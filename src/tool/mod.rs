@@ -16,12 +16,14 @@ mod lint;
 mod mail;
 mod notebook;
 mod place;
+mod proposal;
 mod review;
 mod search;
 mod shell;
 mod shell_spec;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -43,6 +45,7 @@ use crate::run::paths::RunDir;
 use arguments::Arguments;
 pub use arguments::{Argument, Problem, Shape};
 
+pub use proposal::{Proposal, ProposeError, propose, top_up};
 pub use shell::{end_jobs, end_jobs_of, freeze_jobs};
 
 /// Longest line that stands for a call, in characters: it is shown in a pane and kept in the log.
@@ -126,7 +129,7 @@ pub trait Tool: Send + Sync + std::fmt::Debug {
 }
 
 /// Every tool with the grants that give it, in the order in which models see them: fixed, since
-/// prompt caches are bound to it. `withdraw` is not there yet, so nothing grants it.
+/// prompt caches are bound to it.
 fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
     vec![
         (&["shell"], Box::new(shell::Shell)),
@@ -140,6 +143,7 @@ fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
         (&["ledger"], Box::new(ledger::Ledger)),
         (&["experiment"], Box::new(experiment::Experiment)),
         (&["experiment"], Box::new(hypothesis::Hypothesis)),
+        (&["experiment"], Box::new(withdraw::Withdraw)),
         (&["notebook"], Box::new(notebook::Note)),
         (&["done"], Box::new(notebook::Done)),
     ]

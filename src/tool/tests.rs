@@ -244,6 +244,7 @@ fn a_role_is_granted_what_it_lists_and_done() {
             "review",
             "experiment",
             "hypothesis",
+            "withdraw",
             "note",
             "done"
         ]

@@ -14,7 +14,7 @@ use super::society::{Closed, Fired, Reminded, Review};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::protocol::{Claim, Test, Verdict};
+use crate::domain::protocol::{Claim, Look, Part, Test, Trim, Verdict};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -459,6 +459,40 @@ pub enum Kind {
         /// Its last lines.
         tail: Text,
     },
+    /// How far a running run has come, by what it prints; now and then.
+    #[serde(rename = "experiment.progress")]
+    ExperimentProgress {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
+        /// Steps done.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+    },
+    /// Somebody wants a run called off: one that waits never starts, one that runs is ended.
+    #[serde(rename = "experiment.cancelled")]
+    ExperimentCancelled {
+        /// Which.
+        id: u64,
+        /// Whose it is, where its owner takes it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Somebody wants a claim taken back; the lab moves it there.
+    #[serde(rename = "hypothesis.withdrawn")]
+    HypothesisWithdrawn {
+        /// Which.
+        id: u64,
+        /// Whose it is, where its owner takes it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        /// Why, for people.
+        reason: String,
+    },
     /// A claim, before anything has run.
     #[serde(rename = "hypothesis.registered")]
     HypothesisRegistered {
@@ -486,6 +520,9 @@ pub enum Kind {
         base: String,
         /// An earlier claim that this one repeats on purpose.
         replicates: Option<u64>,
+        /// Its parts, as their author named them, where it is a bundle.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<String>,
         /// The tool call that registered it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
@@ -516,8 +553,29 @@ pub enum Kind {
         id: u64,
         /// The test.
         test: Test,
-        /// Fresh seeds.
+        /// Fresh seeds, at most.
         seeds: u32,
+        /// When they are looked at, and at what level; empty for once, at the chart's.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        looks: Vec<Look>,
+    },
+    /// A bundle was taken apart: its commit without each of its parts.
+    #[serde(rename = "hypothesis.split")]
+    HypothesisSplit {
+        /// Which.
+        id: u64,
+        /// The commit that was taken apart.
+        commit: String,
+        /// Part by part.
+        parts: Vec<Part>,
+    },
+    /// A part of a bundle does no work and is dropped.
+    #[serde(rename = "hypothesis.trimmed")]
+    HypothesisTrimmed {
+        /// Which.
+        id: u64,
+        /// The part, and what is left.
+        trim: Trim,
     },
     /// A claim changed its status.
     #[serde(rename = "hypothesis.moved")]
@@ -547,6 +605,14 @@ pub enum Kind {
         /// By which claim.
         hypothesis: u64,
         /// The new champion.
+        commit: String,
+    },
+    /// The programme branch moved back: the newest promotion did not hold.
+    #[serde(rename = "programme.rolled_back")]
+    ProgrammeRolledBack {
+        /// By which claim it had moved.
+        hypothesis: u64,
+        /// The champion again.
         commit: String,
     },
     /// The run's gain, re-measured.

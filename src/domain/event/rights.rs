@@ -5,8 +5,13 @@
 use super::actor::Actor;
 use super::kind::Kind;
 use super::parts::Matter;
-use super::society::{Fired, Reminded};
+use super::society::{Fired, Reminded, Review};
 use super::words::{Arm, Class};
+
+/// Whether it is an agent's or a person's own word.
+fn by_somebody(actor: &Actor, name: &str) -> bool {
+    matches!(actor, Actor::Agent(_) | Actor::Human) && actor.name() == name
+}
 
 impl Kind {
     /// Whether an actor may write this. Checked at append and at apply, so that a process with a bug,
@@ -45,9 +50,13 @@ impl Kind {
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
+            | Self::ExperimentProgress { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }
+            | Self::HypothesisSplit { .. }
+            | Self::HypothesisTrimmed { .. }
+            | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
             Self::AgentHeld { agent, .. } => {
@@ -65,19 +74,29 @@ impl Kind {
             | Self::TurnEnded { agent, .. }
             | Self::BranchSaved { agent, .. }
             | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. }
-            | Self::HypothesisRegistered { agent, .. }
-            | Self::HypothesisRejected { agent, .. } => {
+            | Self::NoteKept { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
             }
             Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
                 *actor == Org
             }
-            Self::ReviewGiven(review) => {
-                matches!(actor, Agent(_) | Human) && actor.name() == review.by
+            Self::ReviewGiven(Review { by, .. }) => by_somebody(actor, by),
+            // A person's own change goes through the same gate.
+            Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
+                by_somebody(actor, agent)
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
+            Self::ExperimentCancelled { agent, .. } => match actor {
+                Lab | Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Supervisor | Org => false,
+            },
+            Self::HypothesisWithdrawn { agent, .. } => match actor {
+                Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Lab | Supervisor => false,
+            },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
@@ -103,11 +122,14 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::ReviewGiven(_)
                 | Self::ProcessFired(_)
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
@@ -128,6 +150,8 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisRejected { .. }
                 | Self::HypothesisPlanned { .. }

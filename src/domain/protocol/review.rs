@@ -10,12 +10,15 @@ use crate::domain::process::{self, Gate};
 use crate::domain::state::Hypothesis;
 
 impl View<'_> {
-    /// What the org's reviews make of a confirmed claim.
-    pub(super) fn review(&self, claim: &Hypothesis) -> Vec<Step> {
-        let to = |status, why| vec![Step::Move(claim.id, status, why, None)];
+    /// What the org's reviews make of a confirmed claim; none where they let it pass.
+    pub(super) fn review(&self, claim: &Hypothesis) -> Option<Vec<Step>> {
+        if claim.status == Status::Reviewed {
+            return None;
+        }
+        let to = |status, why| Some(vec![Step::Move(claim.id, status, why, None)]);
         match process::gate(self.chart, self.state, claim) {
-            Gate::Open => vec![Step::Promote(claim.id)],
-            Gate::Waiting => Vec::new(),
+            Gate::Open => None,
+            Gate::Waiting => Some(Vec::new()),
             Gate::Approved(why) => to(Status::Reviewed, why),
             Gate::Vetoed(why) => to(Status::Vetoed, why),
             Gate::Unreviewed(why) => to(Status::Parked, why),
