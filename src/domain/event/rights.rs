@@ -80,6 +80,21 @@ impl Kind {
             Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
                 *actor == Org
             }
+            Self::ReviewGiven(_)
+            | Self::HypothesisRegistered { .. }
+            | Self::HypothesisRejected { .. }
+            | Self::HypothesisWithdrawn { .. }
+            | Self::MailSent { .. }
+            | Self::MailRead { .. }
+            | Self::ExperimentCancelled { .. }
+            | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
+        }
+    }
+
+    /// Whether what people and agents do themselves names its doer.
+    fn is_own_word_of(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
+        match self {
             Self::ReviewGiven(Review { by, .. }) => by_somebody(actor, by),
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
@@ -95,13 +110,14 @@ impl Kind {
             Self::HypothesisWithdrawn { agent, .. } => match actor {
                 Human => agent.is_none(),
                 Agent(name) => agent.as_ref() == Some(name),
-                Lab | Supervisor => false,
+                Lab | Supervisor | Org => false,
             },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            _ => false,
         }
     }
 
