@@ -219,6 +219,18 @@ fn present(state: &State, name: &str) -> bool {
             .is_some_and(|agent| agent.held.is_none() && !agent.paused && agent.ended.is_none())
 }
 
+/// Whether a firing that was decided a moment ago may still be written down: it is the next of its
+/// process, for something new, and whoever it asks is still there.
+#[must_use]
+pub fn stands(state: &State, fired: &Fired) -> bool {
+    let before = state.society.of(&fired.process);
+    before.len() as u64 + 1 == fired.number
+        && before.iter().all(|it| it.fired.occasion != fired.occasion)
+        && fired.asked.iter().all(|name| present(state, name))
+        && !state.paused
+        && state.down.is_none()
+}
+
 /// A firing as it is written down.
 fn fire(
     chart: &Chart,

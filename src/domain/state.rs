@@ -227,19 +227,20 @@ impl State {
             }
             Kind::PauseSet { agent: None } => self.paused = true,
             Kind::FreezeSet { agent: None } => self.frozen = true,
-            Kind::PauseCleared { agent: None } => {
-                self.paused = false;
-                self.frozen = false;
-                for agent in self.agents.values_mut() {
-                    agent.paused = false;
-                    agent.frozen = false;
-                }
-            }
+            Kind::PauseCleared { agent: None } => self.go_on(),
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
+        }
+    }
+
+    /// Nobody is paused or frozen any more.
+    fn go_on(&mut self) {
+        (self.paused, self.frozen) = (false, false);
+        for agent in self.agents.values_mut() {
+            (agent.paused, agent.frozen) = (false, false);
         }
     }
 

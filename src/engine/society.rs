@@ -31,9 +31,7 @@ impl Supervisor {
         let letters = self.letters(&fired, &fired.asked, None).await?;
         let letters = self.letters_of(&fired.process, fired.number, letters)?;
         self.decide(|state| {
-            let before = state.society.of(&fired.process);
-            let again = before.iter().any(|it| it.fired.occasion == fired.occasion);
-            if again || before.len() as u64 + 1 != fired.number {
+            if !process::stands(state, &fired) {
                 return Err(());
             }
             let kinds = std::iter::once(Kind::ProcessFired(fired.clone())).chain(letters);

@@ -120,9 +120,6 @@ fn a_confirmed_claim_is_promoted_only_after_somebody_else_has_approved_it() {
         "{AUTHOR}{}",
         reviewer("approve", r#"["cost: equal", "leakage: none"]"#)
     );
-    let mut script = script.replace("agent = \"claude-1\"", "agent = \"claude-1\"");
-    // The author has the tool only where its role has it: here it has not.
-    script.push_str("\n[[scripts]]\nagent = \"*\"\n[[scripts.steps]]\nsay = \"hm\"\n");
     let chart = chart(&world, REVIEW, &script);
     up(&world, &chart).well();
     let run = world.run();

@@ -8,6 +8,11 @@ use super::parts::Matter;
 use super::society::{Fired, Reminded, Review};
 use super::words::{Arm, Class};
 
+/// Whether it is this agent's own.
+fn own(actor: &Actor, agent: &str) -> bool {
+    matches!(actor, Actor::Agent(name) if name == agent)
+}
+
 /// Whether it is an agent's or a person's own word.
 fn by_somebody(actor: &Actor, name: &str) -> bool {
     matches!(actor, Actor::Agent(_) | Actor::Human) && actor.name() == name
@@ -18,7 +23,7 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Org, Supervisor};
+        use Actor::{Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
             | Self::RunDown { .. }
@@ -43,7 +48,7 @@ impl Kind {
             Self::ApprovalAsked { matter, .. } => match matter {
                 Matter::Promote { .. } => *actor == Lab,
                 Matter::Land { .. } => *actor == Human,
-                Matter::Spend { agent } => matches!(actor, Agent(name) if name == agent),
+                Matter::Spend { agent } => own(actor, agent),
             },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
@@ -59,9 +64,7 @@ impl Kind {
             | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
-            Self::AgentHeld { agent, .. } => {
-                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
-            }
+            Self::AgentHeld { agent, .. } => *actor == Supervisor || own(actor, agent),
             Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
             | Self::TurnStarted { agent, .. }
@@ -74,9 +77,7 @@ impl Kind {
             | Self::TurnEnded { agent, .. }
             | Self::BranchSaved { agent, .. }
             | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => {
-                matches!(actor, Agent(name) if name == agent)
-            }
+            | Self::NoteKept { agent, .. } => own(actor, agent),
             Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
                 *actor == Org
             }

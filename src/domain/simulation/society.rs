@@ -53,9 +53,7 @@ impl World {
     pub(super) fn society(&mut self, act: Act) {
         let (first, process, number, to) = match act {
             Act::Fire(fired) => {
-                let before = self.state.society.of(&fired.process);
-                let again = before.iter().any(|it| it.fired.occasion == fired.occasion);
-                if again || before.len() as u64 + 1 != fired.number {
+                if !process::stands(&self.state, &fired) {
                     return;
                 }
                 let asked = fired.asked.clone();
