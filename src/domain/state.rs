@@ -8,6 +8,7 @@ mod agent;
 mod approval;
 mod lab;
 mod mail;
+mod society;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ pub use agent::{AgentState, OpenCall, OpenTurn};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
+pub use society::{Firing, Society, letter_key};
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -129,6 +131,8 @@ pub struct State {
     pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
+    /// What the members do together.
+    pub society: Society,
 }
 
 impl State {
@@ -162,6 +166,7 @@ impl State {
         self.agent_event(event);
         self.mail_event(event);
         self.lab_event(event);
+        self.society_event(event);
         self.approval_event(event);
         Ok(())
     }
@@ -222,19 +227,20 @@ impl State {
             }
             Kind::PauseSet { agent: None } => self.paused = true,
             Kind::FreezeSet { agent: None } => self.frozen = true,
-            Kind::PauseCleared { agent: None } => {
-                self.paused = false;
-                self.frozen = false;
-                for agent in self.agents.values_mut() {
-                    agent.paused = false;
-                    agent.frozen = false;
-                }
-            }
+            Kind::PauseCleared { agent: None } => self.go_on(),
             Kind::BudgetSet { what, cap } => {
                 self.caps.insert(what.clone(), *cap);
             }
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
+        }
+    }
+
+    /// Nobody is paused or frozen any more.
+    fn go_on(&mut self) {
+        (self.paused, self.frozen) = (false, false);
+        for agent in self.agents.values_mut() {
+            (agent.paused, agent.frozen) = (false, false);
         }
     }
 
@@ -338,7 +344,10 @@ fn own_agent(body: &Kind) -> Option<&str> {
         | Kind::HypothesisRegistered { .. }
         | Kind::HypothesisRejected { .. }
         | Kind::MailUndelivered { .. }
-        | Kind::ApprovalAsked { .. } => None,
+        | Kind::ApprovalAsked { .. }
+        | Kind::ReviewGiven(_)
+        | Kind::ProcessFired(_)
+        | Kind::ProcessReminded(_) => None,
         other => other.concerns().first().copied(),
     }
 }

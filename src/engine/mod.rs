@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod ask;
+mod asking;
 mod claims;
 mod draw;
 pub mod environment;
@@ -20,6 +21,7 @@ mod opening;
 mod perform;
 mod prompt;
 pub mod seats;
+mod society;
 pub mod spawn;
 mod still;
 pub mod supervise;
