@@ -20,6 +20,7 @@ mod perform;
 mod prompt;
 pub mod seats;
 pub mod spawn;
+mod still;
 pub mod supervise;
 mod task;
 mod words;

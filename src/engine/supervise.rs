@@ -76,6 +76,13 @@ pub(super) enum Report {
         pid: u32,
         how: Option<String>,
     },
+    /// A run was told to stand still, or to go on.
+    Frozen {
+        id: u64,
+        attempt: u32,
+        still: bool,
+        seen: bool,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -111,6 +118,10 @@ pub(super) struct Supervisor {
     pub(super) alive: BTreeMap<String, u32>,
     pub(super) stopping: BTreeSet<String>,
     pub(super) orders: BTreeMap<u64, Arc<Order>>,
+    /// Runs that are being frozen or thawed.
+    pub(super) freezing: BTreeSet<u64>,
+    /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
+    pub(super) still: BTreeSet<String>,
     /// Claims that are being merged, and whether to promote them.
     pub(super) merging: BTreeMap<u64, bool>,
     started: BTreeMap<String, Tried>,
@@ -152,6 +163,8 @@ pub async fn run(
         alive: BTreeMap::new(),
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
+        freezing: BTreeSet::new(),
+        still: BTreeSet::new(),
         merging: BTreeMap::new(),
         started: BTreeMap::new(),
         mock: None,
@@ -205,6 +218,8 @@ impl Supervisor {
             sandbox: sandbox::probe(),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
+        let names = self.chart.agents.iter().map(|agent| agent.name.clone());
+        self.still = names.collect();
         for agent in self.chart.agents.clone() {
             let adopted = self.adopt_agent(&agent.name);
             if adopted.is_none() {
@@ -328,6 +343,7 @@ impl Supervisor {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
             }
         }
+        self.freeze_commands();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -346,6 +362,8 @@ impl Supervisor {
                 self.log.append(&Actor::Supervisor, vec![held])?;
             }
             Effect::Launch(grant) => self.launch(&grant)?,
+            Effect::Freeze(id) => self.freeze(id, true),
+            Effect::Thaw(id) => self.freeze(id, false),
             Effect::Interrupt(id) => self.interrupt(id),
             Effect::Lab(step) => self.lab(&step)?,
             Effect::Close(wanted) => self.queue(&wanted)?,
@@ -380,6 +398,12 @@ impl Supervisor {
     fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
         match report {
             Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::Frozen {
+                id,
+                attempt,
+                still,
+                seen,
+            } => Ok(self.frozen(id, attempt, still, seen)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)

@@ -141,7 +141,7 @@ fn run_summary(body: &Kind) -> Option<String> {
             format!("tmux session {session}, {} panes", panes.len())
         }
         Kind::OfficeLost { reason } | Kind::RunDown { reason } => reason.clone(),
-        Kind::PauseSet { agent } | Kind::PauseCleared { agent } => {
+        Kind::PauseSet { agent } | Kind::FreezeSet { agent } | Kind::PauseCleared { agent } => {
             agent.clone().unwrap_or_else(|| "all".to_owned())
         }
         Kind::BudgetSet { what, cap } => format!("{what} = {cap}"),

@@ -51,7 +51,7 @@ fn status_has_the_names_that_scripts_read() {
         "disk_bytes gpu_seconds usd wall_seconds"
     );
     assert_eq!(names(&value["budget"]["usd"]), "cap reserved spent");
-    assert_eq!(names(&value["experiments"]), "done queued running");
+    assert_eq!(names(&value["experiments"]), "done frozen queued running");
     assert_eq!(names(&value["best"]), "hypothesis value");
     assert_eq!(names(&value["tmux"]), "session socket");
     assert_eq!(names(&value["needs_you"][0]), "agent command reason since");

@@ -21,6 +21,7 @@ mod git_safety;
 mod gpus;
 mod ledger;
 mod nanochat;
+mod pauses;
 mod quickstart;
 mod recovery;
 mod report;

@@ -101,7 +101,13 @@ pub enum Kind {
         /// The agent; none means all.
         agent: Option<String>,
     },
-    /// A person lets it, or all, go on.
+    /// And nothing that it, or all, started may go on meanwhile: measured runs and commands stand still.
+    #[serde(rename = "freeze.set")]
+    FreezeSet {
+        /// The agent; none means all.
+        agent: Option<String>,
+    },
+    /// A person lets it, or all, go on, and what was frozen too.
     #[serde(rename = "pause.cleared")]
     PauseCleared {
         /// The agent; none means all.
@@ -419,6 +425,22 @@ pub enum Kind {
         attempt: u32,
         /// Leased devices.
         gpus: Vec<Gpu>,
+    },
+    /// All processes of a run were seen to stand still.
+    #[serde(rename = "experiment.frozen")]
+    ExperimentFrozen {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
+    },
+    /// They were let go on.
+    #[serde(rename = "experiment.thawed")]
+    ExperimentThawed {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
     },
     /// A run ended.
     #[serde(rename = "experiment.finished")]

@@ -18,6 +18,7 @@ impl Kind {
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
+            | Self::FreezeSet { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -40,6 +41,8 @@ impl Kind {
             },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
+            | Self::ExperimentFrozen { .. }
+            | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
@@ -150,6 +153,7 @@ impl Kind {
             | Self::HypothesisRegistered { agent, .. }
             | Self::HypothesisRejected { agent, .. } => vec![agent],
             Self::PauseSet { agent: Some(agent) }
+            | Self::FreezeSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
             | Self::ExperimentQueued {
                 agent: Some(agent), ..

@@ -25,6 +25,7 @@
 //! 17. Where the chart asks, nothing is promoted without a person's approval, a claim that was denied is
 //!     vetoed, and nothing is spent past what was asked about while the question is open. Nothing is
 //!     asked twice, and nothing is answered twice.
+//! 18. Nothing is started while a person has it frozen; what is said to stand still runs, and was meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +35,7 @@ use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage, Status};
 use crate::domain::protocol::{Claim, Verdict};
 use crate::domain::state::{Hypothesis, State};
-use crate::domain::{budget, lease};
+use crate::domain::{budget, freeze, lease};
 
 /// What the laws remember.
 #[derive(Debug, Clone, Default)]
@@ -161,6 +162,10 @@ impl Laws {
                     "e{id} is launched while it is not queued"
                 );
                 assert_eq!(*attempt, run.attempt + 1);
+                assert!(
+                    !freeze::wanted(state, run),
+                    "e{id} is started while it is frozen"
+                );
                 assert_eq!(gpus.len(), chart.task.gpus as usize);
                 assert!(
                     state.down.is_none(),
@@ -174,6 +179,14 @@ impl Laws {
                         "e{id} passes the cap"
                     );
                 }
+            }
+            Kind::ExperimentFrozen { id, attempt } | Kind::ExperimentThawed { id, attempt } => {
+                let run = &state.experiments[id];
+                assert_eq!((run.status, run.attempt), (RunStatus::Running, *attempt));
+                assert!(
+                    matches!(event.body, Kind::ExperimentThawed { .. })
+                        || freeze::wanted(state, run)
+                );
             }
             Kind::ExperimentFinished { id, attempt, .. } => {
                 let run = &state.experiments[id];
@@ -404,7 +417,7 @@ impl World {
     pub(super) fn judge_the_stop(&self) {
         assert!(self.locks.is_empty(), "somebody has a lock");
         let mut jobs = self.jobs.values();
-        assert!(jobs.all(|job| !matches!(job, Job::Running { .. })));
+        assert!(jobs.all(|job| !matches!(job, Job::Running { .. } | Job::Frozen { .. })));
         assert!(!self.mock && self.overseer.is_none());
     }
 }

@@ -204,7 +204,7 @@ impl World {
             }
             let job = self.jobs.get(&(id, attempt)).cloned();
             let found = match job {
-                Some(Job::Running { .. }) => continue,
+                Some(Job::Running { .. } | Job::Frozen { .. }) => continue,
                 Some(Job::Done) => self.found(id),
                 Some(Job::Cancelled | Job::Lost) | None => (RunStatus::Interrupted, None),
             };
@@ -282,10 +282,15 @@ impl World {
                 self.append(&Actor::Supervisor, vec![Kind::AgentHeld { agent, reason }]);
             }
             Effect::Launch(grant) => self.launch(me, &grant),
+            Effect::Freeze(id) | Effect::Thaw(id) => {
+                self.stand_still(me, id, matches!(effect, Effect::Freeze(_)));
+            }
             Effect::Interrupt(id) => {
                 if let Some((attempt, off)) = me.orders.get_mut(&id) {
                     *off = true;
-                    if let Some(job @ Job::Running { .. }) = self.jobs.get_mut(&(id, *attempt)) {
+                    if let Some(job @ (Job::Running { .. } | Job::Frozen { .. })) =
+                        self.jobs.get_mut(&(id, *attempt))
+                    {
                         *job = Job::Cancelled;
                     }
                 }
@@ -342,6 +347,33 @@ impl World {
             "controls belong to everybody"
         );
         self.append(&Actor::Lab, vec![queued]);
+    }
+
+    /// A keeper stops its job, or lets it go on; what was seen is written down.
+    fn stand_still(&mut self, me: &Overseer, id: u64, still: bool) {
+        let Some((attempt, _)) = me.orders.get(&id).copied() else {
+            return;
+        };
+        let now = self.now;
+        let Some(job) = self.jobs.get_mut(&(id, attempt)) else {
+            return;
+        };
+        match (&*job, still) {
+            (Job::Running { ends }, true) => *job = Job::Frozen { left: ends - now },
+            (Job::Frozen { left }, false) => *job = Job::Running { ends: now + left },
+            (Job::Frozen { .. }, true) | (Job::Running { .. }, false) => {}
+            _ => return,
+        }
+        // Killed before it could say so: the next one looks again.
+        if self.hostile && self.rng.chance(100) {
+            return;
+        }
+        let kind = if still {
+            Kind::ExperimentFrozen { id, attempt }
+        } else {
+            Kind::ExperimentThawed { id, attempt }
+        };
+        self.append(&Actor::Lab, vec![kind]);
     }
 
     fn lab(&mut self, me: &mut Overseer, step: Step) {
@@ -484,6 +516,8 @@ fn repeatable(effect: &Effect) -> bool {
             | Effect::Stop(_)
             | Effect::Launch(_)
             | Effect::Interrupt(_)
+            | Effect::Freeze(_)
+            | Effect::Thaw(_)
             | Effect::Headline
             | Effect::Lab(Step::Promote(_) | Step::Rebase(_) | Step::Plan(..))
     )

@@ -98,6 +98,10 @@ pub(super) enum Job {
     Running {
         ends: i64,
     },
+    /// It stands still, with so much left.
+    Frozen {
+        left: i64,
+    },
     Done,
     Cancelled,
     /// Its keeper was killed.
@@ -291,7 +295,7 @@ impl World {
             37..=43 => {
                 let running = self.jobs.iter_mut();
                 let mut running: Vec<_> = running
-                    .filter(|(_, job)| matches!(job, Job::Running { .. }))
+                    .filter(|(_, job)| matches!(job, Job::Running { .. } | Job::Frozen { .. }))
                     .collect();
                 let at = self.rng.below(running.len() as u64);
                 if let Some((_, job)) = running.get_mut(usize::try_from(at).expect("few")) {
@@ -310,7 +314,7 @@ impl World {
         let pids: Vec<u32> = self.procs.keys().copied().collect();
         pids.into_iter().for_each(|pid| self.kill(pid));
         for job in self.jobs.values_mut() {
-            if matches!(job, Job::Running { .. }) {
+            if matches!(job, Job::Running { .. } | Job::Frozen { .. }) {
                 *job = Job::Lost;
             }
         }
@@ -339,6 +343,11 @@ impl World {
     fn person(&mut self) {
         let agent = self.some_name();
         let kind = match self.rng.below(12) {
+            0 if self.rng.chance(500) => {
+                let who = self.rng.chance(500).then_some(agent);
+                let freeze = Kind::FreezeSet { agent: who.clone() };
+                return self.append(&Actor::Human, vec![Kind::PauseSet { agent: who }, freeze]);
+            }
             0 => Kind::PauseSet { agent: None },
             1 => Kind::PauseSet { agent: Some(agent) },
             2 | 3 => Kind::PauseCleared { agent: None },

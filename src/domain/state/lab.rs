@@ -35,6 +35,8 @@ pub struct Experiment {
     pub env: BTreeMap<String, String>,
     /// How it stands.
     pub status: RunStatus,
+    /// Whether all its processes were seen to stand still, as a person wanted.
+    pub frozen: bool,
     /// Launches so far.
     pub attempt: u32,
     /// Leased devices while it runs.
@@ -111,15 +113,35 @@ impl Hypothesis {
 }
 
 impl State {
+    /// The claim that an agent is at: its newest that is not final, else its newest.
+    #[must_use]
+    pub fn claim_of(&self, agent: &str) -> Option<&Hypothesis> {
+        let own = || {
+            let all = self.hypotheses.values().rev();
+            all.filter(|claim| claim.agent == agent)
+        };
+        own()
+            .find(|claim| !claim.is_final())
+            .or_else(|| own().next())
+    }
+
     pub(super) fn lab_event(&mut self, event: &Event) {
         match &event.body {
             Kind::ExperimentQueued { .. } => self.queue(event),
             Kind::ExperimentStarted { id, attempt, gpus } => {
                 if let Some(run) = self.experiments.get_mut(id) {
                     run.status = RunStatus::Running;
+                    run.frozen = false;
                     run.attempt = *attempt;
                     run.gpus.clone_from(gpus);
                     run.started_at = Some(event.at);
+                }
+            }
+            Kind::ExperimentFrozen { id, attempt } | Kind::ExperimentThawed { id, attempt } => {
+                if let Some(run) = self.experiments.get_mut(id)
+                    && (run.attempt, run.status) == (*attempt, RunStatus::Running)
+                {
+                    run.frozen = matches!(event.body, Kind::ExperimentFrozen { .. });
                 }
             }
             Kind::ExperimentFinished {
@@ -137,6 +159,7 @@ impl State {
                     run.measured = measured.clone();
                     run.reason.clone_from(reason);
                     run.tail.clone_from(tail);
+                    run.frozen = false;
                     run.gpus.clear();
                 }
             }
@@ -219,6 +242,7 @@ impl State {
                 note: note.clone(),
                 env: env.clone(),
                 status: RunStatus::Queued,
+                frozen: false,
                 attempt: 0,
                 gpus: Vec::new(),
                 queued_at: event.at,
