@@ -23,4 +23,5 @@ pub mod spawn;
 mod still;
 pub mod supervise;
 mod task;
+pub mod trial;
 mod words;
