@@ -41,6 +41,7 @@ fn typed() -> Vec<(String, Vec<String>)> {
 /// A line without what differs from run to run.
 fn lasting(line: &str) -> String {
     let masks = [
+        (r"\S*runs/smoke", "runs/smoke"),
         (r"smoke-[a-z0-9]{5}\b", "smoke-ID"),
         (r"[+-]?\d[\d.,]*(e-?\d+)?[kM]?", "#"),
         (r"# (ms|s|min|h|d)\b", "# TIME"),
