@@ -18,6 +18,7 @@ mod news;
 mod notify;
 mod opening;
 mod perform;
+pub mod preview;
 mod prompt;
 pub mod seats;
 pub mod spawn;

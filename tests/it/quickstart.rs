@@ -100,6 +100,14 @@ fn what_the_readme_shows_is_what_happens() {
         );
     }
     world.nothing_lives();
+    // What a chart promises before a run is what the run froze.
+    let frozen = world.org(&["prompt", "claude-1"]).well();
+    let promised = world.org(&["prompt", "claude-1", "--chart", "orgs/smoke.toml"]);
+    assert_eq!(promised.well().out, frozen.out);
+    world
+        .org(&["prompt", "nobody", "--chart", "orgs/smoke.toml"])
+        .refused(2)
+        .naming(&["nobody", "claude-1"]);
 }
 
 #[test]
