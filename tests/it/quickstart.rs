@@ -106,7 +106,7 @@ fn what_the_readme_shows_is_what_happens() {
     assert_eq!(promised.well().out, frozen.out);
     world
         .org(&["prompt", "nobody", "--chart", "orgs/smoke.toml"])
-        .refused(2)
+        .refused(1)
         .naming(&["nobody", "claude-1"]);
 }
 
