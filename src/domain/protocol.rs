@@ -14,6 +14,7 @@ mod confirm;
 mod early;
 mod hidden;
 mod multiplicity;
+mod review;
 mod settle;
 mod words;
 
@@ -62,6 +63,7 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
             None => steps.extend(view.claim(claim)),
         }
     }
+    steps.extend(view.late_reviews());
     steps.dedup();
     let mut seen: Vec<Wanted> = Vec::new();
     steps.retain(|step| match step {

@@ -8,6 +8,7 @@ mod agent;
 mod approval;
 mod lab;
 mod mail;
+mod society;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ pub use agent::{AgentState, OpenCall, OpenTurn};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
+pub use society::{Firing, Society, letter_key};
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -129,6 +131,8 @@ pub struct State {
     pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
+    /// What the members do together.
+    pub society: Society,
 }
 
 impl State {
@@ -162,6 +166,7 @@ impl State {
         self.agent_event(event);
         self.mail_event(event);
         self.lab_event(event);
+        self.society_event(event);
         self.approval_event(event);
         Ok(())
     }
@@ -338,7 +343,10 @@ fn own_agent(body: &Kind) -> Option<&str> {
         | Kind::HypothesisRegistered { .. }
         | Kind::HypothesisRejected { .. }
         | Kind::MailUndelivered { .. }
-        | Kind::ApprovalAsked { .. } => None,
+        | Kind::ApprovalAsked { .. }
+        | Kind::ReviewGiven(_)
+        | Kind::ProcessFired(_)
+        | Kind::ProcessReminded(_) => None,
         other => other.concerns().first().copied(),
     }
 }

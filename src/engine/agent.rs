@@ -18,6 +18,7 @@ use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
 use crate::domain::model::{self, Model};
 use crate::domain::needs;
+use crate::domain::process as society;
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
 use crate::domain::texts::ToolTexts;
@@ -157,7 +158,7 @@ impl Member {
         let texts = Words::of(&dir).map_err(AgentError::Prompts)?;
         let words = ToolTexts::parse(&read("tools.toml")?)
             .map_err(|error| AgentError::Prompts(error.to_string()))?;
-        let tools = tool::granted(&role.tools);
+        let tools = tool::granted(&society::grants(&chart, &agent));
         let head = Head {
             model: named,
             system: read(&format!("{name}.md"))?,

@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod ask;
+mod asking;
 mod claims;
 mod draw;
 pub mod environment;
@@ -21,6 +22,7 @@ mod perform;
 pub mod preview;
 mod prompt;
 pub mod seats;
+mod society;
 pub mod spawn;
 mod still;
 pub mod supervise;

@@ -283,9 +283,10 @@ impl Supervisor {
         let seen = Observed {
             agents: self.alive.keys().cloned().collect(),
             mock: self.mock == Some(true),
+            ahead_s: clock::ahead_of_utc(now),
         };
         let effects = decide(&self.chart, self.state(), &seen, now);
-        let mut due = next_due(&self.chart, self.state(), now).map(|at| until(now, at));
+        let mut due = next_due(&self.chart, self.state(), &seen, now).map(|at| until(now, at));
         for effect in effects {
             if let Some(wait) = self.perform(effect).await? {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
@@ -320,6 +321,7 @@ impl Supervisor {
             }
             Effect::Tell(id) => self.tell(id)?,
             Effect::Lab(step) => self.lab(&step)?,
+            Effect::Society(act) => self.society(act).await?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
             Effect::Call(needs, reason) => self.call(needs, reason)?,

@@ -27,6 +27,7 @@ mod quickstart;
 mod recovery;
 mod report;
 mod smoke;
+mod society;
 
 /// A journey that nobody lists here is never run.
 #[test]

@@ -5,14 +5,20 @@
 use super::actor::Actor;
 use super::kind::Kind;
 use super::parts::Matter;
+use super::society::{Fired, Reminded, Review};
 use super::words::{Arm, Class};
+
+/// Whether it is an agent's or a person's own word.
+fn by_somebody(actor: &Actor, name: &str) -> bool {
+    matches!(actor, Actor::Agent(_) | Actor::Human) && actor.name() == name
+}
 
 impl Kind {
     /// Whether an actor may write this. Checked at append and at apply, so that a process with a bug,
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Supervisor};
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
             | Self::RunDown { .. }
@@ -71,27 +77,47 @@ impl Kind {
             | Self::NoteKept { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
             }
+            Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
+                *actor == Org
+            }
+            Self::ReviewGiven(_)
+            | Self::HypothesisRegistered { .. }
+            | Self::HypothesisRejected { .. }
+            | Self::HypothesisWithdrawn { .. }
+            | Self::MailSent { .. }
+            | Self::MailRead { .. }
+            | Self::ExperimentCancelled { .. }
+            | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
+        }
+    }
+
+    /// Whether what people and agents do themselves names its doer.
+    fn is_own_word_of(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
+        match self {
+            Self::ReviewGiven(Review { by, .. }) => by_somebody(actor, by),
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
-                matches!(actor, Agent(_) | Human) && actor.name() == agent
+                by_somebody(actor, agent)
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
             Self::ExperimentCancelled { agent, .. } => match actor {
                 Lab | Human => agent.is_none(),
                 Agent(name) => agent.as_ref() == Some(name),
-                Supervisor => false,
+                Supervisor | Org => false,
             },
             Self::HypothesisWithdrawn { agent, .. } => match actor {
                 Human => agent.is_none(),
                 Agent(name) => agent.as_ref() == Some(name),
-                Lab | Supervisor => false,
+                Lab | Supervisor | Org => false,
             },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            _ => false,
         }
     }
 
@@ -116,6 +142,8 @@ impl Kind {
                 | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
+                | Self::ReviewGiven(_)
+                | Self::ProcessFired(_)
                 | Self::ProgrammeAdvanced { .. }
                 | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
@@ -173,6 +201,11 @@ impl Kind {
             | Self::NoteKept { agent, .. }
             | Self::HypothesisRegistered { agent, .. }
             | Self::HypothesisRejected { agent, .. } => vec![agent],
+            Self::ReviewGiven(review) => vec![&review.by],
+            Self::ProcessFired(Fired { asked, .. })
+            | Self::ProcessReminded(Reminded { asked, .. }) => {
+                asked.iter().map(String::as_str).collect()
+            }
             Self::PauseSet { agent: Some(agent) }
             | Self::FreezeSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
