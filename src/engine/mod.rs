@@ -19,6 +19,7 @@ mod news;
 mod notify;
 mod opening;
 mod perform;
+pub mod preview;
 mod prompt;
 pub mod seats;
 mod society;
