@@ -23,6 +23,35 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
+        match self.writer() {
+            _ if matches!(self, Self::LogRepaired { .. }) => true,
+            Some(agent) => own(actor, agent),
+            None => self.may_be_said_by(actor),
+        }
+    }
+
+    /// The agent that alone may write this, where there is one.
+    fn writer(&self) -> Option<&str> {
+        match self {
+            Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// Whether an actor may write what is no agent's alone.
+    fn may_be_said_by(&self, actor: &Actor) -> bool {
         use Actor::{Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
@@ -34,7 +63,6 @@ impl Kind {
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
-            Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
@@ -43,6 +71,7 @@ impl Kind {
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
             | Self::AgentSeated { .. }
+            | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
             Self::ApprovalAsked { matter, .. } => match matter {
@@ -65,19 +94,6 @@ impl Kind {
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
             Self::AgentHeld { agent, .. } => *actor == Supervisor || own(actor, agent),
-            Self::AgentStarted { agent, .. }
-            | Self::AgentEnded { agent, .. }
-            | Self::TurnStarted { agent, .. }
-            | Self::RequestReserved { agent, .. }
-            | Self::ConversationRenewed { agent, .. }
-            | Self::RequestFailed { agent, .. }
-            | Self::ReplyReceived { agent, .. }
-            | Self::ToolIntent { agent, .. }
-            | Self::ToolResult { agent, .. }
-            | Self::TurnEnded { agent, .. }
-            | Self::BranchSaved { agent, .. }
-            | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => own(actor, agent),
             Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
                 *actor == Org
             }
@@ -89,6 +105,8 @@ impl Kind {
             | Self::MailRead { .. }
             | Self::ExperimentCancelled { .. }
             | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
+            // `writer` names who may.
+            _ => false,
         }
     }
 
@@ -189,6 +207,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
             | Self::AgentHeld { agent, .. }
+            | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
             | Self::ConversationRenewed { agent, .. }
