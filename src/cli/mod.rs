@@ -24,6 +24,7 @@ mod ls;
 mod next;
 mod pause;
 mod place;
+mod plan;
 mod prompt;
 mod proposal;
 mod refusal;
@@ -32,6 +33,7 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod trial;
 mod ui;
 mod until;
 mod up;
@@ -65,6 +67,7 @@ enum Command {
     Init(args::InitArgs),
     Check(check::CheckArgs),
     Doctor(args::DoctorArgs),
+    Plan(plan::PlanArgs),
     Up(args::UpArgs),
     Down(args::DownArgs),
     Pause(pause::PauseArgs),
@@ -84,6 +87,7 @@ enum Command {
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
     Cancel(cancel::CancelArgs),
+    Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -168,6 +172,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Completions(args) => completions::run(context, &args).map(done),
         Command::Init(args) => init::run(context, &args).map(done),
         Command::Doctor(args) => doctor::run(context, &args),
+        Command::Plan(args) => plan::run(context, &args).map(done),
+        Command::Try(args) => trial::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
         Command::Watch(args) => watch::run(context, &args).map(done),

@@ -28,6 +28,7 @@ mod recovery;
 mod report;
 mod smoke;
 mod society;
+mod trials;
 
 /// A journey that nobody lists here is never run.
 #[test]
