@@ -102,6 +102,8 @@ enum Command {
     #[command(hide = true)]
     Job(args::JobArgs),
     #[command(hide = true)]
+    Confine(args::ConfineArgs),
+    #[command(hide = true)]
     Mock(args::MockArgs),
 }
 
@@ -182,6 +184,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Agent(args) => hidden::agent(&args).map(done),
         Command::Pane(args) => hidden::pane(context, &args).map(done),
         Command::Job(_) => hidden::job().map(done),
+        Command::Confine(args) => hidden::confine(&args),
         Command::Mock(args) => hidden::mock(context, &args).map(done),
     }
 }

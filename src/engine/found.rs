@@ -241,7 +241,7 @@ fn set_up(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fo
     };
     let made = environment::of(&wanted, &|| true).map_err(FoundError::Environment)?;
     let Some(made) = made else { return Ok(()) };
-    std::os::unix::fs::symlink(made.root(), dir.environment(environment::BASE))
+    std::os::unix::fs::symlink(made.root(), dir.base_environment())
         .map_err(io_error("name the environment"))
 }
 

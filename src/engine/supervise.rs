@@ -17,7 +17,7 @@ use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
-use crate::os::{clock, exec, process, sandbox};
+use crate::os::{clock, confine, exec, process};
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
@@ -221,7 +221,7 @@ impl Supervisor {
         let pid = std::process::id();
         let started = Kind::SupervisorStarted {
             pid,
-            sandbox: sandbox::probe(),
+            sandbox: confine::probe(&self.dir.locks(), &self.clean),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
         let names = self.chart.agents.iter().map(|agent| agent.name.clone());
