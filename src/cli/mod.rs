@@ -27,6 +27,7 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod take;
 mod ui;
 mod until;
 mod up;
@@ -74,6 +75,7 @@ enum Command {
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
+    Take(take::TakeArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -143,6 +145,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(context, &args).map(done),
         Command::Approve(args) => approve::approve(context, &args).map(done),
         Command::Deny(args) => approve::deny(context, &args).map(done),
+        Command::Take(args) => take::run(context, &args).map(done),
         Command::Next(args) => next::run(context, &args).map(done),
         Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),

@@ -18,7 +18,7 @@ use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 /// The failure after which a server's other clients wait as well.
 const THROTTLED: &str = "rate_limited";
 
-pub use agent::{AgentState, OpenCall, OpenTurn};
+pub use agent::{AgentState, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
@@ -226,8 +226,7 @@ impl State {
                 self.paused = false;
                 self.frozen = false;
                 for agent in self.agents.values_mut() {
-                    agent.paused = false;
-                    agent.frozen = false;
+                    agent.unpause();
                 }
             }
             Kind::BudgetSet { what, cap } => {
@@ -306,7 +305,7 @@ impl State {
             && self
                 .agents
                 .get(name)
-                .is_some_and(|agent| !agent.paused && agent.held.is_none())
+                .is_some_and(|agent| !agent.paused && agent.taken.is_none() && agent.held.is_none())
     }
 
     /// US dollars settled, and set aside for requests in flight.

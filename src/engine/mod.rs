@@ -22,5 +22,6 @@ pub mod seats;
 pub mod spawn;
 mod still;
 pub mod supervise;
+pub mod take;
 mod task;
 mod words;

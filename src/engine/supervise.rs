@@ -83,6 +83,12 @@ pub(super) enum Report {
         still: bool,
         seen: bool,
     },
+    /// Somebody who sat at an agent's desk has let it go.
+    DeskLeft {
+        name: String,
+        seq: u64,
+        marker: String,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -122,6 +128,8 @@ pub(super) struct Supervisor {
     pub(super) freezing: BTreeSet<u64>,
     /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
     pub(super) still: BTreeSet<String>,
+    /// Desks that people have taken and that are watched, with the event that said so.
+    pub(super) desks: BTreeSet<(String, u64)>,
     /// Claims that are being merged, and whether to promote them.
     pub(super) merging: BTreeMap<u64, bool>,
     started: BTreeMap<String, Tried>,
@@ -164,6 +172,7 @@ pub async fn run(
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
         freezing: BTreeSet::new(),
+        desks: BTreeSet::new(),
         still: BTreeSet::new(),
         merging: BTreeMap::new(),
         started: BTreeMap::new(),
@@ -344,6 +353,7 @@ impl Supervisor {
             }
         }
         self.freeze_commands();
+        self.watch_desks();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -404,6 +414,7 @@ impl Supervisor {
                 still,
                 seen,
             } => Ok(self.frozen(id, attempt, still, seen)?),
+            Report::DeskLeft { name, seq, marker } => Ok(self.desk_left(&name, seq, marker)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)

@@ -33,7 +33,7 @@ pub use lay::{additions, altered, checkout, commit_hash, restore, restore_all_bu
 pub use merge::{Merge, combine, merge};
 pub use plain::DRAFT;
 pub use seat::{Place, seat};
-pub use snapshot::{Snapshot, snapshot};
+pub use snapshot::{Snapshot, snapshot, snapshot_by};
 pub use source::{Founded, Source, SourceKind, found, inspect};
 pub use store::PROGRAMME;
 

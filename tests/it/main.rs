@@ -15,6 +15,8 @@ mod attention;
 mod bad_charts;
 mod bad_luck;
 mod commands;
+mod desks;
+mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;

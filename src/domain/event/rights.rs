@@ -19,6 +19,8 @@ impl Kind {
             | Self::RunResumed {}
             | Self::PauseSet { .. }
             | Self::FreezeSet { .. }
+            | Self::TakeBegan { .. }
+            | Self::TakeEnded { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -31,6 +33,7 @@ impl Kind {
             | Self::MailUndelivered { .. }
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
+            | Self::TakeLost { .. }
             | Self::AgentSeated { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
@@ -102,6 +105,8 @@ impl Kind {
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
+                | Self::TakeBegan { .. }
+                | Self::TakeEnded { .. }
                 | Self::ApprovalAsked { .. }
                 | Self::ApprovalDecided { .. }
                 | Self::RunDown { .. }
@@ -134,6 +139,9 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
+            | Self::TakeBegan { agent }
+            | Self::TakeEnded { agent, .. }
+            | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
