@@ -7,6 +7,7 @@ mod bug;
 mod charts;
 mod check;
 mod completions;
+mod derived;
 mod doctor;
 mod down;
 mod failure;
@@ -21,6 +22,7 @@ mod next;
 mod pause;
 mod place;
 mod prompt;
+mod proposal;
 mod refusal;
 mod report;
 mod restart;
@@ -32,6 +34,7 @@ mod ui;
 mod until;
 mod up;
 mod wait;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -67,6 +70,7 @@ enum Command {
     Restart(restart::RestartArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
     Attach(args::AttachArgs),
     Next(next::NextArgs),
     Wait(wait::WaitArgs),
@@ -160,6 +164,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
+        Command::Watch(args) => watch::run(context, &args).map(done),
         Command::Attach(args) => attach::run(context, &args).map(done),
         Command::Supervise(args) => hidden::supervise(&args).map(done),
         Command::Agent(args) => hidden::agent(&args).map(done),

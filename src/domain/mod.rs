@@ -21,6 +21,8 @@ pub mod model;
 pub mod needs;
 pub mod price;
 pub mod problem;
+pub mod progress;
+pub mod propose;
 pub mod protocol;
 pub mod restart;
 pub mod retry;

@@ -252,14 +252,21 @@ impl State {
         }
     }
 
-    /// What people did; what they built, opened or read is no intervention.
-    fn human_event(&mut self, event: &Event) {
-        if event.actor == Actor::Human
+    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    #[must_use]
+    pub fn is_intervention(event: &Event) -> bool {
+        event.actor == Actor::Human
             && !matches!(
                 event.body,
-                Kind::RunCreated { .. } | Kind::OfficeOpened { .. } | Kind::MailRead { .. }
+                Kind::RunCreated { .. }
+                    | Kind::OfficeOpened { .. }
+                    | Kind::MailRead { .. }
+                    | Kind::RunDown { .. }
             )
-        {
+    }
+
+    fn human_event(&mut self, event: &Event) {
+        if Self::is_intervention(event) {
             self.interventions += 1;
         }
     }

@@ -20,7 +20,8 @@ pub fn finite(value: f64) -> f64 {
     if value.is_nan() {
         0.0
     } else {
-        value.clamp(f64::MIN, f64::MAX)
+        // Adding nothing makes a zero of what was a negative one.
+        value.clamp(f64::MIN, f64::MAX) + 0.0
     }
 }
 

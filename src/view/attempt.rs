@@ -173,7 +173,7 @@ pub fn claim_page(entry: &Entry, metric: &str, width: usize, paint: Paint) -> St
     if entry.candidate.n > 0 {
         say("baseline", &sample(entry.baseline));
         say("candidate", &sample(entry.candidate));
-        say("cost", &super::report_tables::ratios(&entry.ratios));
+        say("cost", &super::report::ratios(&entry.ratios));
         say("measured by", entry.evaluated_by);
     }
     if let Some(more) = entry.more_seeds {

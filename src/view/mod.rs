@@ -8,13 +8,15 @@ pub mod leaves;
 pub mod ledger;
 pub mod line;
 pub mod paint;
+pub mod plot;
 pub mod report;
-mod report_tables;
 pub mod results;
+pub mod results_full;
 pub mod runs;
 pub mod status;
 mod status_text;
 pub mod table;
+pub mod watch;
 
 pub use status_text::text as status_text;
 

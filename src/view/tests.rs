@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::paint::Paint;
+use super::report::{Block, Document, Sources, Unresolved};
 use super::status::{Holder, Seen, Status};
 use super::{ledger, report, sample, status};
 use crate::domain::state::State;
+use crate::run::chain::Chain;
 
 fn seen() -> Seen {
     Seen {
@@ -89,40 +91,90 @@ fn the_status_page_is_calm_at_80_columns() {
     insta::assert_snapshot!(text);
 }
 
-fn report_of(state: &State) -> String {
+fn told<T>(state: &State, tell: impl FnOnce(&report::Material<'_>) -> T) -> T {
     let chart = sample::chart();
-    report::text(&report::Material {
+    let (_, events) = sample::events();
+    let deeds: Vec<_> = events
+        .into_iter()
+        .filter(|event| State::is_intervention(event) && event.seq <= state.seq)
+        .collect();
+    tell(&report::Material {
         chart: &chart,
         state,
         status: &sample_status(state),
         ledger: &ledger::of(state),
+        chain: &Chain::default(),
+        deeds: &deeds,
         now: now(),
     })
+}
+
+fn report_of(state: &State) -> String {
+    told(state, report::text).expect("every number resolves")
+}
+
+fn page_of(state: &State) -> String {
+    told(state, report::page).expect("every number resolves")
+}
+
+/// The sample, as it was after so many events.
+fn early(events: usize) -> State {
+    let (_, all) = sample::events();
+    let mut state = State::default();
+    for event in all.iter().take(events) {
+        state.apply(event).expect("folds");
+    }
+    state
 }
 
 #[test]
 fn the_report_tells_the_whole_story_and_says_mock_first() {
     let (_, state) = sample::run();
     let text = report_of(&state);
-    assert!(text.starts_with("MOCKED RUN"));
+    assert!(text.starts_with("> **MOCKED RUN"));
     insta::assert_snapshot!(text);
 }
 
 #[test]
-fn a_report_of_nothing_claims_nothing() {
-    let (_, events) = sample::events();
-    let mut state = State::default();
-    for event in events.iter().take(9) {
-        state.apply(event).expect("folds");
-    }
+fn the_first_ten_lines_have_what_one_wants_to_know_in_the_morning() {
+    let (_, state) = sample::run();
     let text = report_of(&state);
+    let first: Vec<&str> = text.lines().take(10).collect();
+    let first = first.join("\n");
     for words in [
-        "Nothing was promoted",
-        "No claim was made",
-        "No baseline run has ended",
-        "No run was made without a claim",
+        "What happened",
+        "Promoted",
+        "raise LR",
+        "It cost",
+        "Needs you",
+        "no key",
+        "Confinement",
     ] {
-        assert!(text.contains(words), "{words} in {text}");
+        assert!(first.contains(words), "{words} in {first}");
+    }
+}
+
+#[test]
+fn a_report_of_nothing_claims_nothing() {
+    for events in [1, 4, 9] {
+        let text = report_of(&early(events));
+        for words in [
+            "Nothing was promoted",
+            "No claim was made",
+            "No baseline run has ended",
+            "No run was made without a claim",
+        ] {
+            assert!(text.contains(words), "{words} in {text}");
+        }
+        page_of(&early(events));
+    }
+}
+
+#[test]
+fn a_report_can_be_had_after_every_event() {
+    let (_, all) = sample::events();
+    for events in 1..=all.len() {
+        report_of(&early(events));
     }
 }
 
@@ -135,11 +187,108 @@ fn a_seed_that_was_run_twice_is_one_sample() {
     state.experiments.insert(8, again);
     let text = report_of(&state);
     assert!(
-        text.contains("n = 2 seeds ([e1](#e1), [e2](#e2))"),
+        text.contains("n = [2](#runs) seeds ([e1](#e1), [e2](#e2))"),
         "{text}"
     );
     assert!(
-        text.contains("The same seed run again ([e8](#e8)) came out 0.05 apart."),
+        text.contains("The same seed run again ([e8](#e8)) came out [0.05](#e8) apart."),
         "{text}"
     );
+}
+
+#[test]
+fn a_number_that_comes_from_nowhere_fails_the_report() {
+    let (_, state) = sample::run();
+    let agents = vec!["ana".to_owned()];
+    let sources = Sources::new(&state, &agents);
+    assert_eq!(sources.claim(9), Err(Unresolved::NoEntry("h9".to_owned())));
+    assert_eq!(sources.run(70), Err(Unresolved::NoEntry("e70".to_owned())));
+    assert!(sources.agent("zoe").is_err() && sources.event(10_000).is_err());
+    let claim = sources.claim(1).expect("it is there");
+    let cited = || Block::Text(vec![claim.number("0.5").into()]);
+    assert_eq!(
+        Document::new(vec![cited()]),
+        Err(Unresolved::NotShown("h1".to_owned()))
+    );
+    let shown = Block::Part(claim.clone(), Vec::new());
+    assert!(Document::new(vec![cited(), shown]).is_ok());
+    let typed = Block::Text(vec!["better by 0.5".into()]);
+    assert_eq!(
+        Document::new(vec![typed]),
+        Err(Unresolved::Uncited("better by 0.5"))
+    );
+    // A log whose parts do not fit each other.
+    let mut torn = state.clone();
+    torn.promotions.push((77, "a".to_owned(), "b".to_owned()));
+    let failed = told(&torn, report::text);
+    assert_eq!(failed, Err(Unresolved::NoEntry("h77".to_owned())));
+}
+
+#[test]
+fn the_page_needs_nothing_else_and_its_links_lead_somewhere() {
+    let (_, mut state) = sample::run();
+    let claim = state.hypotheses.get_mut(&1).expect("h1");
+    claim.title = "<script>alert(1)</script> <img src=x onerror=y> \"quoted\"".to_owned();
+    let page = page_of(&state);
+    for never in ["<script", "<img", "http://", "https://", "@import", "url("] {
+        let found = page
+            .replace("http://www.w3.org/2000/svg", "")
+            .contains(never);
+        assert!(!found, "{never}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(page.contains("default-src 'none'") && page.contains("prefers-color-scheme: dark"));
+    assert!(page.contains("name=\"viewport\""));
+    let parts = |begin: &str| -> Vec<String> {
+        let pieces = page.split(begin).skip(1);
+        pieces
+            .map(|piece| piece[..piece.find('"').expect("closed")].to_owned())
+            .collect()
+    };
+    let ids = parts(" id=\"");
+    let mut once = ids.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), ids.len(), "an id stands for one thing");
+    let links = parts(" href=\"#");
+    assert!(links.len() > 100, "{}", links.len());
+    for link in links {
+        assert!(ids.contains(&link), "#{link} leads nowhere");
+    }
+    for (open, close) in [
+        ("<tr", "</tr>"),
+        ("<table", "</table>"),
+        ("<dl", "</dl>"),
+        ("<svg", "</svg>"),
+        ("<a ", "</a>"),
+    ] {
+        assert_eq!(
+            page.matches(open).count(),
+            page.matches(close).count(),
+            "{open}"
+        );
+    }
+}
+
+#[test]
+fn a_ledger_that_was_changed_is_the_first_thing_said() {
+    let (_, state) = sample::run();
+    let (_, events) = sample::events();
+    let mut chain = Chain::default();
+    for event in &events {
+        let prev = "f".repeat(64);
+        chain.see(
+            event,
+            format!("{{\"prev\":\"{prev}\",\"seq\":{}}}", event.seq).as_bytes(),
+        );
+    }
+    let said = told(&state, |material| {
+        report::text(&report::Material {
+            chain: &chain,
+            ..*material
+        })
+    });
+    let said = said.expect("told all the same");
+    let third = said.lines().nth(2).expect("a line");
+    assert!(third.contains("THE LEDGER WAS CHANGED"), "{said}");
 }

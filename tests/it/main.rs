@@ -14,6 +14,7 @@ mod approvals;
 mod attention;
 mod bad_charts;
 mod bad_luck;
+mod charts;
 mod commands;
 mod desks;
 mod desks;
@@ -25,6 +26,7 @@ mod nanochat;
 mod pauses;
 mod quickstart;
 mod recovery;
+mod report;
 mod smoke;
 
 /// A journey that nobody lists here is never run.

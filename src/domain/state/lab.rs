@@ -113,6 +113,18 @@ impl Hypothesis {
 }
 
 impl State {
+    /// The claim that an agent is at: its newest that is not final, else its newest.
+    #[must_use]
+    pub fn claim_of(&self, agent: &str) -> Option<&Hypothesis> {
+        let own = || {
+            let all = self.hypotheses.values().rev();
+            all.filter(|claim| claim.agent == agent)
+        };
+        own()
+            .find(|claim| !claim.is_final())
+            .or_else(|| own().next())
+    }
+
     pub(super) fn lab_event(&mut self, event: &Event) {
         match &event.body {
             Kind::ExperimentQueued { .. } => self.queue(event),
