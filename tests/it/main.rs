@@ -17,7 +17,6 @@ mod bad_luck;
 mod charts;
 mod commands;
 mod desks;
-mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
