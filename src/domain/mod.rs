@@ -35,6 +35,7 @@ mod simulation;
 pub mod standing;
 pub mod state;
 pub mod stats;
+pub mod student;
 pub mod suggest;
 pub mod supervisor;
 pub mod template;

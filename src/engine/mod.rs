@@ -24,4 +24,5 @@ mod still;
 pub mod supervise;
 pub mod take;
 mod task;
+pub mod trial;
 mod words;

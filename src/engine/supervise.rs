@@ -18,13 +18,13 @@ use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
 use crate::os::{clock, exec, process, sandbox};
-use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
 use crate::run::maildir::{Dropped, Maildir};
 use crate::run::paths::RunDir;
 
+use super::claims::{Done, Errand};
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
@@ -103,11 +103,11 @@ pub(super) enum Report {
         attempt: u32,
         found: Found,
     },
-    Merged {
+    Errand {
         id: u64,
-        promote: bool,
+        errand: Errand,
         champion: String,
-        merged: Result<Merge, String>,
+        done: Result<Done, String>,
     },
 }
 
@@ -124,14 +124,14 @@ pub(super) struct Supervisor {
     pub(super) alive: BTreeMap<String, u32>,
     pub(super) stopping: BTreeSet<String>,
     pub(super) orders: BTreeMap<u64, Arc<Order>>,
+    /// What is under way with claims' commits, by claim.
+    pub(super) errands: BTreeMap<u64, Errand>,
     /// Runs that are being frozen or thawed.
     pub(super) freezing: BTreeSet<u64>,
     /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
     pub(super) still: BTreeSet<String>,
     /// Desks that people have taken and that are watched, with the event that said so.
     pub(super) desks: BTreeSet<(String, u64)>,
-    /// Claims that are being merged, and whether to promote them.
-    pub(super) merging: BTreeMap<u64, bool>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
@@ -171,10 +171,10 @@ pub async fn run(
         alive: BTreeMap::new(),
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
+        errands: BTreeMap::new(),
         freezing: BTreeSet::new(),
         desks: BTreeSet::new(),
         still: BTreeSet::new(),
-        merging: BTreeMap::new(),
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
@@ -432,12 +432,12 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
-            Report::Merged {
+            Report::Errand {
                 id,
-                promote,
+                errand,
                 champion,
-                merged,
-            } => self.merged(id, promote, champion, merged),
+                done,
+            } => self.errand_done(id, errand, champion, done),
         }
     }
 

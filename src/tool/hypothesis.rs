@@ -13,7 +13,7 @@ use crate::domain::chart::{Axis, Chart};
 use crate::domain::event::{Class, Kind, Status};
 use crate::domain::protocol::Claim;
 use crate::domain::state::{self, State};
-use crate::repo::{self, Change, DiffText, RepoError};
+use crate::repo::{self, Change, DiffText, Misfit, RepoError};
 use crate::run::log::LogError;
 
 use super::arguments::{Argument, Arguments, Shape};
@@ -105,6 +105,7 @@ fn read(chart: &Chart, args: Arguments<'_>) -> Result<Words, &'static str> {
         axis: axis.ok_or("`axis` is no axis")?,
         margin: args.number("margin"),
         replicates,
+        parts: args.list("parts"),
     })
 }
 
@@ -132,7 +133,7 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
         Ok(Ok(())) => {}
     }
     let saved = save(desk, &words.title).await.map_err(Failed::Save)?;
-    let mut look = Look::new(&saved.commit);
+    let mut look = Look::new(&saved.commit, words);
     for _ in 0..LOOKS {
         look.at(desk).await?;
         let judged = judge(&desk.chart, words, &look);
@@ -150,7 +151,7 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
             let id = state.next_hypothesis();
             let mut kinds = branch_saved(desk, state, &saved);
             kinds.push(registered(desk, id, call, words, &look));
-            Ok((kinds, answer(id, &saved.commit)))
+            Ok((kinds, answer(id, look.locked())))
         })?;
         if let Ok(mut outcome) = decided {
             outcome.text.push_str(&left_out(desk, &saved));
@@ -162,6 +163,9 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
 
 fn judge(chart: &Chart, words: &Words, look: &Look) -> Result<(), Refused> {
     lint::change(chart, &look.base, &look.changes, &look.diff)?;
+    if let Some(misfit) = &look.misfit {
+        return Err(Refused::Parts(misfit.clone()));
+    }
     match look.twin {
         Some(twin) if words.replicates.is_none() => Err(Refused::Twin(twin)),
         _ => Ok(()),
@@ -228,9 +232,10 @@ fn registered(desk: &Desk, id: u64, call: &str, words: &Words, look: &Look) -> K
         refuted_by: words.refuted_by.clone(),
         axis: words.axis,
         margin: words.margin,
-        commit: look.commit.clone(),
+        commit: look.locked().to_owned(),
         base: look.base.clone(),
         replicates: words.replicates,
+        parts: words.parts.clone(),
         call: Some(call.to_owned()),
     }
 }
@@ -245,6 +250,13 @@ struct Look {
     diff: DiffText,
     /// A claim of the same change.
     twin: Option<u64>,
+    /// The parts that are named, and why they do not take the change apart.
+    parts: Vec<String>,
+    misfit: Option<Misfit>,
+    /// The claim that is repeated, and its commit where that has the very same files: then it is that
+    /// commit which is measured on.
+    replicates: Option<u64>,
+    same: Option<String>,
     /// The next claim's number, and the champion, when the ledger was looked at.
     next: u64,
     champion: String,
@@ -254,9 +266,13 @@ struct Look {
 type Other = (u64, String, String);
 
 impl Look {
-    fn new(commit: &str) -> Self {
+    fn new(commit: &str, words: &Words) -> Self {
         Self {
             commit: commit.to_owned(),
+            parts: words.parts.clone(),
+            misfit: None,
+            replicates: words.replicates,
+            same: None,
             base: String::new(),
             changes: Vec::new(),
             diff: DiffText {
@@ -269,13 +285,18 @@ impl Look {
         }
     }
 
+    /// The commit that is locked.
+    fn locked(&self) -> &str {
+        self.same.as_deref().unwrap_or(&self.commit)
+    }
+
     fn is_old(&self, state: &State) -> bool {
         self.next != state.next_hypothesis() || self.champion != state.champion
     }
 
     /// Looks at what the ledger has that was not looked at yet.
     async fn at(&mut self, desk: &Desk) -> Result<(), Failed> {
-        let (champions, others, next) = desk.look(|state| {
+        let (champions, others, next, repeated) = desk.look(|state| {
             let mut champions: Vec<String> = vec![state.start.clone()];
             champions.extend(state.promotions.iter().map(|(_, _, after)| after.clone()));
             let others: Vec<Other> = state
@@ -284,7 +305,9 @@ impl Look {
                 .filter(|(_, claim)| lint::blocks_twins(claim.status))
                 .filter_map(|(id, claim)| Some((*id, claim.commit.clone()?, claim.base.clone())))
                 .collect();
-            (champions, others, state.next_hypothesis())
+            let repeated = self.replicates.and_then(|id| state.hypotheses.get(&id));
+            let repeated = repeated.and_then(|claim| claim.commit.clone());
+            (champions, others, state.next_hypothesis(), repeated)
         })?;
         let repo_git = desk.dir.repo_git();
         let branch = format!("agent/{}", desk.agent);
@@ -296,6 +319,13 @@ impl Look {
                 look.champion = newest;
                 look.changes = repo::changed_paths(&repo_git, &look.base, &look.commit)?;
                 look.diff = repo::diff_text(&repo_git, &look.base, &look.commit, DIFF_BYTES)?;
+                if !look.changes.is_empty() && !look.diff.cut {
+                    look.misfit = repo::misfit(&repo_git, &look.base, &look.commit, &look.parts)?;
+                }
+            }
+            if let Some(commit) = repeated {
+                let changes = repo::changed_paths(&repo_git, &commit, &look.commit);
+                look.same = changes.is_ok_and(|it| it.is_empty()).then_some(commit);
             }
             if look.twin.is_none() {
                 look.twin = others

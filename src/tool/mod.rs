@@ -16,6 +16,7 @@ mod lint;
 mod mail;
 mod notebook;
 mod place;
+mod proposal;
 mod search;
 mod shell;
 mod shell_spec;
@@ -42,6 +43,7 @@ use crate::run::paths::RunDir;
 use arguments::Arguments;
 pub use arguments::{Argument, Problem, Shape};
 
+pub use proposal::{Proposal, ProposeError, propose, top_up};
 pub use shell::{end_jobs, end_jobs_of, freeze_jobs};
 pub use shell_spec::{Seated, seated};
 

@@ -13,7 +13,7 @@ use super::parts::{Gpu, Headline, LoggedCall, Matter, Measured};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::protocol::{Claim, Test, Verdict};
+use crate::domain::protocol::{Claim, Look, Part, Test, Trim, Verdict};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -507,6 +507,9 @@ pub enum Kind {
         base: String,
         /// An earlier claim that this one repeats on purpose.
         replicates: Option<u64>,
+        /// Its parts, as their author named them, where it is a bundle.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<String>,
         /// The tool call that registered it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
@@ -537,8 +540,29 @@ pub enum Kind {
         id: u64,
         /// The test.
         test: Test,
-        /// Fresh seeds.
+        /// Fresh seeds, at most.
         seeds: u32,
+        /// When they are looked at, and at what level; empty for once, at the chart's.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        looks: Vec<Look>,
+    },
+    /// A bundle was taken apart: its commit without each of its parts.
+    #[serde(rename = "hypothesis.split")]
+    HypothesisSplit {
+        /// Which.
+        id: u64,
+        /// The commit that was taken apart.
+        commit: String,
+        /// Part by part.
+        parts: Vec<Part>,
+    },
+    /// A part of a bundle does no work and is dropped.
+    #[serde(rename = "hypothesis.trimmed")]
+    HypothesisTrimmed {
+        /// Which.
+        id: u64,
+        /// The part, and what is left.
+        trim: Trim,
     },
     /// A claim changed its status.
     #[serde(rename = "hypothesis.moved")]
@@ -568,6 +592,14 @@ pub enum Kind {
         /// By which claim.
         hypothesis: u64,
         /// The new champion.
+        commit: String,
+    },
+    /// The programme branch moved back: the newest promotion did not hold.
+    #[serde(rename = "programme.rolled_back")]
+    ProgrammeRolledBack {
+        /// By which claim it had moved.
+        hypothesis: u64,
+        /// The champion again.
         commit: String,
     },
     /// The run's gain, re-measured.

@@ -50,6 +50,9 @@ impl Kind {
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }
+            | Self::HypothesisSplit { .. }
+            | Self::HypothesisTrimmed { .. }
+            | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
             Self::AgentHeld { agent, .. } => {
@@ -67,10 +70,12 @@ impl Kind {
             | Self::TurnEnded { agent, .. }
             | Self::BranchSaved { agent, .. }
             | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. }
-            | Self::HypothesisRegistered { agent, .. }
-            | Self::HypothesisRejected { agent, .. } => {
+            | Self::NoteKept { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
+            }
+            // A person's own change goes through the same gate.
+            Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
+                matches!(actor, Agent(_) | Human) && actor.name() == agent
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
@@ -102,6 +107,7 @@ impl Kind {
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
