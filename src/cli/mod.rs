@@ -29,6 +29,7 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod survive;
 mod take;
 mod ui;
 mod until;

@@ -13,3 +13,4 @@ pub mod process;
 pub mod random;
 pub mod sandbox;
 mod sink;
+pub mod unit;

@@ -22,6 +22,7 @@ mod git_safety;
 mod gpus;
 mod ledger;
 mod nanochat;
+mod overnight;
 mod pauses;
 mod quickstart;
 mod recovery;
