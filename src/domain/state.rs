@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
+pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
@@ -237,7 +237,7 @@ impl State {
     fn go_on(&mut self) {
         (self.paused, self.frozen) = (false, false);
         for agent in self.agents.values_mut() {
-            (agent.paused, agent.frozen) = (false, false);
+            agent.unpause();
         }
     }
 
@@ -330,7 +330,7 @@ impl State {
             && self
                 .agents
                 .get(name)
-                .is_some_and(|agent| !agent.paused && agent.held.is_none())
+                .is_some_and(|agent| !agent.paused && agent.taken.is_none() && agent.held.is_none())
     }
 
     /// US dollars settled, and set aside for requests in flight.

@@ -28,6 +28,7 @@ mod society;
 pub mod spawn;
 mod still;
 pub mod supervise;
+pub mod take;
 mod task;
 pub mod trial;
 mod trouble;

@@ -83,6 +83,12 @@ pub(super) enum Report {
         still: bool,
         seen: bool,
     },
+    /// Somebody who sat at an agent's desk has let it go.
+    DeskLeft {
+        name: String,
+        seq: u64,
+        marker: String,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -130,6 +136,8 @@ pub(super) struct Supervisor {
     pub(super) freezing: BTreeSet<u64>,
     /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
     pub(super) still: BTreeSet<String>,
+    /// Desks that people have taken and that are watched, with the event that said so.
+    pub(super) desks: BTreeSet<(String, u64)>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
@@ -171,6 +179,7 @@ pub async fn run(
         orders: BTreeMap::new(),
         errands: BTreeMap::new(),
         freezing: BTreeSet::new(),
+        desks: BTreeSet::new(),
         still: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
@@ -293,6 +302,7 @@ impl Supervisor {
             }
         }
         self.freeze_commands();
+        self.watch_desks();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -378,6 +388,7 @@ impl Supervisor {
                 still,
                 seen,
             } => Ok(self.frozen(id, attempt, still, seen)?),
+            Report::DeskLeft { name, seq, marker } => Ok(self.desk_left(&name, seq, marker)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)

@@ -158,6 +158,12 @@ impl RunDir {
         self.locks().join(format!("agent-{agent}"))
     }
 
+    /// The lock that a person holds while sitting at an agent's desk.
+    #[must_use]
+    pub fn take_lock(&self, agent: &str) -> PathBuf {
+        self.locks().join(format!("take-{agent}"))
+    }
+
     /// The mock's position per agent.
     #[must_use]
     pub fn mock(&self) -> PathBuf {

@@ -59,6 +59,8 @@ impl Kind {
             | Self::RunResumed {}
             | Self::PauseSet { .. }
             | Self::FreezeSet { .. }
+            | Self::TakeBegan { .. }
+            | Self::TakeEnded { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -70,6 +72,7 @@ impl Kind {
             | Self::MailUndelivered { .. }
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
+            | Self::TakeLost { .. }
             | Self::AgentSeated { .. }
             | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
@@ -168,6 +171,8 @@ impl Kind {
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
+                | Self::TakeBegan { .. }
+                | Self::TakeEnded { .. }
                 | Self::ApprovalAsked { .. }
                 | Self::ApprovalDecided { .. }
                 | Self::RunDown { .. }
@@ -202,6 +207,9 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
+            | Self::TakeBegan { agent }
+            | Self::TakeEnded { agent, .. }
+            | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
