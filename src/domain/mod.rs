@@ -15,6 +15,7 @@ pub mod event;
 pub mod glob;
 pub mod keys;
 pub mod lease;
+pub mod likeness;
 pub mod mail;
 pub mod model;
 pub mod needs;
