@@ -9,6 +9,7 @@ pub mod environment;
 pub mod found;
 mod guard;
 mod hands;
+mod kept;
 pub mod keys;
 mod leases;
 mod live;

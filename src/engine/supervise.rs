@@ -25,6 +25,7 @@ use crate::run::log::{Decision, Log, LogError};
 use crate::run::maildir::{Dropped, Maildir};
 use crate::run::paths::RunDir;
 
+use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
@@ -116,6 +117,7 @@ pub(super) struct Supervisor {
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
+    kept: Kept,
 }
 
 /// The last start of an agent.
@@ -135,6 +137,7 @@ pub async fn run(
     dir: RunDir,
     clean: BTreeMap<String, String>,
     keys: KeyRing,
+    tables: kept::Write,
 ) -> Result<(), SuperviseError> {
     exec::become_session().map_err(SuperviseError::io("leave the session"))?;
     process::set_undumpable().map_err(SuperviseError::io("become undumpable"))?;
@@ -156,6 +159,7 @@ pub async fn run(
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
+        kept: Kept::by(tables),
     };
     if me.state().stopped {
         // Started by somebody who did not know; nothing is left to look after.
@@ -260,6 +264,7 @@ impl Supervisor {
     fn look_at_news(&mut self) -> Result<(), SuperviseError> {
         let mut mails = Vec::new();
         for event in self.log.drain() {
+            self.kept.see(&event.body);
             match event.body {
                 Kind::MailSent { id, .. } => mails.push(id),
                 Kind::TurnStarted { mails: ids, .. } | Kind::MailRead { ids, .. } => {
@@ -268,6 +273,7 @@ impl Supervisor {
                 _ => {}
             }
         }
+        self.kept.refresh(&self.dir, &self.chart, self.log.state());
         self.post(&mails);
         for agent in self.chart.agents.clone() {
             let mailbox = Maildir::at(self.dir.mailbox(&agent.name));
