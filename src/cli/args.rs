@@ -15,6 +15,13 @@ pub(super) struct InitArgs {
     /// Where to write it; made where it is missing
     #[arg(default_value = ".")]
     pub(super) dir: PathBuf,
+    /// The task's repository or directory: its command is run once, in a clean checkout, and the chart
+    /// proposes metric, measures, seed and progress by what it printed
+    #[arg(long, value_name = "PATH", requires = "run")]
+    pub(super) repo: Option<PathBuf>,
+    /// The task's command
+    #[arg(long, value_name = "COMMAND", requires = "repo")]
+    pub(super) run: Option<String>,
 }
 
 /// Check that this machine can run an org

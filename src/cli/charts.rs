@@ -88,7 +88,7 @@ pub(super) fn not_founded(error: FoundError) -> Failure {
             "correct task.hidden, or keep the data outside of repo, share and overlay".to_owned()
         }
         FoundError::Prompt { .. } => "org check names what is wrong in a prompt".to_owned(),
-        FoundError::Log(_) | FoundError::Io { .. } => {
+        FoundError::Log(_) | FoundError::Frozen(_) | FoundError::Io { .. } => {
             "look at the disk and at who may write there; ORG_RUNS names another place".to_owned()
         }
     };

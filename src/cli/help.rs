@@ -19,7 +19,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Watch it",
-        &["ls", "status", "attach", "next", "logs", "wait"],
+        &["ls", "status", "watch", "attach", "next", "logs", "wait"],
     ),
     ("Talk to it", &["send", "inbox", "approve", "deny"]),
     ("Learn from it", &["ledger", "report"]),

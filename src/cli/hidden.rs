@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
 use crate::engine::keys::KeyRing;
-use crate::engine::seats::{FEED, STANDING};
+use crate::engine::seats::{FEED, STANDING, WATCH};
 use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
@@ -87,6 +87,9 @@ pub(super) fn agent(args: &AgentArgs) -> Result<(), Failure> {
 /// Where the run cannot be read.
 pub(super) fn pane(context: &Context, args: &PaneArgs) -> Result<(), Failure> {
     let dir = context.place.reading(args.run.name())?;
+    if args.name == WATCH {
+        return super::watch::seat(context, &dir);
+    }
     let chart = place::chart(&dir)?;
     let shown = block_on(async {
         match args.name.as_str() {

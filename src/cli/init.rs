@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Context;
 use super::args::InitArgs;
 use super::failure::Failure;
+use super::proposal;
 use crate::os::files;
 
 /// What is written, by path below the directory.
@@ -22,7 +23,7 @@ const MODE: u32 = 0o644;
 /// Runs the command.
 ///
 /// # Errors
-/// Where one of the files is there already; nothing is written then.
+/// Where one of the files is there already, or the task's command fails; nothing is written then.
 pub(super) fn run(context: &Context, args: &InitArgs) -> Result<(), Failure> {
     let dir = context.place.cwd.join(&args.dir);
     if let Some((taken, _)) = FILES.iter().find(|(file, _)| dir.join(file).exists()) {
@@ -31,11 +32,21 @@ pub(super) fn run(context: &Context, args: &InitArgs) -> Result<(), Failure> {
             "name another directory, as in `org init my-lab`; nothing was written",
         ));
     }
+    let tried = match (&args.repo, &args.run) {
+        (Some(repo), Some(run)) => Some(proposal::tried(&context.place, &context.ui, repo, run)?),
+        _ => None,
+    };
     for (file, text) in FILES {
-        write(&dir.join(file), text)?;
+        match &tried {
+            Some(tried) if file == FILES[0].0 => write(&dir.join(file), &tried.fill(text))?,
+            _ => write(&dir.join(file), text)?,
+        }
         context
             .ui
             .out(&format!("{}\n", args.dir.join(file).display()))?;
+    }
+    if let Some(tried) = &tried {
+        context.ui.note(&tried.words());
     }
     let chart = args.dir.join(FILES[0].0);
     context.ui.note(&format!(

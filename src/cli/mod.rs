@@ -22,6 +22,7 @@ mod next;
 mod pause;
 mod place;
 mod prompt;
+mod proposal;
 mod refusal;
 mod report;
 mod restart;
@@ -32,6 +33,7 @@ mod ui;
 mod until;
 mod up;
 mod wait;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -67,6 +69,7 @@ enum Command {
     Restart(restart::RestartArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
     Attach(args::AttachArgs),
     Next(next::NextArgs),
     Wait(wait::WaitArgs),
@@ -158,6 +161,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
+        Command::Watch(args) => watch::run(context, &args).map(done),
         Command::Attach(args) => attach::run(context, &args).map(done),
         Command::Supervise(args) => hidden::supervise(&args).map(done),
         Command::Agent(args) => hidden::agent(&args).map(done),

@@ -294,6 +294,15 @@ fn real(path: &Path) -> PathBuf {
 /// Who lives, asked now.
 #[must_use]
 pub(super) fn observe(dir: &RunDir, chart: &Chart) -> Seen {
+    Seen {
+        disk_bytes: files::tree_bytes(dir.path()),
+        ..observe_lives(dir, chart)
+    }
+}
+
+/// The same without the bytes on disk, to count which takes long in a large run.
+#[must_use]
+pub(super) fn observe_lives(dir: &RunDir, chart: &Chart) -> Seen {
     // Locks that cannot be looked at say nothing, neither life nor death.
     let readable = std::fs::read_dir(dir.locks()).is_ok();
     let holder = |name: &str| match lock::holder(&dir.agent_lock(name)) {
@@ -310,7 +319,7 @@ pub(super) fn observe(dir: &RunDir, chart: &Chart) -> Seen {
         dir: dir.path().display().to_string(),
         supervisor: supervised(dir),
         agents,
-        disk_bytes: files::tree_bytes(dir.path()),
+        disk_bytes: 0,
     }
 }
 

@@ -333,7 +333,7 @@ pub const KEYS: &[Key] = keys! {
         [NEEDED] role: Kind::Text, "", "Its role.";
         [NEEDED] model: Kind::Text, "", "Its model.";
         gpu: Kind::GpuHome, "none: it plans, and may not train", "The GPU it is at home on.";
-        reports_to: Kind::Text, "", "The agent it reports to.";
+        reports_to: Kind::Text, "", "The agent it reports to; `{n}` is its own number.";
         usd: DOLLARS, "", "Cap in US dollars.";
     }
     "processes[]" {

@@ -5,6 +5,7 @@
 
 use super::chart::{Chart, Timeout};
 use super::event::{Gpu, RunStatus};
+use super::freeze;
 use super::state::{Experiment, State};
 
 /// Longest a run may take before there is a baseline to go by, seconds.
@@ -85,7 +86,7 @@ pub fn grants(chart: &Chart, state: &State) -> Vec<Grant> {
     for run in state
         .experiments
         .values()
-        .filter(|run| run.status == RunStatus::Queued)
+        .filter(|run| run.status == RunStatus::Queued && !freeze::wanted(state, run))
     {
         if slots == 0 || free.len() < want || cap.is_some_and(|cap| claimed + each > cap) {
             break;

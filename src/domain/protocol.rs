@@ -5,12 +5,16 @@
 //! a crash is the same question. Screening seeds are never reused for confirmation (selection bias);
 //! control runs are shared by commit and seed. Must not know how anything is run or merged.
 
+mod ablate;
 mod admission;
 mod claim;
 mod closing;
 mod compare;
+mod confirm;
 mod early;
+mod hidden;
 mod multiplicity;
+mod settle;
 mod words;
 
 use std::collections::BTreeMap;
@@ -23,12 +27,14 @@ use super::state::{Experiment, State};
 pub use closing::{closing, headline, measured};
 pub use early::{Bounds, bounds};
 pub use multiplicity::{Judged, Multiplicity, multiplicity};
-pub use words::{Claim, Ratios, Step, Test, Verdict, Wanted};
+pub use words::{Claim, Look, Part, Ratios, Step, Test, Trim, Verdict, Wanted};
 
 /// Where the pool's seeds of each use begin, so that no two uses share one.
 const CONFIRM_SEEDS: u64 = 1_000;
-const CONFIRM_STRIDE: u64 = 100;
+const CONFIRM_STRIDE: u64 = 1_000;
 const VAULT_SEEDS: u64 = 1_000_000;
+const GENERATION_SEEDS: u64 = 2_000_000;
+const GENERATION_STRIDE: u64 = 1_000_000;
 
 /// The seed of a use, from the pool: SplitMix64 (Steele, Lea and Flood 2014), cut to 31 bits since
 /// many harnesses take a signed 32-bit seed.
@@ -49,6 +55,7 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
     };
     let view = View { chart, state, pool };
     let mut steps = view.admission(&state.start, true);
+    steps.extend(view.settle());
     for claim in state.hypotheses.values().filter(|claim| !claim.is_final()) {
         steps.extend(view.claim(claim));
     }
@@ -108,10 +115,15 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Runs of a commit on a seed, in order.
-    fn runs(&self, commit: &str, seed: u64) -> Vec<&Experiment> {
+    /// Runs of a commit on a seed, in order; those evaluated with hidden data are a kind of their own.
+    fn runs(&self, commit: &str, seed: u64, stage: Stage) -> Vec<&Experiment> {
+        let hidden = stage == Stage::Hidden;
         let of = |run: &&Experiment| {
-            run.commit == commit && run.seed == seed && run.agent.is_none() && run.env.is_empty()
+            run.commit == commit
+                && run.seed == seed
+                && run.agent.is_none()
+                && run.env.is_empty()
+                && (run.stage == Stage::Hidden) == hidden
         };
         self.state.experiments.values().filter(of).collect()
     }

@@ -42,7 +42,13 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
         Some(true) => {}
     }
     if agent.paused || state.paused {
-        return Standing::new("paused", "by a person");
+        let still = state.frozen || agent.frozen;
+        let why = if still {
+            "by a person; what it runs stands still"
+        } else {
+            "by a person"
+        };
+        return Standing::new("paused", why);
     }
     if let Some(id) = approval::parked_spending(state)
         && agent.request.is_none()

@@ -95,6 +95,8 @@ pub struct State {
     pub stopped: bool,
     /// All agents are paused.
     pub paused: bool,
+    /// And nothing that they started may go on.
+    pub frozen: bool,
     /// Agents by name.
     pub agents: BTreeMap<String, AgentState>,
     /// Messages by number.
@@ -219,10 +221,13 @@ impl State {
                 }
             }
             Kind::PauseSet { agent: None } => self.paused = true,
+            Kind::FreezeSet { agent: None } => self.frozen = true,
             Kind::PauseCleared { agent: None } => {
                 self.paused = false;
+                self.frozen = false;
                 for agent in self.agents.values_mut() {
                     agent.paused = false;
+                    agent.frozen = false;
                 }
             }
             Kind::BudgetSet { what, cap } => {

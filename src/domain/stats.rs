@@ -5,8 +5,10 @@
 //! variances, and the usual normal approximation with one extra seed for planning. Must not know
 //! hypotheses or runs.
 
-use distrs::{Normal, StudentsT};
+use distrs::Normal;
 use serde::{Deserialize, Serialize};
+
+use super::student;
 
 /// A candidate whose spread exceeds the pooled one by more than this is tested by Welch instead.
 const WELCH_RATIO: f64 = 2.0;
@@ -20,7 +22,8 @@ pub fn finite(value: f64) -> f64 {
     if value.is_nan() {
         0.0
     } else {
-        value.clamp(f64::MIN, f64::MAX)
+        // Adding nothing makes a zero of what was a negative one.
+        value.clamp(f64::MIN, f64::MAX) + 0.0
     }
 }
 
@@ -131,8 +134,8 @@ fn from_t(effect: f64, error: f64, df: f64, margin: f64) -> Tested {
             p,
         };
     }
-    let half = StudentsT::ppf(0.975, df) * error;
-    let p = 1.0 - StudentsT::cdf((effect + margin) / error, df);
+    let half = student::quantile(0.975, df) * error;
+    let p = student::above((effect + margin) / error, df);
     Tested {
         effect: finite(effect),
         ci: [effect - half, effect + half].map(finite),
@@ -143,22 +146,112 @@ fn from_t(effect: f64, error: f64, df: f64, margin: f64) -> Tested {
 
 /// Seeds an arm needs so that an effect of `delta` is found with probability 0.9 at one-sided
 /// level `alpha`, where single runs have spread `sigma` and same-seed runs correlate by `rho`
-/// (0 for unpaired arms). At least 2; `u32::MAX` where `delta` is not positive.
+/// (0 for unpaired arms). The normal approximation, and from there on as many more as the t test
+/// takes. At least 2; `u32::MAX` where `delta` is not positive.
 #[must_use]
 pub fn seeds_needed(alpha: f64, sigma: f64, rho: f64, delta: f64) -> u32 {
     if delta <= 0.0 {
         return u32::MAX;
     }
     let z = Normal::ppf(1.0 - alpha, 0.0, 1.0) + Normal::ppf(POWER, 0.0, 1.0);
-    let n = (z * sigma * (2.0 * (1.0 - rho)).sqrt() / delta)
-        .powi(2)
-        .ceil()
-        + 1.0;
+    let n = (z * spread(sigma, rho) / delta).powi(2).floor();
     if n >= f64::from(u32::MAX) {
-        u32::MAX
-    } else {
-        (n as u32).max(2)
+        return u32::MAX;
     }
+    let mut n = (n as u32).max(2);
+    while smallest_effect(alpha, sigma, rho, n) > delta {
+        n += 1;
+    }
+    n
+}
+
+/// The smallest effect that `n` seeds an arm find with probability 0.9 at one-sided `alpha`, in the
+/// unit of `sigma`; `rho` is 0 for unpaired arms.
+#[must_use]
+pub fn smallest_effect(alpha: f64, sigma: f64, rho: f64, n: u32) -> f64 {
+    let n = f64::from(n.max(2));
+    let df = if rho > 0.0 { n - 1.0 } else { 2.0 * (n - 1.0) };
+    let critical = student::quantile(1.0 - alpha, df) + Normal::ppf(POWER, 0.0, 1.0);
+    critical * spread(sigma, rho) / n.sqrt()
+}
+
+/// Spread of the difference of two runs.
+fn spread(sigma: f64, rho: f64) -> f64 {
+    sigma * (2.0 * (1.0 - rho)).sqrt()
+}
+
+/// Paired t test where the spread of differences is known from `known`, an earlier sample of the same
+/// comparison: few new differences then say something already. With fewer than two earlier ones, or
+/// no new one, nothing can be said.
+#[must_use]
+pub fn known_spread(differences: &[f64], known: Sample, margin: f64) -> Tested {
+    let sample = Sample::of(differences);
+    if known.n < 2 || sample.n == 0 {
+        return nothing(sample.mean);
+    }
+    let error = known.sd / f64::from(sample.n).sqrt();
+    from_t(sample.mean, error, f64::from(known.n) - 1.0, margin)
+}
+
+/// Pearson's correlation of centred pairs; 0 where one side has no spread.
+#[must_use]
+pub fn correlation(pairs: &[(f64, f64)]) -> f64 {
+    let sum = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>();
+    let both = (sum(&|(a, _)| a * a) * sum(&|(_, b)| b * b)).sqrt();
+    if both > 0.0 && both.is_finite() {
+        finite(sum(&|(a, b)| a * b) / both)
+    } else {
+        0.0
+    }
+}
+
+/// One-sided z of a p value, capped where p is nothing or all.
+#[must_use]
+pub fn z(p: f64) -> f64 {
+    const MOST: f64 = 8.0;
+    if p <= 0.0 {
+        MOST
+    } else if p >= 1.0 {
+        -MOST
+    } else {
+        Normal::ppf(1.0 - p, 0.0, 1.0).clamp(-MOST, MOST)
+    }
+}
+
+/// Looks at 2, 4 and 8 pairs, each with the part of `alpha` that it spends (1 : 4 : 10). The union
+/// bound keeps the whole at `alpha`, whatever the looks have to do with each other.
+#[must_use]
+pub fn looks(alpha: f64) -> [(u32, f64); 3] {
+    const SHARES: [(u32, f64); 3] = [(2, 1.0), (4, 4.0), (8, 10.0)];
+    let all: f64 = SHARES.iter().map(|(_, share)| share).sum();
+    SHARES.map(|(seeds, share)| (seeds, alpha * share / all))
+}
+
+/// Whether looks find an effect of `delta`, where differences have spread `spread`, with fewer pairs
+/// on average than `fixed` in one look, and hardly less often. By the usual approximation of the
+/// power of a t test: the critical value against a normal of mean `delta`.
+#[must_use]
+pub fn looks_pay(looks: &[(u32, f64)], spread: f64, delta: f64, fixed: u32) -> bool {
+    const POWER_LOST: f64 = 0.02;
+    let (mut missed, mut before, mut pairs) = (1.0_f64, 0_u32, 0.0_f64);
+    for (seeds, level) in looks {
+        pairs += missed * f64::from(seeds - before);
+        before = *seeds;
+        missed = missed.min(1.0 - power(*level, spread, delta, *seeds));
+    }
+    missed <= 1.0 - POWER + POWER_LOST && pairs < f64::from(fixed)
+}
+
+/// Probability that a paired t test of `n` differences at one-sided `level` finds an effect of `delta`.
+fn power(level: f64, spread: f64, delta: f64, n: u32) -> f64 {
+    if delta <= 0.0 || n < 2 {
+        return 0.0;
+    }
+    if spread <= 0.0 {
+        return 1.0;
+    }
+    let critical = student::quantile(1.0 - level, f64::from(n) - 1.0);
+    Normal::cdf(delta * f64::from(n).sqrt() / spread - critical, 0.0, 1.0)
 }
 
 /// P values adjusted for each other's company, in the order given: the smallest false discovery rate
@@ -257,6 +350,91 @@ mod tests {
         );
     }
 
+    /// SplitMix64 and Box-Muller: seeded noise, the same on every machine.
+    struct Noise(u64);
+
+    impl Noise {
+        fn uniform(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        fn normal(&mut self) -> f64 {
+            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+            radius * (std::f64::consts::TAU * self.uniform()).cos()
+        }
+
+        fn sample(&mut self, n: usize, mean: f64) -> Vec<f64> {
+            (0..n).map(|_| mean + self.normal()).collect()
+        }
+    }
+
+    /// Share of `rounds` in which something is found.
+    fn found(rounds: u32, mut round: impl FnMut(&mut Noise) -> bool) -> f64 {
+        let mut noise = Noise(20_260_213);
+        let hits = (0..rounds).filter(|_| round(&mut noise)).count();
+        hits as f64 / f64::from(rounds)
+    }
+
+    fn by_looks(differences: &[f64], alpha: f64) -> bool {
+        looks(alpha)
+            .iter()
+            .any(|(n, level)| paired(&differences[..*n as usize], 0.0).p < *level)
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_is_no_oftener_than_the_level_says() {
+        let alpha = 0.05;
+        // Three standard errors of 4,000 rounds.
+        let most = alpha + 3.0 * (alpha * (1.0 - alpha) / 4000.0_f64).sqrt();
+        for n in [2, 4, 8] {
+            let rate = found(4000, |noise| paired(&noise.sample(n, 0.0), 0.0).p < alpha);
+            assert!(rate <= most && rate > 0.03, "paired, {n}: {rate}");
+            let rate = found(4000, |noise| {
+                unpaired(&noise.sample(n, 0.0), &noise.sample(n, 0.0), 0.0).p < alpha
+            });
+            assert!(rate <= most, "unpaired, {n}: {rate}");
+        }
+        let rate = found(4000, |noise| by_looks(&noise.sample(8, 0.0), alpha));
+        assert!(rate <= most, "three looks: {rate}");
+        let naive = found(4000, |noise| {
+            let differences = noise.sample(16, 0.0);
+            (3..=16).any(|n| paired(&differences[..n], 0.0).p < alpha)
+        });
+        assert!(naive > 2.0 * alpha, "peeking without a price: {naive}");
+        let rate = found(4000, |noise| {
+            let known = Sample::of(&noise.sample(4, 5.0));
+            known_spread(&noise.sample(2, 0.0), known, 0.0).p < alpha
+        });
+        assert!(rate <= most, "a refresh: {rate}");
+        // An effect of exactly minus the margin is a regression.
+        let rate = found(4000, |noise| paired(&noise.sample(6, -0.5), 0.5).p < alpha);
+        assert!(rate <= most, "no_worse: {rate}");
+    }
+
+    #[test]
+    fn what_is_planned_for_is_found_nine_times_in_ten() {
+        let alpha = 0.01;
+        for delta in [0.8, 1.2, 2.0] {
+            // Differences of spread one: sigma of one at a correlation of one half.
+            let n = seeds_needed(alpha, 1.0, 0.5, delta) as usize;
+            let rate = found(2000, |noise| paired(&noise.sample(n, delta), 0.0).p < alpha);
+            assert!(rate > 0.8, "{delta} with {n}: {rate}");
+            let back = smallest_effect(alpha, 1.0, 0.5, u32::try_from(n).expect("few"));
+            assert!(back <= delta, "{back} and {delta}");
+        }
+        assert!(
+            looks_pay(&looks(alpha), 0.0, 1.0, 4),
+            "without noise two pairs do"
+        );
+        assert!(looks_pay(&looks(alpha), 1.0, 1.6, 9));
+        assert!(!looks_pay(&looks(alpha), 1.0, 0.5, 32), "eight are too few");
+        assert!(!looks_pay(&looks(alpha), 1.0, 3.0, 4), "no fewer than four");
+    }
+
     #[test]
     fn adjusts_like_r() {
         // R 4.3: p.adjust(c(0.01, 0.04, 0.03, 0.005, 0.5), "BH")
@@ -272,7 +450,11 @@ mod tests {
     fn plans_like_the_textbook() {
         // alpha .01, power .9, effect of one sigma, unpaired: 27 seeds, plus one for t.
         assert_eq!(seeds_needed(0.01, 1.0, 0.0, 1.0), 28);
-        assert_eq!(seeds_needed(0.01, 1.0, 0.9, 1.0), 4);
+        // Paired, differences of spread 0.447: the exact power of 5 is .82, of 6 it is .94.
+        assert_eq!(seeds_needed(0.01, 1.0, 0.9, 1.0), 6);
+        // A margin of two thirds of sigma, as in nanochat's softcap: 58 by the normal formula, plus t.
+        assert_eq!(seeds_needed(0.01, 0.0015, 0.0, 0.001), 60);
+        assert_eq!(seeds_needed(0.01, 0.0, 0.5, 1.0), 2);
         assert_eq!(seeds_needed(0.01, 1.0, 0.0, 0.0), u32::MAX);
     }
 }

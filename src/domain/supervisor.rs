@@ -12,11 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::budget;
 use super::chart::Chart;
 use super::event::RunStatus;
+use super::freeze;
 use super::lease::{self, Grant};
 use super::needs;
 use super::protocol::{self, Step, Wanted};
 use super::standing;
-use super::state::State;
+use super::state::{Experiment, State};
 
 /// What has to be observed, not folded.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,10 @@ pub enum Effect {
     Hold(String, String),
     /// Launch a run.
     Launch(Grant),
+    /// Stop all processes of a running run.
+    Freeze(u64),
+    /// Let them go on.
+    Thaw(u64),
     /// Call a running run off; it counts as interrupted.
     Interrupt(u64),
     /// Carry a claim on.
@@ -71,6 +76,7 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     }
     effects.extend(overtime(chart, state, now));
     effects.extend(call(chart, state, now));
+    effects.extend(stand_still(chart, state));
     for agent in &chart.agents {
         effects.extend(tend(state, &agent.name, seen, now));
     }
@@ -134,6 +140,18 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
         .filter(|(_, agent)| agent.held.is_none());
     free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
         .collect()
+}
+
+/// Freezes and thaws what runs, as a person wants it.
+fn stand_still(chart: &Chart, state: &State) -> Vec<Effect> {
+    let effect = |run: &Experiment| {
+        Some(match freeze::turn(chart, state, run)? {
+            freeze::Turn::Freeze => Effect::Freeze(run.id),
+            freeze::Turn::Thaw => Effect::Thaw(run.id),
+            freeze::Turn::End => Effect::Interrupt(run.id),
+        })
+    };
+    state.experiments.values().filter_map(effect).collect()
 }
 
 /// Calls a person where something needs one that nobody was called for, where the chart says how:

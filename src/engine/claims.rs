@@ -4,15 +4,47 @@
 //! one must move. Must not judge.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::domain::approval::{self, Gate};
 use crate::domain::event::{Actor, Headline, Kind, Matter, Status};
-use crate::domain::protocol::{self, Step, Wanted};
-use crate::domain::state::State;
-use crate::repo::{self, Merge, PROGRAMME};
+use crate::domain::protocol::{self, Part, Step, Verdict, Wanted};
+use crate::domain::state::{Hypothesis, State};
+use crate::repo::{self, Merge, PROGRAMME, RepoError};
 use crate::run::log::{Decision, LogError};
 
 use super::supervise::{Report, SuperviseError, Supervisor};
+
+/// What is done with a claim's commits, on a worker thread.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Errand {
+    /// Into the programme.
+    Promote,
+    /// On top of the champion, to be measured there.
+    Rebase,
+    /// Into its parts.
+    Split,
+    /// Out of the programme again: why, on what numbers.
+    RollBack(String, Option<Box<Verdict>>),
+}
+
+impl Errand {
+    /// Whether it moves the programme branch, which one errand at a time may do.
+    fn moves(&self) -> bool {
+        matches!(self, Self::Promote | Self::RollBack(..))
+    }
+}
+
+/// What came of an errand.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// One commit, or a conflict.
+    Merged(Merge),
+    /// The claim's commit, and what it is without each part.
+    Split(String, Vec<Part>),
+    /// The programme is where it was before.
+    Back(String),
+}
 
 impl Supervisor {
     /// A letter from the lab.
@@ -66,21 +98,30 @@ impl Supervisor {
     pub(super) fn lab(&mut self, step: &Step) -> Result<(), SuperviseError> {
         match step {
             Step::Queue(wanted) => self.queue(wanted)?,
-            Step::Plan(id, test, seeds) => {
+            Step::Plan(id, test, looks) => {
                 let planned = Kind::HypothesisPlanned {
                     id: *id,
                     test: *test,
-                    seeds: *seeds,
+                    seeds: looks.last().map_or(0, |look| look.seeds),
+                    looks: looks.clone(),
                 };
                 self.log.append(&Actor::Lab, vec![planned])?;
+            }
+            Step::Trim(id, trim) => {
+                let trim = trim.as_ref().clone();
+                self.log
+                    .append(&Actor::Lab, vec![Kind::HypothesisTrimmed { id: *id, trim }])?;
             }
             Step::Move(id, status, reason, verdict) => {
                 let verdict = verdict.as_deref().cloned();
                 self.move_claim(*id, *status, reason, verdict, None)?;
             }
             Step::Ask(id) => self.ask_promotion(*id)?,
-            Step::Promote(id) | Step::Rebase(id) => {
-                self.merge(*id, matches!(step, Step::Promote(_)));
+            Step::Promote(id) => self.errand(*id, Errand::Promote),
+            Step::Rebase(id) => self.errand(*id, Errand::Rebase),
+            Step::Split(id) => self.errand(*id, Errand::Split),
+            Step::RollBack(id, why, verdict) => {
+                self.errand(*id, Errand::RollBack(why.clone(), verdict.clone()));
             }
         }
         Ok(())
@@ -131,51 +172,45 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Merges a claim into the programme, or its change onto the champion, on a worker thread.
-    fn merge(&mut self, id: u64, promote: bool) {
-        // One promotion at a time: the next claim has not been measured on top of it.
-        let busy = promote && self.merging.values().any(|promote| *promote);
-        if busy || self.merging.contains_key(&id) {
+    /// Starts an errand on a worker thread, unless the claim has one, or another moves the programme: the
+    /// next claim has not been measured on top of it.
+    fn errand(&mut self, id: u64, errand: Errand) {
+        let busy = errand.moves() && self.errands.values().any(Errand::moves);
+        if busy || self.errands.contains_key(&id) {
             return;
         }
         let Some(claim) = self.state().hypotheses.get(&id).cloned() else {
             return;
         };
-        self.merging.insert(id, promote);
+        let former = self.state().promotions.last().map(|(_, before, _)| before);
+        let former = former.unwrap_or(&self.state().start).clone();
+        self.errands.insert(id, errand.clone());
         let (repo_git, champion) = (self.dir.repo_git(), self.state().champion.clone());
-        let at = claim.at.as_second();
-        let commit = claim.commit.clone().unwrap_or_default();
-        let message = format!("h{id}: {}\n\n{}\n", claim.title, claim.mechanism);
         let report = self.report.clone();
         tokio::task::spawn_blocking(move || {
-            let merged = if promote {
-                repo::merge(&repo_git, PROGRAMME, &champion, &commit, &message, at)
-            } else {
-                repo::combine(&repo_git, &champion, &commit, &message, at)
+            let done = carry_out(&repo_git, &claim, &champion, &former, &errand);
+            let done = done.map_err(|error| error.to_string());
+            let told = Report::Errand {
+                id,
+                errand,
+                champion,
+                done,
             };
-            let merged = merged.map_err(|error| error.to_string());
-            report
-                .send(Report::Merged {
-                    id,
-                    promote,
-                    champion,
-                    merged,
-                })
-                .ok();
+            report.send(told).ok();
         });
     }
 
-    /// Writes down what came of a merge.
-    pub(super) fn merged(
+    /// Writes down what came of an errand.
+    pub(super) fn errand_done(
         &mut self,
         id: u64,
-        promote: bool,
+        errand: Errand,
         champion: String,
-        merged: Result<Merge, String>,
+        done: Result<Done, String>,
     ) -> Result<(), SuperviseError> {
-        self.merging.remove(&id);
-        match merged {
-            Ok(Merge::Merged { commit }) if promote => {
+        self.errands.remove(&id);
+        match (done, errand) {
+            (Ok(Done::Merged(Merge::Merged { commit })), Errand::Promote) => {
                 let reason = format!("merged into the programme as {}", short(&commit));
                 let advanced = Kind::ProgrammeAdvanced {
                     hypothesis: id,
@@ -183,12 +218,7 @@ impl Supervisor {
                 };
                 self.move_claim(id, Status::Promoted, &reason, None, Some(advanced))
             }
-            Ok(Merge::Merged { commit }) => {
-                let name = format!("refs/org/rebased/h{id}-{}", short(&champion));
-                let pinned = crate::repo::pin(&self.dir.repo_git(), &name, &commit);
-                if let Err(error) = pinned {
-                    tracing::warn!(%error, "a rebased claim was not pinned");
-                }
+            (Ok(Done::Merged(Merge::Merged { commit })), _) => {
                 let rebased = Kind::HypothesisRebased {
                     id,
                     commit,
@@ -196,15 +226,32 @@ impl Supervisor {
                 };
                 Ok(self.log.append(&Actor::Lab, vec![rebased])?)
             }
-            Ok(Merge::Conflict { paths }) => {
+            (Ok(Done::Merged(Merge::Conflict { paths })), _) => {
                 let reason = format!(
-                    "it conflicts with what was promoted meanwhile, in {}; register it again on \
+                    "it conflicts with where the programme stands now, in {}; register it again on \
                      top of the programme",
                     paths.join(", ")
                 );
                 self.move_claim(id, Status::Parked, &reason, None, None)
             }
-            Err(error) => {
+            (Ok(Done::Split(commit, parts)), _) => {
+                let split = Kind::HypothesisSplit { id, commit, parts };
+                Ok(self.log.append(&Actor::Lab, vec![split])?)
+            }
+            (Ok(Done::Back(commit)), Errand::RollBack(why, verdict)) => {
+                let back = Kind::ProgrammeRolledBack {
+                    hypothesis: id,
+                    commit,
+                };
+                let verdict = verdict.map(|verdict| *verdict);
+                self.move_claim(id, Status::RolledBack, &why, verdict, Some(back))
+            }
+            (Ok(Done::Back(_)), _) => Ok(()),
+            (Err(error), Errand::RollBack(..)) => {
+                tracing::error!(%error, id, "a promotion could not be taken back; tried again");
+                Ok(())
+            }
+            (Err(error), _) => {
                 let reason = format!("it could not be merged: {error}");
                 self.move_claim(id, Status::Invalid, &reason, None, None)
             }
@@ -223,6 +270,54 @@ impl Supervisor {
         };
         self.log
             .append(&Actor::Lab, vec![Kind::HeadlineMeasured { headline }])
+    }
+}
+
+/// What an errand does in the run's repository.
+fn carry_out(
+    repo_git: &Path,
+    claim: &Hypothesis,
+    champion: &str,
+    former: &str,
+    errand: &Errand,
+) -> Result<Done, RepoError> {
+    let (id, at) = (claim.id, claim.at.as_second());
+    let commit = claim.commit.clone().unwrap_or_default();
+    let message = format!("h{id}: {}\n\n{}\n", claim.title, claim.mechanism);
+    let pin = |name: String, commit: &str| repo::pin(repo_git, &name, commit);
+    match errand {
+        Errand::Promote => {
+            let merged = repo::merge(repo_git, PROGRAMME, champion, &commit, &message, at)?;
+            Ok(Done::Merged(merged))
+        }
+        Errand::Rebase => {
+            let merged = repo::combine(repo_git, champion, &claim.base, &commit, &message, at)?;
+            if let Merge::Merged { commit } = &merged {
+                pin(
+                    format!("refs/org/rebased/h{id}-{}", short(champion)),
+                    commit,
+                )?;
+            }
+            Ok(Done::Merged(merged))
+        }
+        Errand::Split => {
+            let variants = repo::leave_out(repo_git, &claim.base, &commit, &claim.parts, at)?;
+            let mut parts = Vec::new();
+            for (name, without) in claim.parts.iter().zip(variants) {
+                pin(
+                    format!("refs/org/parts/h{id}-{}", short(&without)),
+                    &without,
+                )?;
+                let name = name.clone();
+                parts.push(Part { name, without });
+            }
+            Ok(Done::Split(commit, parts))
+        }
+        Errand::RollBack(..) => {
+            pin(format!("refs/org/rolled-back/h{id}"), champion)?;
+            repo::set_back(repo_git, PROGRAMME, former)?;
+            Ok(Done::Back(former.to_owned()))
+        }
     }
 }
 

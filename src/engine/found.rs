@@ -89,6 +89,9 @@ pub enum FoundError {
     /// The log.
     #[error("the run's log cannot be begun")]
     Log(#[from] LogError),
+    /// The frozen chart.
+    #[error("the frozen chart cannot be had")]
+    Frozen(#[from] frozen::FrozenError),
     /// The file system.
     #[error("cannot {doing}")]
     Io {
@@ -154,6 +157,13 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         gpus,
         prompts,
     })
+}
+
+impl Plan {
+    /// The task's repository.
+    pub(super) fn repo(&self) -> &str {
+        &self.chart.task.repo
+    }
 }
 
 /// Makes the run. Where that fails, nothing of it is left.

@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::domain::event::{Class, Kind};
-use crate::domain::state::OpenCall;
+use crate::domain::state::{OpenCall, State};
+use crate::run::log::Decision;
 use crate::tool::{Outcome, Tool};
 
 use super::agent::{AgentError, Member, interrupted};
@@ -34,6 +35,10 @@ impl Member {
             .collect();
         let mut rest = open.as_slice();
         while !rest.is_empty() {
+            if !self.may_go_on()? {
+                // What is left is done when a person lets the agent go on.
+                return Ok(());
+            }
             let reads = rest.iter().take_while(|open| self.only_reads(open));
             let (now, later) = rest.split_at(reads.take(ABREAST).count().max(1));
             if self.use_some(now).await? {
@@ -42,6 +47,24 @@ impl Member {
             rest = later;
         }
         Ok(())
+    }
+
+    fn may_go_on(&self) -> Result<bool, AgentError> {
+        let mut log = self.log();
+        log.catch_up()?;
+        log.drain();
+        Ok(log.state().may_think(&self.name))
+    }
+
+    /// Writes down what is about to be done, unless a person has stopped the agent meanwhile: whoever
+    /// paused or took it can rely on that nothing begins any more.
+    fn intend(&self, intents: Vec<Kind>) -> Result<bool, AgentError> {
+        let name = &self.name;
+        let decide = |state: &State| -> Decision<(), ()> {
+            state.may_think(name).then_some((intents, ())).ok_or(())
+        };
+        let decided = self.log().transact(&self.actor, decide)?;
+        Ok(decided.is_ok())
     }
 
     fn only_reads(&self, open: &OpenCall) -> bool {
@@ -74,8 +97,8 @@ impl Member {
             }
         });
         let intents: Vec<Kind> = intents.collect();
-        if !intents.is_empty() {
-            self.append(intents)?;
+        if !intents.is_empty() && !self.intend(intents)? {
+            return Ok(false);
         }
         let acting = join_all(ready.iter().map(|call| {
             let tool = &self.tools[call.tool];

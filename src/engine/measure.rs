@@ -46,6 +46,8 @@ pub(super) struct Order {
     pub(super) attempt: u32,
     pub(super) gpus: Vec<Gpu>,
     pub(super) timeout_s: f64,
+    /// Whether it counts although it was frozen for a while.
+    pub(super) counts_frozen: bool,
     /// Set when the run is to end before its job can be told so.
     pub(super) called_off: AtomicBool,
 }
@@ -112,6 +114,13 @@ impl Order {
                 tracing::debug!(run = self.run.id, ?program, "no job to cancel");
             }
         }
+    }
+
+    /// Tells the run's jobs to stand still, or to go on; says whether that is so.
+    pub(super) fn freeze(&self, still: bool) -> bool {
+        let jobs = Program::ALL.iter().map(|program| self.job(*program));
+        let seen: Vec<bool> = jobs.filter_map(|job| local::freeze(&job, still)).collect();
+        !seen.is_empty() && seen.iter().all(|so| *so)
     }
 
     /// Refuses to go on where the run was called off.
@@ -249,6 +258,7 @@ impl Order {
             reason,
             measured: Measured {
                 wall_s: result.wall_s,
+                frozen_s: result.frozen_s,
                 cpu_s: result.cpu_s,
                 gpu_s: result.wall_s * self.gpus.len() as f64,
                 peak_mem_mb: result.peak_rss_mb,
@@ -260,6 +270,14 @@ impl Order {
             && let Err(Invalid { reason }) = self.read(&said, &mut found)
         {
             (found.status, found.reason) = (RunStatus::Invalid, reason);
+        }
+        if result.frozen_s > 0.0 && !self.counts_frozen {
+            // What it did by its own clock is not what it would have done.
+            let reason = format!(
+                "a person had it stand still for {:.0} s, which its own clock did not see",
+                result.frozen_s.ceil()
+            );
+            (found.status, found.reason) = (RunStatus::Interrupted, reason);
         }
         found
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::domain::event::{Actor, Gpu, Kind, RunStatus};
+use crate::domain::freeze;
 use crate::domain::lease::{self, Grant};
 use crate::domain::state::{Mail, State};
 use crate::os::exec::{self, Detached};
@@ -187,6 +188,7 @@ impl Supervisor {
             chart: Arc::clone(&self.chart),
             clean: self.clean.clone(),
             timeout_s: lease::timeout(&self.chart, self.state()),
+            counts_frozen: freeze::counts(&self.chart, self.state(), &run),
             run,
             base,
             attempt,

@@ -33,6 +33,8 @@ const TINTS: [(&str, &str); 8] = [
 pub const FEED: &str = "feed";
 /// The seat of the claims.
 pub const STANDING: &str = "standing";
+/// The seat of the dashboard.
+pub const WATCH: &str = "watch";
 
 /// The office of a run.
 #[must_use]
@@ -76,7 +78,10 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
         .map(|agent| seat(&agent.name, title(agent)))
         .collect();
     hq.push(seat(FEED, "what happens".to_owned()));
-    hq.push(seat(STANDING, "claims".to_owned()));
+    hq.push(seat(
+        WATCH,
+        "Enter goes to a pane, ? tells the keys".to_owned(),
+    ));
     let tint = |(word, colour): (&str, &str)| Tint {
         word: word.to_owned(),
         colour: colour.to_owned(),

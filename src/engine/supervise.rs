@@ -18,19 +18,19 @@ use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
 use crate::os::{clock, exec, process, sandbox};
-use crate::repo::Merge;
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
 use crate::run::maildir::{Dropped, Maildir};
 use crate::run::paths::RunDir;
 
+use super::claims::{Done, Errand};
 use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
 use super::words::Words;
-use super::{leases, seats, task};
+use super::{leases, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
@@ -77,6 +77,13 @@ pub(super) enum Report {
         pid: u32,
         how: Option<String>,
     },
+    /// A run was told to stand still, or to go on.
+    Frozen {
+        id: u64,
+        attempt: u32,
+        still: bool,
+        seen: bool,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -91,11 +98,11 @@ pub(super) enum Report {
         attempt: u32,
         found: Found,
     },
-    Merged {
+    Errand {
         id: u64,
-        promote: bool,
+        errand: Errand,
         champion: String,
-        merged: Result<Merge, String>,
+        done: Result<Done, String>,
     },
 }
 
@@ -112,8 +119,12 @@ pub(super) struct Supervisor {
     pub(super) alive: BTreeMap<String, u32>,
     pub(super) stopping: BTreeSet<String>,
     pub(super) orders: BTreeMap<u64, Arc<Order>>,
-    /// Claims that are being merged, and whether to promote them.
-    pub(super) merging: BTreeMap<u64, bool>,
+    /// What is under way with claims' commits, by claim.
+    pub(super) errands: BTreeMap<u64, Errand>,
+    /// Runs that are being frozen or thawed.
+    pub(super) freezing: BTreeSet<u64>,
+    /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
+    pub(super) still: BTreeSet<String>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
@@ -155,7 +166,9 @@ pub async fn run(
         alive: BTreeMap::new(),
         stopping: BTreeSet::new(),
         orders: BTreeMap::new(),
-        merging: BTreeMap::new(),
+        errands: BTreeMap::new(),
+        freezing: BTreeSet::new(),
+        still: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
@@ -209,6 +222,8 @@ impl Supervisor {
             sandbox: sandbox::probe(),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
+        let names = self.chart.agents.iter().map(|agent| agent.name.clone());
+        self.still = names.collect();
         for agent in self.chart.agents.clone() {
             let adopted = self.adopt_agent(&agent.name);
             if adopted.is_none() {
@@ -334,6 +349,7 @@ impl Supervisor {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
             }
         }
+        self.freeze_commands();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -352,6 +368,8 @@ impl Supervisor {
                 self.log.append(&Actor::Supervisor, vec![held])?;
             }
             Effect::Launch(grant) => self.launch(&grant)?,
+            Effect::Freeze(id) => self.freeze(id, true),
+            Effect::Thaw(id) => self.freeze(id, false),
             Effect::Interrupt(id) => self.interrupt(id),
             Effect::Lab(step) => self.lab(&step)?,
             Effect::Close(wanted) => self.queue(&wanted)?,
@@ -386,6 +404,12 @@ impl Supervisor {
     fn take(&mut self, report: Report) -> Result<(), SuperviseError> {
         match report {
             Report::AgentGone { name, pid, how } => self.agent_gone(&name, pid, how),
+            Report::Frozen {
+                id,
+                attempt,
+                still,
+                seen,
+            } => Ok(self.frozen(id, attempt, still, seen)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)
@@ -403,12 +427,12 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
-            Report::Merged {
+            Report::Errand {
                 id,
-                promote,
+                errand,
                 champion,
-                merged,
-            } => self.merged(id, promote, champion, merged),
+                done,
+            } => self.errand_done(id, errand, champion, done),
         }
     }
 
@@ -438,38 +462,6 @@ impl Supervisor {
     /// Ends the jobs that an agent left behind, out of the way of everything else.
     fn end_jobs(&self, name: &str) {
         task::start(crate::tool::end_jobs(&self.dir, name));
-    }
-
-    /// Everything of the run has ended: closes the office, ends the mock, and says so.
-    async fn close(&mut self) -> Result<(), SuperviseError> {
-        let agents = self.chart.agents.iter();
-        let ending: Vec<_> = agents
-            .map(|agent| crate::tool::end_jobs(&self.dir, &agent.name))
-            .collect();
-        for end in ending {
-            end.await;
-        }
-        self.end_notices().await;
-        if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
-            && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
-        {
-            watch.signal(rustix::process::Signal::TERM);
-            if tokio::time::timeout(Duration::from_secs(5), watch.ended())
-                .await
-                .is_err()
-            {
-                watch.signal(rustix::process::Signal::KILL);
-            }
-        }
-        if self.state().office.is_some()
-            && let Ok(office) = seats::office(&self.dir, &self.clean)
-            && let Err(error) = office.close().await
-        {
-            tracing::warn!(%error, "the office did not close");
-        }
-        Ok(self
-            .log
-            .append(&Actor::Supervisor, vec![Kind::RunStopped {}])?)
     }
 }
 

@@ -130,7 +130,7 @@ pub fn simulate(run: &str, count: u32) -> Vec<Gpu> {
     (0..count).map(gpu).collect()
 }
 
-fn ask_driver(env: &BTreeMap<String, String>, query: &[&str]) -> Result<String, String> {
+pub(super) fn ask_driver(env: &BTreeMap<String, String>, query: &[&str]) -> Result<String, String> {
     let said = Exec::new("nvidia-smi")
         .args(query.iter().copied())
         .envs(env.clone());

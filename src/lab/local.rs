@@ -131,6 +131,23 @@ pub fn cancel(job: &JobFiles) -> bool {
     seen.is_some_and(|seen| process::signal(&seen, Signal::TERM))
 }
 
+/// Asks the job's keeper to stop all its processes, or to let them go on; says whether that is so: none
+/// where nobody keeps it.
+#[must_use]
+pub fn freeze(job: &JobFiles, still: bool) -> Option<bool> {
+    let holder = lock::holder(&job.lock)?;
+    let keeper = process::stat(holder.pid).filter(|stat| stat.start == holder.start)?;
+    let signal = if still { Signal::USR1 } else { Signal::USR2 };
+    let tree = process::descendants(keeper.pid);
+    let so = if still {
+        !tree.is_empty() && tree.iter().all(|process| process.stopped)
+    } else {
+        tree.iter().any(|process| !process.stopped)
+    };
+    // Said again where it is so already: what was forked meanwhile has not heard it.
+    process::signal(&keeper, signal).then_some(so)
+}
+
 fn read_result(path: &Path) -> io::Result<Option<JobResult>> {
     let bytes = match files::read_capped(path, RESULT_CAP) {
         Ok(bytes) => bytes,

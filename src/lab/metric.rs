@@ -327,6 +327,7 @@ mod tests {
             ended: String::new(),
             wall_s: 12.0,
             cpu_s: 0.0,
+            frozen_s: 0.0,
             peak_rss_mb: 0.0,
             exit,
             cancelled: false,

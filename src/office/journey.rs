@@ -6,6 +6,9 @@ use std::process::Output;
 
 use super::*;
 
+/// How often something is looked for: some ten seconds, and on a busy machine more.
+const LOOKS: u32 = 4000;
+
 /// An office in a directory of its own; skipped, saying so, where tmux is missing.
 struct World {
     dir: tempfile::TempDir,
@@ -30,6 +33,16 @@ impl World {
     /// What our server says to a command.
     fn ask(&self, args: &[&str]) -> String {
         said(&tmux(&self.socket(), args).unwrap())
+    }
+
+    /// Looks until the first pane's window has a size; the asking itself takes milliseconds.
+    fn await_size(&self, format: &str, wanted: &str) {
+        let size = || self.ask(&["display-message", "-p", "-t", "%0", format]);
+        assert!(
+            (0..LOOKS).any(|_| size() == wanted),
+            "never {wanted}: {}",
+            size()
+        );
     }
 
     /// Width and height of each pane of a window, in reading order.
@@ -188,7 +201,6 @@ async fn any_grid_is_exact_at_any_size() {
 async fn the_grid_follows_the_terminal_and_zoom_survives() {
     let Some(world) = World::new() else { return };
     world.office.open(&plan(Some((4, 2)), 8)).await.unwrap();
-    world.ask(&["set-hook", "-ga", "window-resized", "wait-for -S resized"]);
     let terminal = world.dir.path().join("terminal");
     let argv = world.office.attach_argv(None, Some("%2")).unwrap();
     let mut start = vec!["new-session", "-d", "-x", "80", "-y", "24"];
@@ -204,26 +216,15 @@ async fn the_grid_follows_the_terminal_and_zoom_survives() {
         ("40", "10"),
     ] {
         said(&tmux(&terminal, &["resize-window", "-x", w, "-y", h]).unwrap());
-        let (w, h): (u16, u16) = (w.parse().unwrap(), h.parse().unwrap());
-        while world.ask(&[
-            "display-message",
-            "-p",
-            "-t",
-            "%0",
-            "#{window_width}x#{window_height}",
-        ]) != format!("{w}x{}", h - 1)
-        {
-            world.ask(&["wait-for", "resized"]);
-        }
+        let rows = h.parse::<u16>().unwrap() - 1;
+        world.await_size("#{window_width}x#{window_height}", &format!("{w}x{rows}"));
         assert_equal_cells(&world.cells(":=office"), 8);
     }
     assert_eq!(world.ask(&["display-message", "-p", "#{pane_id}"]), "%2");
 
     world.ask(&["resize-pane", "-Z", "-t", "%2"]);
     said(&tmux(&terminal, &["resize-window", "-x", "97", "-y", "31"]).unwrap());
-    while world.ask(&["display-message", "-p", "-t", "%0", "#{window_width}"]) != "97" {
-        world.ask(&["wait-for", "resized"]);
-    }
+    world.await_size("#{window_width}", "97");
     assert_eq!(
         world.ask(&["display-message", "-p", "#{pane_id} #{window_zoomed_flag}"]),
         "%2 1"
@@ -414,7 +415,7 @@ fn assert_ended(pid: i32) {
 
 /// Polls, since a pane's program has no other way to say that it is ready.
 fn await_text(socket: &Path, pane: &str, text: &str) {
-    for _ in 0..2000 {
+    for _ in 0..LOOKS {
         if said(&tmux(socket, &["capture-pane", "-pJ", "-t", pane]).unwrap()).contains(text) {
             return;
         }

@@ -72,6 +72,15 @@ impl Office {
         }
     }
 
+    /// Whether a person with this value of `TMUX` sits in this office.
+    #[must_use]
+    pub fn is_inside(&self, inside: Option<&str>) -> bool {
+        match self {
+            Self::Tmux(tmux) => tmux.is_inside(inside),
+            Self::Headless => false,
+        }
+    }
+
     /// The command that shows the office (and `pane` in it) to a person, to be exec'ed by the
     /// caller; none when headless. `inside` is the value of `TMUX` where the person already sits
     /// in a tmux client.

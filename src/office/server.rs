@@ -123,11 +123,17 @@ impl TmuxOffice {
         Ok(socket::sweep(self.client.socket())?)
     }
 
+    /// See [`super::Office::is_inside`].
+    #[must_use]
+    pub fn is_inside(&self, inside: Option<&str>) -> bool {
+        inside.and_then(|tmux| tmux.split(',').next()) == Some(self.client.socket())
+    }
+
     /// See [`super::Office::attach_argv`].
     #[must_use]
     pub fn attach_argv(&self, inside: Option<&str>, pane: Option<&str>) -> Vec<String> {
         let socket = self.client.socket();
-        let here = inside.and_then(|tmux| tmux.split(',').next()) == Some(socket);
+        let here = self.is_inside(inside);
         let command = match (here, pane) {
             (true, Some(pane)) => SwitchClient::new().target_session(pane).build(),
             (true, None) => DisplayMessage::new().message("this is the office").build(),

@@ -2,7 +2,7 @@
 //!
 //! `org job` takes the job's lock, has a keeper see the command through, and writes one result. It
 //! leads a session of its own and outlives whoever asked for it; being unconfined itself, it cannot
-//! be signalled by what it keeps. TERM makes it end the job. If it is killed, the job's processes
+//! be signalled by what it keeps. TERM makes it end the job, USR1 freeze it, USR2 let it go on. If it is killed, the job's processes
 //! are found by their mark (`process::kill_tree`), and no result means *lost*.
 //!
 //! Must not know why a command runs, what its output means, or any file name but those it is told.
@@ -120,8 +120,11 @@ pub struct JobResult {
     pub started: String,
     /// When the last of its processes was gone, RFC 3339.
     pub ended: String,
-    /// Seconds from the start to the end of the command itself.
+    /// Seconds from the start to the end of the command itself, without those for which it was frozen.
     pub wall_s: f64,
+    /// Seconds for which it was frozen.
+    #[serde(default)]
+    pub frozen_s: f64,
     /// Processor seconds of all its processes.
     pub cpu_s: f64,
     /// Largest resident memory of any one of its processes, in MiB.

@@ -22,6 +22,8 @@ use super::sink::{Stream, Target, pump, sink};
 
 /// How long what a command leaves behind may take to end by itself, as a pool's workers do.
 const SETTLE: Duration = Duration::from_millis(50);
+/// Looks for processes that do not stand still yet: each finds what was forked since the last.
+const FREEZE_ROUNDS: u32 = 100;
 /// How often processes that were killed, and what they forked meanwhile, are killed again.
 const KILL_AGAIN: Duration = Duration::from_millis(20);
 /// How long killed processes may take to vanish; one in an uninterruptible wait never does.
@@ -34,6 +36,8 @@ pub(super) struct Signals {
     child: tokio::signal::unix::Signal,
     term: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    freeze: tokio::signal::unix::Signal,
+    thaw: tokio::signal::unix::Signal,
     _hangup: tokio::signal::unix::Signal,
 }
 
@@ -44,6 +48,8 @@ impl Signals {
             child: signal(SignalKind::child())?,
             term: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            freeze: signal(SignalKind::user_defined1())?,
+            thaw: signal(SignalKind::user_defined2())?,
             _hangup: signal(SignalKind::hangup())?,
         })
     }
@@ -70,7 +76,9 @@ pub(super) async fn carry_out(spec: &JobSpec, signals: &mut Signals) -> JobResul
             _ = signals.child.recv() => {}
             _ = signals.term.recv() => tree.cancel(),
             _ = signals.interrupt.recv() => tree.cancel(),
-            () = sleep_until(tree.phase.deadline()) => tree.advance(),
+            _ = signals.freeze.recv() => tree.freeze(),
+            _ = signals.thaw.recv() => tree.thaw(),
+            () = sleep_until(tree.deadline()) => tree.advance(),
             () = pump(out) => {}
             () = pump(err) => {}
         }
@@ -89,7 +97,9 @@ pub(super) async fn carry_out(spec: &JobSpec, signals: &mut Signals) -> JobResul
             .ended
             .unwrap_or_else(clock::monotonic)
             .duration_since(begun)
+            .saturating_sub(tree.frozen)
             .as_secs_f64(),
+        frozen_s: tree.frozen.as_secs_f64(),
         cpu_s: usage.map_or(0.0, |it| {
             seconds(it.user_time()) + seconds(it.system_time())
         }),
@@ -116,6 +126,7 @@ fn not_started(started: String, reason: String) -> JobResult {
         started,
         ended: clock::now().to_string(),
         wall_s: 0.0,
+        frozen_s: 0.0,
         cpu_s: 0.0,
         peak_rss_mb: 0.0,
         exit: Exit::NotStarted(reason),
@@ -272,6 +283,10 @@ struct Tree {
     asked: BTreeSet<(u32, u64)>,
     killed: BTreeSet<(u32, u64)>,
     given_up: bool,
+    /// Since when all stand still.
+    frozen_at: Option<Instant>,
+    /// For how long they did so far.
+    frozen: Duration,
 }
 
 impl Tree {
@@ -288,6 +303,47 @@ impl Tree {
             asked: BTreeSet::new(),
             killed: BTreeSet::new(),
             given_up: false,
+            frozen_at: None,
+            frozen: Duration::ZERO,
+        }
+    }
+
+    /// When the phase's time is up; a job that stands still has all the time in the world.
+    fn deadline(&self) -> Option<Instant> {
+        self.phase.deadline().filter(|_| self.frozen_at.is_none())
+    }
+
+    /// Stops all processes, those too that are forked while the others are being stopped. A job that is
+    /// ending anyway ends.
+    fn freeze(&mut self) {
+        if !matches!(self.phase, Phase::Running { .. }) {
+            return;
+        }
+        self.frozen_at.get_or_insert_with(clock::monotonic);
+        for _ in 0..FREEZE_ROUNDS {
+            let mut moving = self.left();
+            moving.retain(|process| !process.stopped);
+            if moving.is_empty() {
+                return;
+            }
+            for process in moving {
+                process::signal(&process, Signal::STOP);
+            }
+        }
+    }
+
+    /// Lets them go on, with as much time before them as they had.
+    fn thaw(&mut self) {
+        let Some(since) = self.frozen_at.take() else {
+            return;
+        };
+        let span = clock::monotonic().duration_since(since);
+        self.frozen += span;
+        if let Phase::Running { until: Some(until) } = &mut self.phase {
+            *until = until.checked_add(span).unwrap_or(*until);
+        }
+        for process in self.left() {
+            process::signal(&process, Signal::CONT);
         }
     }
 
@@ -310,6 +366,8 @@ impl Tree {
                 Ok(Some((pid, status))) if pid == self.main => {
                     self.status = Some(status);
                     self.ended = Some(clock::monotonic());
+                    // Killed while it stood still: what it left behind must be able to end.
+                    self.thaw();
                     if matches!(self.phase, Phase::Running { .. }) {
                         self.phase = Phase::Settling {
                             until: clock::monotonic() + SETTLE,
@@ -332,6 +390,8 @@ impl Tree {
     }
 
     fn cancel(&mut self) {
+        // What stands still hears nothing.
+        self.thaw();
         // A job that was ending anyway ends as it was going to; a second wish changes nothing.
         if matches!(self.phase, Phase::Running { .. }) {
             self.cancelled = true;

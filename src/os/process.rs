@@ -44,6 +44,8 @@ pub struct Stat {
     pub start: u64,
     /// Whether it has ended and waits to be collected.
     pub zombie: bool,
+    /// Whether it was stopped by a signal.
+    pub stopped: bool,
     /// Processor seconds used by it and the children it waited for.
     pub cpu_s: f64,
     /// Resident memory in bytes.
@@ -71,6 +73,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
         session: u32::try_from(number(6)?).ok()?,
         start: number(22)?,
         zombie: matches!(fields.first(), Some(&("Z" | "X"))),
+        stopped: matches!(fields.first(), Some(&("T" | "t"))),
         cpu_s: ticks as f64 / TICKS_PER_SECOND,
         rss_bytes: number(24)? * rustix::param::page_size() as u64,
     })

@@ -62,25 +62,56 @@ pub fn merge(
     }
 }
 
-/// Merges `commit` onto `onto` without moving any branch; the caller pins what it keeps.
+/// Sets a branch of repo.git back to one of its own earlier commits.
+pub fn set_back(repo_git: &Path, branch: &str, commit: &str) -> Result<(), RepoError> {
+    let repo = store::open(repo_git)?;
+    let commit = store::find(&repo, commit)?.id();
+    store::point(&repo, &history::full_name(branch), commit)
+}
+
+/// Puts the change from `base` to `commit` onto `onto`, as one commit on top of it, without moving any
+/// branch; the caller pins what it keeps. What `base` has and `onto` has not does not come along.
 pub fn combine(
     repo_git: &Path,
     onto: &str,
+    base: &str,
     commit: &str,
     message: &str,
     at: i64,
 ) -> Result<Merge, RepoError> {
     let repo = store::open(repo_git)?;
-    let (ours, theirs) = (
-        store::find(&repo, onto)?.id(),
-        store::find(&repo, commit)?.id(),
-    );
-    Ok(match merge_oids(&repo, ours, theirs, message, at)? {
-        Ok(merged) => Merge::Merged {
-            commit: merged.to_string(),
-        },
-        Err(paths) => Merge::Conflict { paths },
+    let doing = || git(format!("put {commit} onto {onto}"));
+    let ours = store::find(&repo, onto)?;
+    let tree = |commit: &str| -> Result<git2::Tree<'_>, RepoError> {
+        store::find(&repo, commit)?.tree().map_err(doing())
+    };
+    let (ancestor, mine, theirs) = (tree(base)?, tree(onto)?, tree(commit)?);
+    let mut index = repo
+        .merge_trees(&ancestor, &mine, &theirs, None)
+        .map_err(doing())?;
+    if index.has_conflicts() {
+        let paths = conflicts(&index).map_err(doing())?;
+        return Ok(Merge::Conflict { paths });
+    }
+    let tree = index.write_tree_to(&repo).map_err(doing())?;
+    let tree = repo.find_tree(tree).map_err(doing())?;
+    let org = store::signature(at)?;
+    let combined = repo.commit(None, &org, &org, message, &tree, &[&ours]);
+    Ok(Merge::Merged {
+        commit: combined.map_err(doing())?.to_string(),
     })
+}
+
+fn conflicts(index: &git2::Index) -> Result<Vec<String>, git2::Error> {
+    let mut paths = Vec::new();
+    for conflict in index.conflicts()? {
+        let conflict = conflict?;
+        let side = conflict.our.or(conflict.their).or(conflict.ancestor);
+        paths.extend(side.map(|side| String::from_utf8_lossy(&side.path).into_owned()));
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    Ok(paths)
 }
 
 fn merge_oids(
@@ -98,15 +129,7 @@ fn merge_oids(
     let commit = repo.find_commit(theirs).map_err(doing())?;
     let mut index = repo.merge_commits(&ours, &commit, None).map_err(doing())?;
     if index.has_conflicts() {
-        let mut paths = Vec::new();
-        for conflict in index.conflicts().map_err(doing())? {
-            let conflict = conflict.map_err(doing())?;
-            let side = conflict.our.or(conflict.their).or(conflict.ancestor);
-            paths.extend(side.map(|side| String::from_utf8_lossy(&side.path).into_owned()));
-        }
-        paths.sort_unstable();
-        paths.dedup();
-        return Ok(Err(paths));
+        return Ok(Err(conflicts(&index).map_err(doing())?));
     }
     let tree = index.write_tree_to(repo).map_err(doing())?;
     let tree = repo.find_tree(tree).map_err(doing())?;

@@ -9,6 +9,7 @@
 //!
 //! One `Repository` is opened a call; every verb may be called from any thread, and blocks it.
 
+mod bring;
 mod error;
 mod gather;
 mod history;
@@ -16,6 +17,7 @@ mod ignore;
 mod incoming;
 mod lay;
 mod merge;
+mod parts;
 mod plain;
 mod seat;
 mod snapshot;
@@ -23,6 +25,7 @@ mod source;
 mod store;
 mod trees;
 
+pub use bring::{Brought, bring};
 pub use error::RepoError;
 pub use gather::LeftOut;
 pub use history::{
@@ -30,7 +33,8 @@ pub use history::{
     read_blob, tip,
 };
 pub use lay::{additions, altered, checkout, commit_hash, restore, restore_all_but, tree_hash};
-pub use merge::{Merge, combine, merge};
+pub use merge::{Merge, combine, merge, set_back};
+pub use parts::{Misfit, leave_out, misfit};
 pub use plain::DRAFT;
 pub use seat::{Place, seat};
 pub use snapshot::{Snapshot, snapshot};

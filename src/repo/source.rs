@@ -146,7 +146,7 @@ fn fill(seen: &Source, base: Option<&str>, part: &Path) -> Result<Founded, RepoE
     })
 }
 
-fn base_name(seen: &Source, base: Option<&str>) -> String {
+pub(super) fn base_name(seen: &Source, base: Option<&str>) -> String {
     let named = base.map(str::to_owned).or_else(|| seen.branch.clone());
     named
         .or_else(|| seen.head.clone())
@@ -175,7 +175,7 @@ fn locate(source: &str) -> Result<PathBuf, RepoError> {
 }
 
 /// Opens what is exactly here, and never what lies above.
-fn open(path: &Path) -> Result<Option<Repository>, RepoError> {
+pub(super) fn open(path: &Path) -> Result<Option<Repository>, RepoError> {
     let nowhere: &[&Path] = &[];
     match Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, nowhere) {
         Ok(repo) => Ok(Some(repo)),
@@ -220,7 +220,11 @@ fn is_dirty(repo: &Repository) -> Result<bool, RepoError> {
     Ok(!statuses.is_empty())
 }
 
-fn resolve(repo: &Repository, seen: &Source, base: Option<&str>) -> Result<Oid, RepoError> {
+pub(super) fn resolve(
+    repo: &Repository,
+    seen: &Source,
+    base: Option<&str>,
+) -> Result<Oid, RepoError> {
     let path = seen.path.clone();
     let branches = || seen.branches.clone();
     let Some(base) = base else {
@@ -254,7 +258,7 @@ fn resolve(repo: &Repository, seen: &Source, base: Option<&str>) -> Result<Oid, 
         })
 }
 
-fn copy(source: &Repository, commit: Oid, dest: &Path) -> Result<(), RepoError> {
+pub(super) fn copy(source: &Repository, commit: Oid, dest: &Path) -> Result<(), RepoError> {
     let doing = || git(format!("copy {commit} from {}", source.path().display()));
     let mut walk = source.revwalk().map_err(doing())?;
     walk.push(commit).map_err(doing())?;

@@ -5,6 +5,7 @@ pub mod bell;
 pub mod blobs;
 pub mod chain;
 pub mod frozen;
+pub mod gpu_use;
 pub mod index;
 pub mod log;
 pub mod maildir;

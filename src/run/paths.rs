@@ -162,6 +162,20 @@ impl RunDir {
         self.0.join("live").join(agent)
     }
 
+    /// What the GPUs were doing a moment ago; no agent can be called so.
+    #[must_use]
+    pub fn gpu_use(&self) -> PathBuf {
+        self.0.join("live").join(".gpus")
+    }
+
+    /// What a launch of a measured run prints.
+    #[must_use]
+    pub fn output(&self, id: u64, attempt: u32) -> PathBuf {
+        self.experiment(id)
+            .join(format!("a{attempt}"))
+            .join("output.log")
+    }
+
     /// Autoresearch's five columns.
     #[must_use]
     pub fn results(&self) -> PathBuf {

@@ -208,6 +208,13 @@ impl<'v> Arguments<'v> {
         self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
 
+    /// Texts in order; none where the argument is left out.
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
+        let items = self.0.get(name).and_then(Value::as_array);
+        let texts = items.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    }
+
     /// Texts by name, in the order of their names.
     pub(super) fn table(&self, name: &str) -> Vec<(&'v str, &'v str)> {
         let all = self.0.get(name).and_then(Value::as_object);

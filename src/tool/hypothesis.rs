@@ -14,7 +14,7 @@ use crate::domain::event::{Class, Kind, Status};
 use crate::domain::likeness::Sketch;
 use crate::domain::protocol::Claim;
 use crate::domain::state::{self, State};
-use crate::repo::{self, Change, DiffText, RepoError};
+use crate::repo::{self, Change, DiffText, Misfit, RepoError};
 use crate::run::log::LogError;
 
 use super::arguments::{Argument, Arguments, Shape};
@@ -106,6 +106,7 @@ fn read(chart: &Chart, args: Arguments<'_>) -> Result<Words, &'static str> {
         axis: axis.ok_or("`axis` is no axis")?,
         margin: args.number("margin"),
         replicates,
+        parts: args.list("parts"),
     })
 }
 
@@ -133,7 +134,7 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
         Ok(Ok(())) => {}
     }
     let saved = save(desk, &words.title).await.map_err(Failed::Save)?;
-    let mut look = Look::new(&saved.commit);
+    let mut look = Look::new(&saved.commit, words);
     for _ in 0..LOOKS {
         look.at(desk, words).await?;
         let judged = judge(&desk.chart, words, &look);
@@ -151,7 +152,7 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
             let id = state.next_hypothesis();
             let mut kinds = branch_saved(desk, state, &saved);
             kinds.push(registered(desk, id, call, words, &look));
-            Ok((kinds, answer(id, &saved.commit)))
+            Ok((kinds, answer(id, look.locked())))
         })?;
         if let Ok(mut outcome) = decided {
             outcome.text.push_str(&left_out(desk, &saved));
@@ -163,6 +164,9 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
 
 fn judge(chart: &Chart, words: &Words, look: &Look) -> Result<(), Refused> {
     lint::change(chart, &look.base, &look.changes, &look.diff)?;
+    if let Some(misfit) = &look.misfit {
+        return Err(Refused::Parts(misfit.clone()));
+    }
     match look.twin {
         Some(twin) if words.replicates.is_none() => return Err(Refused::Twin(twin)),
         _ => {}
@@ -233,9 +237,10 @@ fn registered(desk: &Desk, id: u64, call: &str, words: &Words, look: &Look) -> K
         refuted_by: words.refuted_by.clone(),
         axis: words.axis,
         margin: words.margin,
-        commit: look.commit.clone(),
+        commit: look.locked().to_owned(),
         base: look.base.clone(),
         replicates: words.replicates,
+        parts: words.parts.clone(),
         call: Some(call.to_owned()),
     }
 }
@@ -252,6 +257,13 @@ struct Look {
     twin: Option<u64>,
     /// A dead end of nearly the same change.
     near: Option<(u64, Status)>,
+    /// The parts that are named, and why they do not take the change apart.
+    parts: Vec<String>,
+    misfit: Option<Misfit>,
+    /// The claim that is repeated, and its commit where that has the very same files: then it is that
+    /// commit which is measured on.
+    replicates: Option<u64>,
+    same: Option<String>,
     /// The next claim's number, and the champion, when the ledger was looked at.
     next: u64,
     champion: String,
@@ -269,9 +281,13 @@ struct Other {
 }
 
 impl Look {
-    fn new(commit: &str) -> Self {
+    fn new(commit: &str, words: &Words) -> Self {
         Self {
             commit: commit.to_owned(),
+            parts: words.parts.clone(),
+            misfit: None,
+            replicates: words.replicates,
+            same: None,
             base: String::new(),
             changes: Vec::new(),
             diff: DiffText {
@@ -285,13 +301,18 @@ impl Look {
         }
     }
 
+    /// The commit that is locked.
+    fn locked(&self) -> &str {
+        self.same.as_deref().unwrap_or(&self.commit)
+    }
+
     fn is_old(&self, state: &State) -> bool {
         self.next != state.next_hypothesis() || self.champion != state.champion
     }
 
     /// Looks at what the ledger has that was not looked at yet.
     async fn at(&mut self, desk: &Desk, words: &Words) -> Result<(), Failed> {
-        let (champions, others, next) = desk.look(|state| {
+        let (champions, others, next, repeated) = desk.look(|state| {
             let mut champions: Vec<String> = vec![state.start.clone()];
             champions.extend(state.promotions.iter().map(|(_, _, after)| after.clone()));
             let others: Vec<Other> = state
@@ -309,7 +330,9 @@ impl Look {
                     })
                 })
                 .collect();
-            (champions, others, state.next_hypothesis())
+            let repeated = self.replicates.and_then(|id| state.hypotheses.get(&id));
+            let repeated = repeated.and_then(|claim| claim.commit.clone());
+            (champions, others, state.next_hypothesis(), repeated)
         })?;
         let repo_git = desk.dir.repo_git();
         let branch = format!("agent/{}", desk.agent);
@@ -322,6 +345,13 @@ impl Look {
                 look.champion = newest;
                 look.changes = repo::changed_paths(&repo_git, &look.base, &look.commit)?;
                 look.diff = repo::diff_text(&repo_git, &look.base, &look.commit, DIFF_BYTES)?;
+                if !look.changes.is_empty() && !look.diff.cut {
+                    look.misfit = repo::misfit(&repo_git, &look.base, &look.commit, &look.parts)?;
+                }
+            }
+            if let Some(commit) = repeated {
+                let changes = repo::changed_paths(&repo_git, &commit, &look.commit);
+                look.same = changes.is_ok_and(|it| it.is_empty()).then_some(commit);
             }
             let own = Sketch::of(&title, &mechanism, &look.diff.text);
             for other in &others {

@@ -10,7 +10,7 @@ use crate::domain::event::Status;
 use crate::domain::glob;
 use crate::domain::protocol::Claim;
 use crate::domain::state::State;
-use crate::repo::{Change, DiffText};
+use crate::repo::{Change, DiffText, Misfit};
 
 use super::one_line;
 
@@ -42,6 +42,7 @@ pub(super) struct Words {
     pub(super) axis: Axis,
     pub(super) margin: Option<f64>,
     pub(super) replicates: Option<u64>,
+    pub(super) parts: Vec<String>,
 }
 
 /// Why a claim is refused.
@@ -61,6 +62,10 @@ pub(super) enum Refused {
     Empty(&'static str),
     #[error("`replicates`: there is no claim h{0}")]
     Replicates(u64),
+    #[error("`parts` is for `improve`, and names at least two parts, each once")]
+    PartsWhere,
+    #[error("`parts`: {0}")]
+    Parts(Misfit),
     #[error("{0} of your claims are under way already, and no more may be")]
     Full(usize),
     #[error("nothing changed against the baseline {0}")]
@@ -120,6 +125,12 @@ pub(super) fn words(
         .filter(|id| !state.hypotheses.contains_key(id))
     {
         return Err(Refused::Replicates(id));
+    }
+    let parts = &words.parts;
+    let twice = (1..parts.len()).any(|at| parts[..at].contains(&parts[at]));
+    let few = parts.len() == 1 || (!parts.is_empty() && words.claim != Claim::Improve);
+    if few || twice || parts.iter().any(|part| part.trim().is_empty()) {
+        return Err(Refused::PartsWhere);
     }
     let open = state
         .hypotheses
@@ -237,6 +248,7 @@ mod tests {
             axis: Axis::Wall,
             margin: None,
             replicates: None,
+            parts: Vec::new(),
         }
     }
 

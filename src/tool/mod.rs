@@ -16,6 +16,7 @@ mod lint;
 mod mail;
 mod notebook;
 mod place;
+mod proposal;
 mod search;
 mod shell;
 mod shell_spec;
@@ -42,7 +43,8 @@ use crate::run::paths::RunDir;
 use arguments::Arguments;
 pub use arguments::{Argument, Problem, Shape};
 
-pub use shell::{end_jobs, end_jobs_of};
+pub use proposal::{Proposal, ProposeError, propose, top_up};
+pub use shell::{end_jobs, end_jobs_of, freeze_jobs};
 
 /// Longest line that stands for a call, in characters: it is shown in a pane and kept in the log.
 pub const BRIEF_LIMIT: usize = 100;

@@ -373,6 +373,18 @@ pub fn end_jobs(dir: &RunDir, agent: &str) -> impl Future<Output = ()> + Send + 
     end_jobs_of(dir, agent, None)
 }
 
+/// Has every command of an agent stand still, or go on.
+pub fn freeze_jobs(dir: &RunDir, agent: &str, still: bool) {
+    for (_, holder) in running(&dir.jobs(agent), "") {
+        let keeper = process::stat(holder.pid).filter(|stat| stat.start == holder.start);
+        let signal = if still { Signal::USR1 } else { Signal::USR2 };
+        // One that has ended meanwhile need not be told.
+        if let Some(keeper) = keeper {
+            process::signal(&keeper, signal);
+        }
+    }
+}
+
 /// As [`end_jobs`], or one job only.
 pub fn end_jobs_of(
     dir: &RunDir,

@@ -141,7 +141,7 @@ fn run_summary(body: &Kind) -> Option<String> {
             format!("tmux session {session}, {} panes", panes.len())
         }
         Kind::OfficeLost { reason } | Kind::RunDown { reason } => reason.clone(),
-        Kind::PauseSet { agent } | Kind::PauseCleared { agent } => {
+        Kind::PauseSet { agent } | Kind::FreezeSet { agent } | Kind::PauseCleared { agent } => {
             agent.clone().unwrap_or_else(|| "all".to_owned())
         }
         Kind::BudgetSet { what, cap } => format!("{what} = {cap}"),
@@ -288,8 +288,25 @@ fn lab_summary(body: &Kind) -> Option<String> {
         Kind::HypothesisRejected {
             id, title, reason, ..
         } => format!("h{id} rejected: {title}: {reason}"),
-        Kind::HypothesisPlanned { id, test, seeds } => {
-            format!("h{id}: {} test on {seeds} fresh seeds", test.word())
+        Kind::HypothesisPlanned {
+            id,
+            test,
+            seeds,
+            looks,
+        } => {
+            let most = if looks.len() > 1 { "at most " } else { "" };
+            format!("h{id}: {} test on {most}{seeds} fresh seeds", test.word())
+        }
+        Kind::HypothesisSplit { id, parts, .. } => {
+            format!(
+                "h{id} is measured without each of its {} parts",
+                parts.len()
+            )
+        }
+        Kind::HypothesisTrimmed { id, trim } => format!("h{id}: {}", trim.reason),
+        Kind::ProgrammeRolledBack { hypothesis, commit } => {
+            let back = super::figure::commit(commit);
+            format!("h{hypothesis} is taken back, again at {back}")
         }
         Kind::HypothesisMoved {
             id, status, reason, ..

@@ -16,6 +16,7 @@ pub mod runs;
 pub mod status;
 mod status_text;
 pub mod table;
+pub mod watch;
 
 pub use status_text::text as status_text;
 

@@ -249,6 +249,7 @@ fn claims(log: &mut Draft) {
             commit: "cand111111".to_owned(),
             base: "base000000".to_owned(),
             replicates: None,
+            parts: Vec::new(),
             call: None,
         },
     ));
@@ -357,6 +358,7 @@ fn verdicts(log: &mut Draft) {
             id: 1,
             test: Test::Paired,
             seeds: 2,
+            looks: Vec::new(),
         },
     ));
     log.push((

@@ -150,8 +150,10 @@ pub struct Tokens {
 pub struct Experiments {
     /// That wait.
     pub queued: u32,
-    /// That run.
+    /// That run, frozen ones included.
     pub running: u32,
+    /// That stand still, as a person wanted.
+    pub frozen: u32,
     /// That ended, however.
     pub done: u32,
 }
@@ -345,7 +347,10 @@ fn experiments(state: &State) -> Experiments {
     for run in state.experiments.values() {
         match run.status {
             RunStatus::Queued => counts.queued += 1,
-            RunStatus::Running => counts.running += 1,
+            RunStatus::Running => {
+                counts.running += 1;
+                counts.frozen += u32::from(run.frozen);
+            }
             _ => counts.done += 1,
         }
     }

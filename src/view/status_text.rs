@@ -136,8 +136,12 @@ fn agent_tint(state: &str) -> Tint {
 
 fn lab(status: &Status) -> String {
     let runs = status.experiments;
+    let frozen = match runs.frozen {
+        0 => String::new(),
+        n => format!(" ({n} stand still)"),
+    };
     let mut out = format!(
-        "experiments  {} queued, {} running, {} done\n",
+        "experiments  {} queued, {} running{frozen}, {} done\n",
         runs.queued, runs.running, runs.done
     );
     let claims: Vec<String> = status

@@ -330,6 +330,45 @@ fn what_init_writes_is_accepted() {
         .naming(&["cannot be written"]);
 }
 
+#[test]
+fn init_proposes_a_chart_from_one_run_of_the_task() {
+    let world = TestEnvironment::new();
+    let task = project().join("examples/tinylm/repo").display().to_string();
+    let dir = world.at("lab").display().to_string();
+    let words = ["init", &dir, "--repo", &task, "--run"];
+    let with = |command: &'static str| {
+        let mut words = words.to_vec();
+        words.push(command);
+        words
+    };
+    world
+        .org(&with("python3 nothing.py"))
+        .refused(1)
+        .naming(&["python3 nothing.py", "No such file"]);
+    assert!(!world.at("lab").exists(), "nothing is written");
+    world
+        .org(&with("python3 train.py"))
+        .well()
+        .naming(&["val_bpb"]);
+    let chart = world.at("lab/orgs/my-org.toml");
+    let report = world
+        .org(&["check", chart.to_str().unwrap(), "--json"])
+        .json();
+    assert_eq!(report["ok"], true, "{report:#}");
+    let text = fs::read_to_string(chart).unwrap();
+    for line in [
+        "metric = { name = \"val_bpb\", goal = \"min\"",
+        "seed   = \"ORG_SEED\"",
+        "flops  = '",
+        "progress = 'step",
+        "match = \"flops\"",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let left = fs::read_dir(world.at("tmp")).unwrap().count();
+    assert_eq!(left, 0, "the copy is gone");
+}
+
 /// A request by hand: the status and the body.
 fn post(port: &str, path: &str, header: &str, body: &Value) -> (String, String) {
     let body = body.to_string();

@@ -207,12 +207,14 @@ fn reports(judge: &mut Judge<'_>) {
     if !named(judge) {
         return;
     }
-    for (path, agent) in tables(judge) {
+    // All of them: of several in one table, each may report to another.
+    let mut told = BTreeSet::new();
+    for (index, agent) in chart.agents.iter().enumerate() {
         let Some(boss) = &agent.reports_to else {
             continue;
         };
-        let path = format!("{path}.reports_to");
-        if chart.agent(boss).is_none() {
+        let path = format!("{}.reports_to", judge.spans.agent(index));
+        if chart.agent(boss).is_none() && told.insert(path.clone()) {
             let message = format!("there is no agent {}", quoted(boss));
             let known = chart.agents.iter().map(|agent| agent.name.as_str());
             let others = known.filter(|name| *name != agent.name);

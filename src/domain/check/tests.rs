@@ -50,6 +50,7 @@ const WRONG: &[(&str, &str, usize, usize, &str, &str)] = &[
     ("[[agents]]\nrole = \"reseacher\"\nmodel = \"gpt-6.2-sol\"\nname = \"a\"", "agents[0].role", 8, 8, "there is no role \"reseacher\"", "\"researcher\""),
     ("[[agents]]\nrole = \"chief\"\nmodel = \"gpt-6.2\"\nname = \"a\"", "agents[0].model", 9, 9, "there is no model \"gpt-6.2\"", "\"gpt-6.2-sol\""),
     ("@\"a\"\nreports_to = \"b\"\n", "agents[0].reports_to", 11, 14, "there is no agent \"b\"", "leave it out"),
+    ("@\"a-1\"\n@\"b-{n}\"\ncount = 2\nreports_to = \"a-{n}\"\n", "agents[1].reports_to", 16, 14, "there is no agent \"a-2\"", "leave it out"),
     ("@\"a\"\nreports_to = \"a\"\n", "agents[0].reports_to", 11, 14, "\"a\" reports to itself", "nobody"),
     ("@\"a\"\nreports_to = \"b\"\n@\"b\"\nreports_to = \"c\"\n@\"c\"\nreports_to = \"b\"\n", "agents[0].reports_to", 11, 14, "in a circle: b → c → b", "nobody"),
     ("@\"a\"\ngpu = 3\n@\"b\"\ngpu = 3\n", "agents[1].gpu", 16, 7, "the GPU 3 is home to both \"a\" and \"b\"", "\"auto\""),

@@ -37,9 +37,10 @@ pub(super) fn agents(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Vec<Agent> 
             break;
         }
         for n in 1..=count {
-            let name = pattern.name.replace(NUMBER, &n.to_string());
+            let numbered = |text: &str| text.replace(NUMBER, &n.to_string());
             agents.push(Agent {
-                name,
+                name: numbered(&pattern.name),
+                reports_to: pattern.reports_to.as_deref().map(numbered),
                 ..pattern.clone()
             });
             sheet.agent_from(index);

@@ -13,7 +13,7 @@ use super::parts::{Gpu, Headline, LoggedCall, Matter, Measured};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::protocol::{Claim, Test, Verdict};
+use crate::domain::protocol::{Claim, Look, Part, Test, Trim, Verdict};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,7 +101,13 @@ pub enum Kind {
         /// The agent; none means all.
         agent: Option<String>,
     },
-    /// A person lets it, or all, go on.
+    /// And nothing that it, or all, started may go on meanwhile: measured runs and commands stand still.
+    #[serde(rename = "freeze.set")]
+    FreezeSet {
+        /// The agent; none means all.
+        agent: Option<String>,
+    },
+    /// A person lets it, or all, go on, and what was frozen too.
     #[serde(rename = "pause.cleared")]
     PauseCleared {
         /// The agent; none means all.
@@ -420,6 +426,22 @@ pub enum Kind {
         /// Leased devices.
         gpus: Vec<Gpu>,
     },
+    /// All processes of a run were seen to stand still.
+    #[serde(rename = "experiment.frozen")]
+    ExperimentFrozen {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
+    },
+    /// They were let go on.
+    #[serde(rename = "experiment.thawed")]
+    ExperimentThawed {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
+    },
     /// A run ended.
     #[serde(rename = "experiment.finished")]
     ExperimentFinished {
@@ -463,6 +485,9 @@ pub enum Kind {
         base: String,
         /// An earlier claim that this one repeats on purpose.
         replicates: Option<u64>,
+        /// Its parts, as their author named them, where it is a bundle.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<String>,
         /// The tool call that registered it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
@@ -493,8 +518,29 @@ pub enum Kind {
         id: u64,
         /// The test.
         test: Test,
-        /// Fresh seeds.
+        /// Fresh seeds, at most.
         seeds: u32,
+        /// When they are looked at, and at what level; empty for once, at the chart's.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        looks: Vec<Look>,
+    },
+    /// A bundle was taken apart: its commit without each of its parts.
+    #[serde(rename = "hypothesis.split")]
+    HypothesisSplit {
+        /// Which.
+        id: u64,
+        /// The commit that was taken apart.
+        commit: String,
+        /// Part by part.
+        parts: Vec<Part>,
+    },
+    /// A part of a bundle does no work and is dropped.
+    #[serde(rename = "hypothesis.trimmed")]
+    HypothesisTrimmed {
+        /// Which.
+        id: u64,
+        /// The part, and what is left.
+        trim: Trim,
     },
     /// A claim changed its status.
     #[serde(rename = "hypothesis.moved")]
@@ -524,6 +570,14 @@ pub enum Kind {
         /// By which claim.
         hypothesis: u64,
         /// The new champion.
+        commit: String,
+    },
+    /// The programme branch moved back: the newest promotion did not hold.
+    #[serde(rename = "programme.rolled_back")]
+    ProgrammeRolledBack {
+        /// By which claim it had moved.
+        hypothesis: u64,
+        /// The champion again.
         commit: String,
     },
     /// The run's gain, re-measured.

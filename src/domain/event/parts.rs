@@ -64,6 +64,9 @@ pub struct Measured {
     pub gpu_s: f64,
     /// Peak resident memory, MiB.
     pub peak_mem_mb: f64,
+    /// Seconds for which it was frozen, which its wall seconds leave out.
+    #[serde(default, skip_serializing_if = "none_at_all")]
+    pub frozen_s: f64,
     /// Floating-point operations, by the account of `measured_by`.
     pub flops: Option<f64>,
     /// Parameters, likewise.
@@ -79,6 +82,11 @@ pub struct Measured {
     /// Wall seconds of the harness's own evaluation, which are in no other figure.
     #[serde(default)]
     pub evaluation_s: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn none_at_all(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// The end-of-run re-measurement, on seeds that nothing was chosen by.

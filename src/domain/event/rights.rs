@@ -18,6 +18,7 @@ impl Kind {
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
+            | Self::FreezeSet { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -40,10 +41,15 @@ impl Kind {
             },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
+            | Self::ExperimentFrozen { .. }
+            | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }
+            | Self::HypothesisSplit { .. }
+            | Self::HypothesisTrimmed { .. }
+            | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
             Self::AgentHeld { agent, .. } => {
@@ -61,10 +67,12 @@ impl Kind {
             | Self::TurnEnded { agent, .. }
             | Self::BranchSaved { agent, .. }
             | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. }
-            | Self::HypothesisRegistered { agent, .. }
-            | Self::HypothesisRejected { agent, .. } => {
+            | Self::NoteKept { agent, .. } => {
                 matches!(actor, Agent(name) if name == agent)
+            }
+            // A person's own change goes through the same gate.
+            Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
+                matches!(actor, Agent(_) | Human) && actor.name() == agent
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
@@ -96,6 +104,7 @@ impl Kind {
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
@@ -115,13 +124,18 @@ impl Kind {
                 | Self::LabOpened { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
+                | Self::ExperimentFrozen { .. }
+                | Self::ExperimentThawed { .. }
                 | Self::ExperimentFinished { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisRejected { .. }
                 | Self::HypothesisPlanned { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::HypothesisRebased { .. }
+                | Self::HypothesisSplit { .. }
+                | Self::HypothesisTrimmed { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
         )
     }
@@ -150,6 +164,7 @@ impl Kind {
             | Self::HypothesisRegistered { agent, .. }
             | Self::HypothesisRejected { agent, .. } => vec![agent],
             Self::PauseSet { agent: Some(agent) }
+            | Self::FreezeSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
             | Self::ExperimentQueued {
                 agent: Some(agent), ..
@@ -166,5 +181,38 @@ impl Kind {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The events that say what was claimed, measured, judged or merged, by how their names begin.
+    const OF_THE_LEDGER: [&str; 7] = [
+        "run.created",
+        "lab.",
+        "experiment.",
+        "hypothesis.",
+        "programme.",
+        "headline.",
+        "review.",
+    ];
+
+    #[test]
+    fn whatever_is_said_of_a_claim_or_a_run_is_an_entry_of_the_ledger() {
+        let rights = include_str!("rights.rs");
+        let begin = rights.find("fn is_ledger").expect("it is there");
+        let end = rights.find("fn concerns").expect("it is there");
+        let mut entries = 0;
+        for kind in include_str!("kind.rs").split("#[serde(rename = \"").skip(1) {
+            let (name, rest) = kind.split_once('"').expect("a name");
+            let ident = |c: char| !c.is_alphanumeric();
+            let rest = rest.trim_start_matches(ident);
+            let variant = rest.split(ident).next().unwrap_or_default();
+            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of));
+            let listed = rights[begin..end].contains(&format!("Self::{variant}"));
+            assert_eq!(listed, belongs, "{name} ({variant})");
+            entries += usize::from(listed);
+        }
+        assert!(entries > 10, "{entries}");
     }
 }

@@ -26,7 +26,7 @@ impl View<'_> {
         for (index, seed) in self.admission_seeds().into_iter().enumerate() {
             let wanted = if start && index == 0 { 2 } else { 1 };
             let there = self
-                .runs(commit, seed)
+                .runs(commit, seed, stage)
                 .into_iter()
                 .filter(|run| usable(run))
                 .count();
@@ -47,7 +47,7 @@ impl View<'_> {
     pub(super) fn baseline(&self, commit: &str) -> Result<Option<Vec<&Experiment>>, String> {
         let mut runs = Vec::new();
         for seed in self.admission_seeds() {
-            let on_seed = self.runs(commit, seed);
+            let on_seed = self.runs(commit, seed, Stage::Admission);
             if let Some(broken) = on_seed.iter().find(|run| failed(run)) {
                 return Err(format!(
                     "the baseline itself ended {} (e{}): {}",

@@ -1,12 +1,12 @@
-//! The way of one claim: screen, confirmation, verdict.
+//! The way of one claim: which gate it stands at, the screen, and the runs that are its own or shared.
 //!
-//! Owns what is asked for next and what a verdict makes of the claim. Must not know other claims: what
-//! it shares with them are runs.
+//! Owns the order of the gates. What a gate asks for is its own file's. Must not know other claims:
+//! what it shares with them are runs.
 
+use super::View;
 use super::admission::usable;
 use super::compare::change;
-use super::words::{Claim, Step, Test, Wanted};
-use super::{CONFIRM_SEEDS, CONFIRM_STRIDE, View, seed};
+use super::words::{Claim, Step, Wanted};
 use crate::domain::event::{Arm, RunStatus, Stage, Status};
 use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::figure;
@@ -17,11 +17,17 @@ const SCREEN_SIGMAS: f64 = 0.5;
 const MAX_CONTENDED: usize = 3;
 
 impl View<'_> {
+    /// What is to be done for one claim.
     pub(super) fn claim(&self, claim: &Hypothesis) -> Vec<Step> {
         let Some(commit) = claim.commit.as_deref() else {
             return Vec::new();
         };
-        if claim.base != self.state.start {
+        if !self.stands(&claim.base) {
+            // What it was compared with was rolled back.
+            return vec![Step::Rebase(claim.id)];
+        }
+        let start = claim.base == self.state.start;
+        if !start {
             let wanted = self.admission(&claim.base, false);
             if !wanted.is_empty() {
                 return wanted;
@@ -29,18 +35,31 @@ impl View<'_> {
         }
         let baseline = match self.baseline(&claim.base) {
             Ok(Some(runs)) => runs,
-            Ok(None) => return Vec::new(),
-            Err(why) => return vec![Step::Move(claim.id, Status::Invalid, why, None)],
+            Err(why) if start => return vec![Step::Move(claim.id, Status::Invalid, why, None)],
+            // Awaited; or about to be rolled back.
+            Ok(None) | Err(_) => return Vec::new(),
         };
         match claim.status {
             Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
             Status::Screened => self.confirm(claim, commit, &baseline),
+            Status::Confirmed | Status::Reviewed if !self.settled() => Vec::new(),
             Status::Confirmed | Status::Reviewed if claim.base == self.state.champion => {
-                vec![Step::Promote(claim.id)]
+                self.onward(claim, commit, &baseline)
             }
             Status::Confirmed | Status::Reviewed => vec![Step::Rebase(claim.id)],
             _ => Vec::new(),
         }
+    }
+
+    /// From confirmed to promoted: each gate names what it still wants, or lets the claim pass.
+    fn onward(&self, claim: &Hypothesis, commit: &str, baseline: &[&Experiment]) -> Vec<Step> {
+        if let Some(steps) = self.hidden(claim, commit, baseline) {
+            return steps;
+        }
+        if let Some(steps) = self.ablate(claim, commit, baseline) {
+            return steps;
+        }
+        vec![Step::Promote(claim.id)]
     }
 
     /// One candidate run on a seed that the baseline has run, judged first on cost, then on gain.
@@ -97,105 +116,15 @@ impl View<'_> {
         ]
     }
 
-    /// Fresh seeds in both arms, then the test that was fixed before the first of them ran.
-    fn confirm(&self, claim: &Hypothesis, commit: &str, baseline: &[&Experiment]) -> Vec<Step> {
-        let Some((test, n)) = claim.plan else {
-            let (test, n) = self.plan(claim, baseline);
-            return vec![Step::Plan(claim.id, test, n)];
-        };
-        let first = CONFIRM_SEEDS + CONFIRM_STRIDE * u64::from(claim.rebases);
-        let mut steps = Vec::new();
-        let (mut base_runs, mut cand_runs) = (Vec::new(), Vec::new());
-        for index in 0..u64::from(n) {
-            let seed = seed(self.pool, first + index);
-            match self.control(claim, seed) {
-                Ok(Some(run)) => base_runs.push(run),
-                Ok(None) => {}
-                Err(Step::Move(_, status, why, _)) => {
-                    return vec![Step::Move(claim.id, status, why, None)];
-                }
-                Err(step) => steps.push(step),
-            }
-            match self.one_run(claim, commit, seed, Stage::Confirm) {
-                Ok(run) => cand_runs.push(run),
-                Err(more) => {
-                    if more.iter().any(|step| matches!(step, Step::Move(..))) {
-                        return more;
-                    }
-                    steps.extend(more);
-                }
-            }
-        }
-        if !steps.is_empty() || base_runs.len() < n as usize || cand_runs.len() < n as usize {
-            return steps;
-        }
-        vec![self.judge(claim, test, &base_runs, &cand_runs, baseline)]
-    }
-
-    fn judge(
+    /// A control run on a seed: shared, made when first needed.
+    pub(super) fn control(
         &self,
         claim: &Hypothesis,
-        test: Test,
-        base: &[&Experiment],
-        cand: &[&Experiment],
-        baseline: &[&Experiment],
-    ) -> Step {
-        let sigma = self.sigma(baseline);
-        let margin = if claim.claim == Claim::NoWorse {
-            self.margin(claim, sigma)
-        } else {
-            0.0
-        };
-        let mut verdict = self.compare(test, base, cand, margin);
-        verdict.runs.extend(baseline.iter().map(|run| run.id));
-        verdict.runs.sort_unstable();
-        verdict.runs.dedup();
-        if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
-            return Step::Move(claim.id, Status::Mismatched, why, Some(Box::new(verdict)));
-        }
-        let (effect, p) = (verdict.effect.unwrap_or(0.0), verdict.p.unwrap_or(1.0));
-        let [lo, hi] = verdict.ci.unwrap_or([f64::MIN, f64::MAX]);
-        let name = &self.chart.task.metric.name;
-        let numbers = format!(
-            "{name} {}, 95 % interval of the gain [{}, {}], p = {p:.2e}, {} seeds, {}",
-            change(effect),
-            figure(lo),
-            figure(hi),
-            cand.len(),
-            test.word()
-        );
-        let holds = p < self.chart.protocol.alpha;
-        let excluded = match claim.claim {
-            Claim::Improve | Claim::Explain => hi <= 0.0 || hi < claim.predicts,
-            Claim::NoWorse => hi < -margin,
-        };
-        let (status, why) = if holds {
-            (Status::Confirmed, numbers)
-        } else if excluded {
-            (
-                Status::Refuted,
-                format!("the interval excludes what was claimed: {numbers}"),
-            )
-        } else {
-            let delta = if claim.claim == Claim::NoWorse {
-                margin
-            } else {
-                effect
-            };
-            let more = self.more_seeds(test, base, cand, delta);
-            verdict.more_seeds = Some(more);
-            (
-                Status::Undecided,
-                format!("{numbers}; about {more} more seeds would decide"),
-            )
-        };
-        Step::Move(claim.id, status, why, Some(Box::new(verdict)))
-    }
-
-    /// A control run on a seed: shared, made when first needed.
-    fn control(&self, claim: &Hypothesis, seed: u64) -> Result<Option<&Experiment>, Step> {
+        seed: u64,
+        stage: Stage,
+    ) -> Result<Option<&Experiment>, Step> {
         let commit = claim.base.as_str();
-        let runs = self.runs(commit, seed);
+        let runs = self.runs(commit, seed, stage);
         if let Some(run) = runs.iter().find(|run| run.status == RunStatus::Ok) {
             return Ok(Some(run));
         }
@@ -220,25 +149,36 @@ impl View<'_> {
         Err(Step::Queue(Wanted {
             hypothesis: None,
             arm: Arm::Baseline,
-            stage: Stage::Confirm,
+            stage,
             seed,
             commit: commit.to_owned(),
         }))
     }
 
+    /// A claim's own runs of a commit on a seed, those of the claims that it tops up included.
+    pub(super) fn own_runs(
+        &self,
+        claim: &Hypothesis,
+        commit: &str,
+        seed: u64,
+        stage: Stage,
+    ) -> Vec<&Experiment> {
+        let family = self.family(claim);
+        self.runs(commit, seed, stage)
+            .into_iter()
+            .filter(|run| run.hypothesis.is_some_and(|id| family.contains(&id)))
+            .collect()
+    }
+
     /// A claim's run on a seed; else what to do about its absence or failure.
-    fn one_run(
+    pub(super) fn one_run(
         &self,
         claim: &Hypothesis,
         commit: &str,
         seed: u64,
         stage: Stage,
     ) -> Result<&Experiment, Vec<Step>> {
-        let runs: Vec<&Experiment> = self
-            .runs(commit, seed)
-            .into_iter()
-            .filter(|run| run.hypothesis == Some(claim.id))
-            .collect();
+        let runs = self.own_runs(claim, commit, seed, stage);
         let Some(last) = runs.last() else {
             return Err(vec![Step::Queue(Wanted {
                 hypothesis: Some(claim.id),

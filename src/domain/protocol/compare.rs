@@ -3,10 +3,10 @@
 //! Owns the arithmetic between runs: the sign of the metric, pairs by seed, ratios of cost, the noise
 //! below which a cost is not enforced, and how many seeds a test takes. Must not know how a claim stands.
 
-use super::words::{Claim, Ratios, Test, Verdict};
+use super::words::{Ratios, Test, Verdict};
 use super::{View, seed};
-use crate::domain::chart::{Axis, Confirm, Goal};
-use crate::domain::event::Measured;
+use crate::domain::chart::{Axis, Goal};
+use crate::domain::event::{Arm, Measured, Stage};
 use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::{self, Sample, Tested, figure};
 
@@ -15,9 +15,9 @@ const PAIRS_BELOW: f64 = 0.1;
 /// Correlation of same-seed runs assumed in planning where seeds pair; measured values for most
 /// changes are 0.7 to 1, for changes of shape 0.2 to 0.4.
 const PLANNED_RHO: f64 = 0.5;
-/// Fewest and most confirmation seeds that `auto` chooses: fewer than four give a t test of two
-/// degrees of freedom, more than 32 cost more than most claims are worth.
-const AUTO_SEEDS: (u32, u32) = (4, 32);
+/// Pairs from which a correlation is measured, and the most that is believed of it in planning.
+const RHO_PAIRS: usize = 8;
+const RHO_MOST: f64 = 0.95;
 /// Spreads of a cost among baseline runs within which a difference cannot be told from noise.
 const NOISE_SIGMAS: f64 = 4.0;
 /// Wall seconds below which two runs cannot be told apart.
@@ -45,37 +45,41 @@ impl View<'_> {
             .max(1)
     }
 
-    pub(super) fn plan(&self, claim: &Hypothesis, baseline: &[&Experiment]) -> (Test, u32) {
-        let sigma = self.sigma(baseline);
-        let test = if self.seeds_pair(sigma) {
-            Test::Paired
-        } else {
-            Test::Pooled
-        };
-        let n = match self.chart.protocol.confirm {
-            Confirm::Seeds(n) => n,
-            Confirm::Auto => {
-                let rho = if test == Test::Paired {
-                    PLANNED_RHO
-                } else {
-                    0.0
-                };
-                let delta = match claim.claim {
-                    Claim::NoWorse => self.margin(claim, sigma),
-                    _ => claim.predicts,
-                };
-                stats::seeds_needed(self.chart.protocol.alpha, sigma, rho, delta)
-                    .clamp(AUTO_SEEDS.0, AUTO_SEEDS.1)
-            }
-        };
-        (test, n.max(2))
-    }
-
     /// Whether the same seed gives (nearly) the same result twice.
     pub(super) fn seeds_pair(&self, sigma: f64) -> bool {
-        let twice = self.runs(&self.state.start, seed(self.pool, 0));
+        let first = seed(self.pool, 0);
+        let twice = self.runs(&self.state.start, first, Stage::Admission);
         let values = values(&twice);
         values.len() >= 2 && (values[0] - values[1]).abs() <= PAIRS_BELOW * sigma
+    }
+
+    /// Correlation of same-seed runs between arms: as measured on the pairs of earlier claims, and
+    /// assumed where there are too few.
+    pub(super) fn rho(&self) -> f64 {
+        let mut pairs: Vec<(f64, f64)> = Vec::new();
+        let confirm = |run: &&Experiment| run.stage == Stage::Confirm;
+        let runs = || self.state.experiments.values().filter(confirm);
+        for claim in self.state.hypotheses.values() {
+            let of = |run: &&Experiment| run.hypothesis == Some(claim.id);
+            let mut found: Vec<(f64, f64)> = Vec::new();
+            for cand in runs().filter(|run| run.arm == Arm::Candidate).filter(of) {
+                let base = runs().find(|run| {
+                    run.arm == Arm::Baseline && run.commit == claim.base && run.seed == cand.seed
+                });
+                let both = base
+                    .and_then(|base| base.measured.value)
+                    .zip(cand.measured.value);
+                found.extend(both);
+            }
+            // Each claim around its own means, or their distance would pass for correlation.
+            let base = Sample::of(&found.iter().map(|(b, _)| *b).collect::<Vec<_>>()).mean;
+            let cand = Sample::of(&found.iter().map(|(_, c)| *c).collect::<Vec<_>>()).mean;
+            pairs.extend(found.into_iter().map(|(b, c)| (b - base, c - cand)));
+        }
+        if pairs.len() < RHO_PAIRS {
+            return PLANNED_RHO;
+        }
+        stats::correlation(&pairs).clamp(0.0, RHO_MOST)
     }
 
     pub(super) fn sign(&self) -> f64 {

@@ -66,6 +66,37 @@ impl Test {
     }
 }
 
+/// One look at a confirmation's pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Pairs in all.
+    pub seeds: u32,
+    /// The level that it spends.
+    pub level: f64,
+}
+
+/// A part of a change, and the change without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// As its author named it.
+    pub name: String,
+    /// The commit that lacks it.
+    pub without: String,
+}
+
+/// A part that is dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trim {
+    /// Its name.
+    pub part: String,
+    /// The commit without it, which is the claim's from here on.
+    pub commit: String,
+    /// Why, in words.
+    pub reason: String,
+    /// What is left, against the baseline.
+    pub verdict: Verdict,
+}
+
 /// Candidate over baseline; none where not measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ratios {
@@ -142,14 +173,20 @@ pub struct Wanted {
 pub enum Step {
     /// Queue a run.
     Queue(Wanted),
-    /// Fix the test.
-    Plan(u64, Test, u32),
+    /// Fix the test and its looks, the last of which has all seeds.
+    Plan(u64, Test, Vec<Look>),
     /// Change a claim's status.
     Move(u64, Status, String, Option<Box<Verdict>>),
+    /// Make the commits that each lack one of a claim's parts.
+    Split(u64),
+    /// Drop a part.
+    Trim(u64, Box<Trim>),
     /// Ask a person whether a confirmed claim may be promoted.
     Ask(u64),
     /// Merge a confirmed claim and promote it.
     Promote(u64),
-    /// Compare a confirmed claim anew on top of the current champion.
+    /// Compare a claim anew on top of the current champion.
     Rebase(u64),
+    /// Take the newest promotion back, for this reason.
+    RollBack(u64, String, Option<Box<Verdict>>),
 }

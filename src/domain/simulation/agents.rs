@@ -5,10 +5,10 @@ use crate::domain::approval::{self, Gate};
 use crate::domain::budget;
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::event::{Actor, Arm, Class, Kind, LoggedCall, Stage, Text};
+use crate::domain::event::{Actor, Arm, Class, Kind, LoggedCall, Stage, Status, Text};
 use crate::domain::protocol::{self, Claim};
 use crate::domain::session::{self, Next};
-use crate::domain::state::OpenCall;
+use crate::domain::state::{Hypothesis, OpenCall};
 
 /// Most that a request of the simulation may cost, US dollars.
 const REQUEST_USD: f64 = 0.5;
@@ -409,7 +409,8 @@ impl World {
         }
         let from = self.commits[&base];
         let quality = Quality {
-            gain: from.gain + [3.0, 2.0, 0.0, -2.0][usize::try_from(draw / 16 % 4).expect("few")],
+            gain: from.gain
+                + [3.0, 2.0, 0.15, 0.0, -2.0][usize::try_from(draw / 16 % 5).expect("few")],
             flops: from.flops
                 * if (draw / 64).is_multiple_of(5) {
                     1.5
@@ -418,29 +419,55 @@ impl World {
                 },
             broken: (draw / 512).is_multiple_of(12),
         };
-        let commit = format!("c{id}");
+        let mut commit = format!("c{id}");
         self.commits.insert(commit.clone(), quality);
-        let claim = [
+        // Now and then an undecided claim is gone on with, or any claim repeated.
+        let repeated = self.repeated(draw);
+        let replicates = repeated.as_ref().map(|(id, _)| *id);
+        let drawn = [
             Claim::Improve,
             Claim::Improve,
             Claim::NoWorse,
             Claim::Explain,
         ][usize::try_from(draw / 8192 % 4).expect("few")];
+        let (claim, base) = if let Some((_, of)) = repeated {
+            commit = of.commit.expect("locked");
+            (of.claim, of.base)
+        } else {
+            (drawn, base)
+        };
+        let bundle = claim == Claim::Improve && (draw / 65_536).is_multiple_of(3);
+        let parts = if bundle && replicates.is_none() {
+            vec!["work".to_owned(), "idle".to_owned()]
+        } else {
+            Vec::new()
+        };
         Kind::HypothesisRegistered {
             id: number,
             agent: name.to_owned(),
             title: id.clone(),
             claim,
             mechanism: String::new(),
-            predicts: 1.0,
+            predicts: [1.0, 0.2][usize::try_from(draw / 128 % 2).expect("few")],
             refuted_by: String::new(),
             axis: Axis::Flops,
             margin: None,
             commit,
             base,
-            replicates: None,
+            replicates,
+            parts,
             call: Some(id),
         }
+    }
+
+    /// A claim to repeat, and its number.
+    fn repeated(&self, draw: u64) -> Option<(u64, Hypothesis)> {
+        let all = || self.state.hypotheses.values().rev();
+        let locked = || all().filter(|claim| claim.commit.is_some());
+        let undecided = locked().find(|claim| claim.status == Status::Undecided);
+        let again = || locked().find(|_| draw.is_multiple_of(12));
+        let found = undecided.or_else(again)?;
+        Some((found.id, found.clone()))
     }
 
     /// Whether a keyed call has left its trace, as the tools look it up.

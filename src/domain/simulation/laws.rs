@@ -8,9 +8,10 @@
 //!    twice, no more run than may, and no cap on GPU time is passed by a start.
 //! 5. A run ends only while it runs, by the launch that runs; ended for good, it never moves again.
 //! 6. A claim moves only along the protocol; an exit, once taken, is final.
-//! 7. Promoted is only what was confirmed on the champion that it replaces, with p below alpha on a
-//!    verdict whose runs all ended well, belong to the two commits compared, share no seed with the
-//!    screen, and whose matched axis agrees.
+//! 7. Promoted is only what was confirmed, or refreshed, on the champion that it replaces, with p below
+//!    alpha on a verdict whose runs all ended well, belong to the two commits compared, share no seed
+//!    with the screen, and whose matched axis agrees; and only on a champion that was measured anew.
+//!    Taken back is only the newest promotion; dropped is only a part that does no work.
 //! 8. A turn takes in all unread mail, and no mail is taken in twice.
 //! 9. A request goes out only when each call of the last reply has its result; a call has one intent
 //!    and one result.
@@ -25,6 +26,7 @@
 //! 17. Where the chart asks, nothing is promoted without a person's approval, a claim that was denied is
 //!     vetoed, and nothing is spent past what was asked about while the question is open. Nothing is
 //!     asked twice, and nothing is answered twice.
+//! 18. Nothing is started while a person has it frozen; what is said to stand still runs, and was meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,9 +34,9 @@ use super::world::{Job, World};
 use crate::domain::approval::{self, Gate};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage, Status};
-use crate::domain::protocol::{Claim, Verdict};
+use crate::domain::protocol::{Claim, Trim, Verdict};
 use crate::domain::state::{Hypothesis, State};
-use crate::domain::{budget, lease};
+use crate::domain::{budget, freeze, lease};
 
 /// What the laws remember.
 #[derive(Debug, Clone, Default)]
@@ -161,6 +163,10 @@ impl Laws {
                     "e{id} is launched while it is not queued"
                 );
                 assert_eq!(*attempt, run.attempt + 1);
+                assert!(
+                    !freeze::wanted(state, run),
+                    "e{id} is started while it is frozen"
+                );
                 assert_eq!(gpus.len(), chart.task.gpus as usize);
                 assert!(
                     state.down.is_none(),
@@ -174,6 +180,14 @@ impl Laws {
                         "e{id} passes the cap"
                     );
                 }
+            }
+            Kind::ExperimentFrozen { id, attempt } | Kind::ExperimentThawed { id, attempt } => {
+                let run = &state.experiments[id];
+                assert_eq!((run.status, run.attempt), (RunStatus::Running, *attempt));
+                assert!(
+                    matches!(event.body, Kind::ExperimentThawed { .. })
+                        || freeze::wanted(state, run)
+                );
             }
             Kind::ExperimentFinished { id, attempt, .. } => {
                 let run = &state.experiments[id];
@@ -197,10 +211,18 @@ impl Laws {
                 verdict.as_ref(),
             ),
             Kind::HypothesisRebased { id, .. } => {
-                assert!(matches!(
-                    state.hypotheses[id].status,
-                    Status::Confirmed | Status::Reviewed
-                ));
+                let claim = &state.hypotheses[id];
+                let confirmed = matches!(claim.status, Status::Confirmed | Status::Reviewed);
+                assert!(!claim.is_final() && (confirmed || !stands(state, &claim.base)));
+            }
+            Kind::HypothesisTrimmed { id, trim } => trimmed(chart, state, *id, trim),
+            Kind::ProgrammeRolledBack { hypothesis, commit } => {
+                let (id, before, _) = state.promotions.last().expect("promoted");
+                assert_eq!(
+                    (id, before),
+                    (hypothesis, commit),
+                    "the newest, and one step"
+                );
             }
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
                 assert_eq!(approval::promotion(chart, state, *hypothesis), Gate::Open);
@@ -210,11 +232,11 @@ impl Laws {
                     claim.base, state.champion,
                     "it was measured on another champion"
                 );
-                proven(
-                    chart,
-                    state,
-                    claim,
-                    claim.verdict.as_ref().expect("a verdict"),
+                let verdict = claim.verdict.as_ref().expect("a verdict");
+                proven(chart, state, claim, verdict);
+                assert!(
+                    re_baselined(chart, state),
+                    "on a champion that was not measured anew"
                 );
             }
             _ => {}
@@ -286,17 +308,19 @@ fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) 
 fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: Option<&Verdict>) {
     use Status::{
         Confirmed, Contended, Crashed, Invalid, Mismatched, Parked, Promoted, Refuted, Registered,
-        Screened, Smoke, Undecided, Vetoed,
+        RolledBack, Screened, Smoke, Undecided, Vetoed,
     };
     let broken = [Crashed, Invalid, Contended];
     let next: &[Status] = match claim.status {
         Registered => &[Smoke, Mismatched],
         Smoke => &[Smoke, Mismatched, Screened, Parked],
         Screened => &[Confirmed, Refuted, Undecided, Mismatched],
-        Confirmed => &[Promoted, Parked, Vetoed],
+        Confirmed => &[Promoted, Parked, Refuted, Vetoed],
+        Promoted => &[RolledBack],
         _ => &[],
     };
-    let legal = next.contains(&to) || (!claim.is_final() && broken.contains(&to));
+    let homeless = to == Parked && !claim.is_final() && !stands(state, &claim.base);
+    let legal = next.contains(&to) || homeless || (!claim.is_final() && broken.contains(&to));
     assert!(
         legal,
         "h{} goes from {:?} to {to:?}",
@@ -337,20 +361,57 @@ fn proven(chart: &Chart, state: &State, claim: &Hypothesis, verdict: &Verdict) {
             run.commit == *own || run.commit == claim.base,
             "of another commit"
         );
-        if run.stage == Stage::Confirm && run.commit == *own {
-            assert_eq!(run.hypothesis, Some(claim.id));
+        if matches!(run.stage, Stage::Confirm | Stage::Ablate) && run.commit == *own {
+            assert!(run.hypothesis.is_some_and(|id| id <= claim.id));
             confirmed.insert(run.seed);
         }
     }
-    let (_, seeds) = claim.plan.expect("planned before its runs");
-    assert_eq!(
-        confirmed.len(),
-        seeds as usize,
+    let planned: Vec<usize> = match claim.plan {
+        // Compared anew on another champion.
+        None => vec![2],
+        Some((_, seeds)) if claim.looks.is_empty() => vec![seeds as usize],
+        Some(_) => claim.looks.iter().map(|look| look.seeds as usize).collect(),
+    };
+    let trimmed = !claim.dropped.is_empty();
+    assert!(
+        planned.contains(&confirmed.len()) || (trimmed && confirmed.len() > 1),
         "all planned seeds and no other"
     );
     let screened = state.experiments.values();
     let mut screened = screened.filter(|run| matches!(run.stage, Stage::Screen | Stage::Admission));
     assert!(screened.all(|run| !confirmed.contains(&run.seed)));
+}
+
+/// Whether a commit is the start or a promotion that was not taken back.
+fn stands(state: &State, commit: &str) -> bool {
+    let mut after = state.promotions.iter().map(|(_, _, after)| after);
+    commit == state.start || after.any(|after| after == commit)
+}
+
+/// Whether the champion has its own baseline.
+fn re_baselined(chart: &Chart, state: &State) -> bool {
+    let runs = state.experiments.values();
+    let runs = runs.filter(|run| {
+        matches!(run.stage, Stage::Admission | Stage::Rebaseline)
+            && run.commit == state.champion
+            && run.status == RunStatus::Ok
+    });
+    let seeds: BTreeSet<u64> = runs.map(|run| run.seed).collect();
+    seeds.len() == chart.protocol.baseline as usize
+}
+
+/// What is dropped was in the claim, and what is left is proven without it.
+fn trimmed(chart: &Chart, state: &State, id: u64, trim: &Trim) {
+    let claim = &state.hypotheses[&id];
+    assert_eq!(claim.status, Status::Confirmed);
+    let split = claim.split.as_ref().expect("taken apart");
+    let part = split.iter().find(|part| part.name == trim.part);
+    assert_eq!(part.map(|part| &part.without), Some(&trim.commit));
+    assert_eq!(trim.part, "idle", "the part that does the work stays");
+    let mut after = claim.clone();
+    after.commit = Some(trim.commit.clone());
+    after.dropped.push((trim.part.clone(), String::new()));
+    proven(chart, state, &after, &trim.verdict);
 }
 
 impl World {
@@ -404,7 +465,7 @@ impl World {
     pub(super) fn judge_the_stop(&self) {
         assert!(self.locks.is_empty(), "somebody has a lock");
         let mut jobs = self.jobs.values();
-        assert!(jobs.all(|job| !matches!(job, Job::Running { .. })));
+        assert!(jobs.all(|job| !matches!(job, Job::Running { .. } | Job::Frozen { .. })));
         assert!(!self.mock && self.overseer.is_none());
     }
 }

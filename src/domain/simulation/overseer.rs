@@ -7,7 +7,7 @@ use super::world::{Job, Quality, World, hash, mix};
 use crate::domain::approval::{self, Gate};
 use crate::domain::event::{Actor, Arm, Headline, Kind, Matter, Measured, RunStatus, Status, Text};
 use crate::domain::lease::Grant;
-use crate::domain::protocol::{self, Step, Wanted};
+use crate::domain::protocol::{self, Part, Step, Wanted};
 use crate::domain::supervisor::{Effect, Observed, decide, unmourned};
 
 /// What it has in its hands.
@@ -21,17 +21,24 @@ pub(super) struct Overseer {
     orders: BTreeMap<u64, (u32, bool)>,
     /// Launches under way: when the job will be there.
     launches: BTreeMap<u64, i64>,
-    merges: BTreeMap<u64, Merge>,
+    errands: BTreeMap<u64, Errand>,
     started: BTreeMap<String, i64>,
 }
 
+/// What is under way with a claim's commits.
 #[derive(Debug, Clone)]
-struct Merge {
-    promote: bool,
+struct Errand {
+    step: Step,
     champion: String,
     /// When the worker has moved the branch.
     at: i64,
-    merged: Option<Result<String, ()>>,
+    done: Option<Result<String, ()>>,
+}
+
+impl Errand {
+    fn moves(&self) -> bool {
+        matches!(self.step, Step::Promote(_) | Step::RollBack(..))
+    }
 }
 
 impl World {
@@ -86,7 +93,7 @@ impl World {
         }
         self.hear_of_ends(&mut me);
         self.hear_of_mock(&mut me);
-        self.hear_of_merges(&mut me);
+        self.hear_of_errands(&mut me);
         self.hear_of_runs(&mut me);
         let seen = Observed {
             agents: me.alive.keys().cloned().collect(),
@@ -131,7 +138,9 @@ impl World {
             .iter()
             .enumerate()
             .map(|(at, effect)| match effect {
-                Effect::Lab(Step::Move(id, ..) | Step::Plan(id, ..)) => mix(salt ^ id),
+                Effect::Lab(Step::Move(id, ..) | Step::Plan(id, ..) | Step::Trim(id, ..)) => {
+                    mix(salt ^ id)
+                }
                 _ => mix(salt ^ (1000 + at as u64)),
             })
             .collect();
@@ -204,7 +213,7 @@ impl World {
             }
             let job = self.jobs.get(&(id, attempt)).cloned();
             let found = match job {
-                Some(Job::Running { .. }) => continue,
+                Some(Job::Running { .. } | Job::Frozen { .. }) => continue,
                 Some(Job::Done) => self.found(id),
                 Some(Job::Cancelled | Job::Lost) | None => (RunStatus::Interrupted, None),
             };
@@ -218,7 +227,9 @@ impl World {
         let run = &self.state.experiments[&id];
         let quality = self.commits[&run.commit];
         let luck = |salt: u64| (mix(salt) % 1000) as f64 / 1000.0;
-        let noise = luck(run.seed) + 0.2 * luck(run.seed ^ hash(&run.commit));
+        // Some tasks have no noise at all.
+        let loud = f64::from(u8::from(!self.still));
+        let noise = loud * (luck(run.seed) + 0.2 * luck(run.seed ^ hash(&run.commit)));
         if quality.broken {
             return (RunStatus::Crashed, None);
         }
@@ -282,10 +293,15 @@ impl World {
                 self.append(&Actor::Supervisor, vec![Kind::AgentHeld { agent, reason }]);
             }
             Effect::Launch(grant) => self.launch(me, &grant),
+            Effect::Freeze(id) | Effect::Thaw(id) => {
+                self.stand_still(me, id, matches!(effect, Effect::Freeze(_)));
+            }
             Effect::Interrupt(id) => {
                 if let Some((attempt, off)) = me.orders.get_mut(&id) {
                     *off = true;
-                    if let Some(job @ Job::Running { .. }) = self.jobs.get_mut(&(id, *attempt)) {
+                    if let Some(job @ (Job::Running { .. } | Job::Frozen { .. })) =
+                        self.jobs.get_mut(&(id, *attempt))
+                    {
                         *job = Job::Cancelled;
                     }
                 }
@@ -344,15 +360,55 @@ impl World {
         self.append(&Actor::Lab, vec![queued]);
     }
 
+    /// A keeper stops its job, or lets it go on; what was seen is written down.
+    fn stand_still(&mut self, me: &Overseer, id: u64, still: bool) {
+        let Some((attempt, _)) = me.orders.get(&id).copied() else {
+            return;
+        };
+        let now = self.now;
+        let Some(job) = self.jobs.get_mut(&(id, attempt)) else {
+            return;
+        };
+        match (&*job, still) {
+            (Job::Running { ends }, true) => *job = Job::Frozen { left: ends - now },
+            (Job::Frozen { left }, false) => *job = Job::Running { ends: now + left },
+            (Job::Frozen { .. }, true) | (Job::Running { .. }, false) => {}
+            _ => return,
+        }
+        // Killed before it could say so: the next one looks again.
+        if self.hostile && self.rng.chance(100) {
+            return;
+        }
+        let kind = if still {
+            Kind::ExperimentFrozen { id, attempt }
+        } else {
+            Kind::ExperimentThawed { id, attempt }
+        };
+        self.append(&Actor::Lab, vec![kind]);
+    }
+
     fn lab(&mut self, me: &mut Overseer, step: Step) {
         match step {
             Step::Queue(wanted) => self.queue(&wanted),
-            Step::Plan(id, test, seeds) => {
-                let planned = Kind::HypothesisPlanned { id, test, seeds };
+            Step::Plan(id, test, looks) => {
+                let seeds = looks.last().expect("a look").seeds;
+                let planned = Kind::HypothesisPlanned {
+                    id,
+                    test,
+                    seeds,
+                    looks,
+                };
                 self.append(&Actor::Lab, vec![planned]);
+            }
+            Step::Trim(id, trim) => {
+                let trim = *trim;
+                self.append(&Actor::Lab, vec![Kind::HypothesisTrimmed { id, trim }]);
             }
             Step::Move(id, status, reason, verdict) => {
                 self.move_claim(id, status, reason, verdict.map(|it| *it), None);
+            }
+            Step::Promote(id) | Step::Rebase(id) | Step::Split(id) | Step::RollBack(id, ..) => {
+                self.errand(me, id, step);
             }
             Step::Ask(hypothesis) => {
                 let asked = Kind::ApprovalAsked {
@@ -364,8 +420,6 @@ impl World {
                     self.append(&Actor::Lab, vec![asked]);
                 }
             }
-            Step::Promote(id) => self.merge(me, id, true),
-            Step::Rebase(id) => self.merge(me, id, false),
         }
     }
 
@@ -391,54 +445,105 @@ impl World {
         self.append(&Actor::Lab, kinds);
     }
 
-    fn merge(&mut self, me: &mut Overseer, id: u64, promote: bool) {
-        let busy = promote && me.merges.values().any(|merge| merge.promote);
-        if busy || me.merges.contains_key(&id) {
-            return;
-        }
-        let merge = Merge {
-            promote,
+    fn errand(&mut self, me: &mut Overseer, id: u64, step: Step) {
+        let errand = Errand {
+            step,
             champion: self.state.champion.clone(),
             at: self.now + i64::try_from(self.rng.below(500)).expect("short"),
-            merged: None,
+            done: None,
         };
-        me.merges.insert(id, merge);
+        let busy = errand.moves() && me.errands.values().any(Errand::moves);
+        if !busy && !me.errands.contains_key(&id) {
+            me.errands.insert(id, errand);
+        }
     }
 
-    fn hear_of_merges(&mut self, me: &mut Overseer) {
-        for (id, mut merge) in me.merges.clone() {
-            if merge.merged.is_none() && merge.at <= self.now {
-                let merged = self.merged(id, &merge.champion);
-                if let (true, Ok(commit)) = (merge.promote, &merged) {
+    fn hear_of_errands(&mut self, me: &mut Overseer) {
+        for (id, mut errand) in me.errands.clone() {
+            if errand.done.is_none() && errand.at <= self.now {
+                let done = self.carried_out(id, &errand);
+                if let (true, Ok(commit)) = (errand.moves(), &done) {
                     self.tip.clone_from(commit);
                 }
-                merge.merged = Some(merged);
-                me.merges.insert(id, merge.clone());
+                errand.done = Some(done);
+                me.errands.insert(id, errand);
                 continue;
             }
-            let Some(merged) = merge.merged else { continue };
+            let Some(done) = errand.done.clone() else {
+                continue;
+            };
             if self.late() {
                 continue;
             }
-            me.merges.remove(&id);
-            match merged {
-                Ok(commit) if merge.promote => {
-                    let advanced = Kind::ProgrammeAdvanced {
-                        hypothesis: id,
-                        commit,
-                    };
-                    let reason = "merged".to_owned();
-                    self.move_claim(id, Status::Promoted, reason, None, Some(advanced));
-                }
-                Ok(commit) => {
-                    let base = merge.champion;
-                    let rebased = Kind::HypothesisRebased { id, commit, base };
-                    self.append(&Actor::Lab, vec![rebased]);
-                }
-                Err(()) => {
-                    self.move_claim(id, Status::Parked, "conflict".to_owned(), None, None);
-                }
+            me.errands.remove(&id);
+            self.errand_done(id, errand, done);
+        }
+    }
+
+    fn errand_done(&mut self, id: u64, errand: Errand, done: Result<String, ()>) {
+        match (done, errand.step) {
+            (Ok(commit), Step::Promote(_)) => {
+                let advanced = Kind::ProgrammeAdvanced {
+                    hypothesis: id,
+                    commit,
+                };
+                let reason = "merged".to_owned();
+                self.move_claim(id, Status::Promoted, reason, None, Some(advanced));
             }
+            (Ok(commit), Step::RollBack(_, why, verdict)) => {
+                let back = Kind::ProgrammeRolledBack {
+                    hypothesis: id,
+                    commit,
+                };
+                let verdict = verdict.map(|it| *it);
+                self.move_claim(id, Status::RolledBack, why, verdict, Some(back));
+            }
+            (Ok(commit), Step::Split(_)) => {
+                let parts = self.state.hypotheses[&id].parts.clone();
+                let parts = parts.into_iter().map(|name| Part {
+                    without: format!("{commit}-{name}"),
+                    name,
+                });
+                let parts = parts.collect();
+                let split = Kind::HypothesisSplit { id, commit, parts };
+                self.append(&Actor::Lab, vec![split]);
+            }
+            (Ok(commit), _) => {
+                let base = errand.champion;
+                let rebased = Kind::HypothesisRebased { id, commit, base };
+                self.append(&Actor::Lab, vec![rebased]);
+            }
+            (Err(()), _) => {
+                self.move_claim(id, Status::Parked, "conflict".to_owned(), None, None);
+            }
+        }
+    }
+
+    /// The branch is moved, or commits are made; the same again gives the same.
+    fn carried_out(&mut self, id: u64, errand: &Errand) -> Result<String, ()> {
+        let claim = self.state.hypotheses[&id].clone();
+        let commit = claim.commit.expect("locked");
+        match errand.step {
+            Step::RollBack(..) => {
+                let last = self.state.promotions.last();
+                Ok(last
+                    .map_or(&self.state.start, |(_, before, _)| before)
+                    .clone())
+            }
+            Step::Split(_) => {
+                let (whole, base) = (self.commits[&commit], self.commits[&claim.base]);
+                for name in &claim.parts {
+                    // One part does all the work, or breaks what it is taken from.
+                    let mut rest = whole;
+                    if name == "work" {
+                        rest.gain = base.gain;
+                        rest.broken |= hash(&commit).is_multiple_of(5);
+                    }
+                    self.commits.insert(format!("{commit}-{name}"), rest);
+                }
+                Ok(commit)
+            }
+            _ => self.merged(id, &errand.champion),
         }
     }
 
@@ -452,8 +557,14 @@ impl World {
         let start = self.commits["c0"];
         let base = self.commits[&self.state.hypotheses[&id].base];
         let (ours, theirs) = (self.commits[champion], self.commits[&commit]);
+        // Some changes do not add up.
+        let lost = if hash(&format!("{name}!")).is_multiple_of(13) {
+            6.0
+        } else {
+            0.0
+        };
         let quality = Quality {
-            gain: ours.gain + (theirs.gain - base.gain),
+            gain: ours.gain + (theirs.gain - base.gain) - lost,
             flops: ours.flops * theirs.flops / base.flops,
             broken: ours.broken || theirs.broken || start.broken,
         };
@@ -484,7 +595,15 @@ fn repeatable(effect: &Effect) -> bool {
             | Effect::Stop(_)
             | Effect::Launch(_)
             | Effect::Interrupt(_)
+            | Effect::Freeze(_)
+            | Effect::Thaw(_)
             | Effect::Headline
-            | Effect::Lab(Step::Promote(_) | Step::Rebase(_) | Step::Plan(..))
+            | Effect::Lab(
+                Step::Promote(_)
+                    | Step::Rebase(_)
+                    | Step::Split(_)
+                    | Step::RollBack(..)
+                    | Step::Plan(..)
+            )
     )
 }

@@ -8,9 +8,9 @@ use super::agents::Proc;
 use super::laws::Laws;
 use super::overseer::Overseer;
 use crate::domain::approval;
-use crate::domain::chart::{Ask, Chart, OnIdle};
+use crate::domain::chart::{Ask, Chart, Confirm, OnIdle};
 use crate::domain::decode::{decode, fixtures};
-use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Text};
+use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Stage, Status, Text};
 use crate::domain::standing;
 use crate::domain::state::State;
 
@@ -98,6 +98,10 @@ pub(super) enum Job {
     Running {
         ends: i64,
     },
+    /// It stands still, with so much left.
+    Frozen {
+        left: i64,
+    },
     Done,
     Cancelled,
     /// Its keeper was killed.
@@ -122,6 +126,8 @@ pub(super) struct World {
     /// Where the programme branch points.
     pub(super) tip: String,
     pub(super) hostile: bool,
+    /// Whether the metric does not depend on the seed.
+    pub(super) still: bool,
     pub(super) pids: u32,
     /// Replies with calls that each agent still makes.
     pub(super) plans: BTreeMap<String, u32>,
@@ -137,6 +143,7 @@ impl World {
         assert_eq!(decoded.problems, [], "the chart of the simulation");
         let mut chart = decoded.chart.expect("a good chart");
         vary(&mut chart, &mut rng);
+        let still = rng.chance(150);
         let plans = chart.agents.iter();
         let plans = plans.map(|agent| (agent.name.clone(), 0)).collect();
         let start = Quality {
@@ -159,6 +166,7 @@ impl World {
             commits: BTreeMap::from([("c0".to_owned(), start)]),
             tip: "c0".to_owned(),
             hostile: true,
+            still,
             pids: 100,
             plans,
             ran: BTreeMap::new(),
@@ -291,7 +299,7 @@ impl World {
             37..=43 => {
                 let running = self.jobs.iter_mut();
                 let mut running: Vec<_> = running
-                    .filter(|(_, job)| matches!(job, Job::Running { .. }))
+                    .filter(|(_, job)| matches!(job, Job::Running { .. } | Job::Frozen { .. }))
                     .collect();
                 let at = self.rng.below(running.len() as u64);
                 if let Some((_, job)) = running.get_mut(usize::try_from(at).expect("few")) {
@@ -310,7 +318,7 @@ impl World {
         let pids: Vec<u32> = self.procs.keys().copied().collect();
         pids.into_iter().for_each(|pid| self.kill(pid));
         for job in self.jobs.values_mut() {
-            if matches!(job, Job::Running { .. }) {
+            if matches!(job, Job::Running { .. } | Job::Frozen { .. }) {
                 *job = Job::Lost;
             }
         }
@@ -339,6 +347,11 @@ impl World {
     fn person(&mut self) {
         let agent = self.some_name();
         let kind = match self.rng.below(12) {
+            0 if self.rng.chance(500) => {
+                let who = self.rng.chance(500).then_some(agent);
+                let freeze = Kind::FreezeSet { agent: who.clone() };
+                return self.append(&Actor::Human, vec![Kind::PauseSet { agent: who }, freeze]);
+            }
             0 => Kind::PauseSet { agent: None },
             1 => Kind::PauseSet { agent: Some(agent) },
             2 | 3 => Kind::PauseCleared { agent: None },
@@ -426,6 +439,38 @@ impl World {
         self.append(&Actor::Human, vec![Kind::RunDown { reason }]);
     }
 
+    /// How often what only the lab does has happened.
+    pub(super) fn count(&self, seen: &mut BTreeMap<&'static str, u64>) {
+        for event in &self.log {
+            let what = match &event.body {
+                Kind::ProgrammeRolledBack { .. } => "rolled back",
+                Kind::HypothesisTrimmed { .. } => "trimmed",
+                Kind::HypothesisMoved {
+                    status: Status::Confirmed,
+                    reason,
+                    ..
+                } if reason.starts_with("on top of") => "refreshed",
+                Kind::HypothesisMoved {
+                    status: Status::Confirmed,
+                    reason,
+                    ..
+                } if reason.contains("look 1 of") => "looked early",
+                Kind::HypothesisPlanned { looks, .. }
+                    if looks.len() == 1 && looks[0].level < self.chart.protocol.alpha =>
+                {
+                    "topped up"
+                }
+                Kind::ExperimentFinished { id, .. }
+                    if self.state.experiments[id].stage == Stage::Hidden =>
+                {
+                    "hidden"
+                }
+                _ => continue,
+            };
+            *seen.entry(what).or_default() += 1;
+        }
+    }
+
     pub(super) fn why_not_done(&self) -> String {
         let mut lines = Vec::new();
         for event in self.log.iter().rev().take(12).rev() {
@@ -451,6 +496,13 @@ fn vary(chart: &mut Chart, rng: &mut Rng) {
     chart.agents.truncate(agents);
     chart.task.gpus = 1 + u32::try_from(rng.below(2)).expect("few");
     chart.protocol.baseline = 2 + u32::try_from(rng.below(2)).expect("few");
+    if rng.chance(250) {
+        chart.protocol.confirm = Confirm::Auto;
+    }
+    if rng.chance(200) {
+        chart.task.evaluate = Some("python3 evaluate.py".to_owned());
+        chart.task.hidden = vec!["/secret/holdout".into()];
+    }
     if rng.chance(150) {
         chart.budget.gpu_hours = Some(0.3 + rng.below(10) as f64 / 10.0);
     }

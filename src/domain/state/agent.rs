@@ -56,6 +56,8 @@ pub struct AgentState {
     pub held_at: Option<Timestamp>,
     /// Whether a person paused it.
     pub paused: bool,
+    /// And nothing that it started may go on.
+    pub frozen: bool,
     /// Whether it asked for no more turns until mail.
     pub done: bool,
     /// Turns begun.
@@ -131,7 +133,11 @@ impl AgentState {
                 self.worktree.clone_from(worktree);
             }
             Kind::PauseSet { .. } => self.paused = true,
-            Kind::PauseCleared { .. } => self.paused = false,
+            Kind::FreezeSet { .. } => self.frozen = true,
+            Kind::PauseCleared { .. } => {
+                self.paused = false;
+                self.frozen = false;
+            }
             Kind::AgentRestart { model, .. } => {
                 if let Some(model) = model {
                     self.model = Some(model.clone());

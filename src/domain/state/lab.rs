@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::State;
 use crate::domain::chart::Axis;
 use crate::domain::event::{Arm, Event, Gpu, Kind, Measured, RunStatus, Stage, Status, Text};
-use crate::domain::protocol::{Claim, Test, Verdict};
+use crate::domain::protocol::{Claim, Look, Part, Test, Verdict};
 
 /// A measured run.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,8 @@ pub struct Experiment {
     pub env: BTreeMap<String, String>,
     /// How it stands.
     pub status: RunStatus,
+    /// Whether all its processes were seen to stand still, as a person wanted.
+    pub frozen: bool,
     /// Launches so far.
     pub attempt: u32,
     /// Leased devices while it runs.
@@ -88,10 +90,20 @@ pub struct Hypothesis {
     pub verdict: Option<Verdict>,
     /// The test and how many fresh seeds, once fixed.
     pub plan: Option<(Test, u32)>,
-    /// An earlier claim that it repeats on purpose.
-    pub replicates: Option<u64>,
+    /// When those seeds are looked at; empty for once, at the chart's level.
+    pub looks: Vec<Look>,
     /// How often it was compared anew on another champion.
     pub rebases: u32,
+    /// The commit and the champion of its last whole confirmation, where the champion is another now.
+    pub confirmed_on: Option<(String, String)>,
+    /// The earlier claim that it repeats.
+    pub replicates: Option<u64>,
+    /// Its parts that are still in it, as its author named them.
+    pub parts: Vec<String>,
+    /// Its commit without each of its parts, once made.
+    pub split: Option<Vec<Part>>,
+    /// Parts that did no work, and why they were dropped.
+    pub dropped: Vec<(String, String)>,
     /// When it was registered.
     pub at: Timestamp,
     /// When its status last changed.
@@ -101,6 +113,27 @@ pub struct Hypothesis {
 }
 
 impl Hypothesis {
+    /// From here on it is compared with another champion, with its change on top.
+    fn rebase(&mut self, commit: &str, base: &str) {
+        let before = std::mem::replace(&mut self.base, base.to_owned());
+        let old = self.commit.replace(commit.to_owned());
+        self.status = match self.status {
+            Status::Registered | Status::Smoke => Status::Registered,
+            Status::Confirmed | Status::Reviewed => {
+                // Where it was only refreshed, the whole confirmation lies further back.
+                if self.plan.is_some() {
+                    self.confirmed_on = old.map(|old| (old, before));
+                }
+                Status::Screened
+            }
+            _ => Status::Screened,
+        };
+        self.plan = None;
+        self.looks.clear();
+        self.split = None;
+        self.rebases += 1;
+    }
+
     /// Whether nothing more will come of it by itself.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -111,15 +144,35 @@ impl Hypothesis {
 }
 
 impl State {
+    /// The claim that an agent is at: its newest that is not final, else its newest.
+    #[must_use]
+    pub fn claim_of(&self, agent: &str) -> Option<&Hypothesis> {
+        let own = || {
+            let all = self.hypotheses.values().rev();
+            all.filter(|claim| claim.agent == agent)
+        };
+        own()
+            .find(|claim| !claim.is_final())
+            .or_else(|| own().next())
+    }
+
     pub(super) fn lab_event(&mut self, event: &Event) {
         match &event.body {
             Kind::ExperimentQueued { .. } => self.queue(event),
             Kind::ExperimentStarted { id, attempt, gpus } => {
                 if let Some(run) = self.experiments.get_mut(id) {
                     run.status = RunStatus::Running;
+                    run.frozen = false;
                     run.attempt = *attempt;
                     run.gpus.clone_from(gpus);
                     run.started_at = Some(event.at);
+                }
+            }
+            Kind::ExperimentFrozen { id, attempt } | Kind::ExperimentThawed { id, attempt } => {
+                if let Some(run) = self.experiments.get_mut(id)
+                    && (run.attempt, run.status) == (*attempt, RunStatus::Running)
+                {
+                    run.frozen = matches!(event.body, Kind::ExperimentFrozen { .. });
                 }
             }
             Kind::ExperimentFinished {
@@ -137,12 +190,17 @@ impl State {
                     run.measured = measured.clone();
                     run.reason.clone_from(reason);
                     run.tail.clone_from(tail);
+                    run.frozen = false;
                     run.gpus.clear();
                 }
             }
             Kind::ProgrammeAdvanced { hypothesis, commit } => {
                 let before = std::mem::replace(&mut self.champion, commit.clone());
                 self.promotions.push((*hypothesis, before, commit.clone()));
+            }
+            Kind::ProgrammeRolledBack { commit, .. } => {
+                self.promotions.pop();
+                self.champion.clone_from(commit);
             }
             Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => self.claim_event(event),
@@ -154,9 +212,31 @@ impl State {
             Kind::HypothesisRegistered { .. } | Kind::HypothesisRejected { .. } => {
                 self.register(event);
             }
-            Kind::HypothesisPlanned { id, test, seeds } => {
+            Kind::HypothesisPlanned {
+                id,
+                test,
+                seeds,
+                looks,
+            } => {
                 if let Some(claim) = self.hypotheses.get_mut(id) {
                     claim.plan = Some((*test, *seeds));
+                    claim.looks.clone_from(looks);
+                }
+            }
+            Kind::HypothesisSplit { id, commit, parts } => {
+                if let Some(claim) = self.hypotheses.get_mut(id)
+                    && claim.commit.as_ref() == Some(commit)
+                {
+                    claim.split = Some(parts.clone());
+                }
+            }
+            Kind::HypothesisTrimmed { id, trim } => {
+                if let Some(claim) = self.hypotheses.get_mut(id) {
+                    claim.parts.retain(|name| *name != trim.part);
+                    claim.dropped.push((trim.part.clone(), trim.reason.clone()));
+                    claim.commit = Some(trim.commit.clone());
+                    claim.verdict = Some(trim.verdict.clone());
+                    claim.split = None;
                 }
             }
             Kind::HypothesisMoved {
@@ -178,12 +258,8 @@ impl State {
             }
             Kind::HypothesisRebased { id, commit, base } => {
                 if let Some(claim) = self.hypotheses.get_mut(id) {
-                    claim.commit = Some(commit.clone());
-                    claim.base.clone_from(base);
-                    claim.status = Status::Screened;
+                    claim.rebase(commit, base);
                     claim.since = event.at;
-                    claim.plan = None;
-                    claim.rebases += 1;
                 }
             }
             _ => {}
@@ -219,6 +295,7 @@ impl State {
                 note: note.clone(),
                 env: env.clone(),
                 status: RunStatus::Queued,
+                frozen: false,
                 attempt: 0,
                 gpus: Vec::new(),
                 queued_at: event.at,
@@ -249,8 +326,13 @@ impl State {
             reason: String::new(),
             verdict: None,
             plan: None,
-            replicates: None,
+            looks: Vec::new(),
             rebases: 0,
+            confirmed_on: None,
+            replicates: None,
+            parts: Vec::new(),
+            split: None,
+            dropped: Vec::new(),
             at: event.at,
             since: event.at,
             call: None,
@@ -269,8 +351,8 @@ impl State {
                 commit,
                 base,
                 replicates,
+                parts,
                 call,
-                ..
             } => Hypothesis {
                 mechanism: mechanism.clone(),
                 predicts: *predicts,
@@ -280,6 +362,7 @@ impl State {
                 commit: Some(commit.clone()),
                 base: base.clone(),
                 replicates: *replicates,
+                parts: parts.clone(),
                 call: call.clone(),
                 ..blank(*id, agent, title, *claim)
             },

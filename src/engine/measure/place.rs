@@ -72,7 +72,10 @@ impl Order {
     }
 
     pub(super) fn log(&self, program: Program) -> PathBuf {
-        self.place(program).join("output.log")
+        match program {
+            Program::Run => self.dir.output(self.run.id, self.attempt),
+            Program::Evaluation => self.place(program).join("output.log"),
+        }
     }
 
     /// The files by which the job of a program is found again.

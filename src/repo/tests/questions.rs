@@ -194,7 +194,8 @@ fn merges_are_in_memory_repeatable_and_name_their_conflicts() {
     merge(&repo, "programme", &base, &a, "win h1", AT).unwrap();
     assert_ne!(tip(&repo, "programme").unwrap(), other);
 
-    let Merge::Merged { commit: preview } = combine(&repo, &first, &b, "try", AT).unwrap() else {
+    let Merge::Merged { commit: preview } = combine(&repo, &first, &base, &b, "try", AT).unwrap()
+    else {
         panic!("no conflict was possible");
     };
     assert_eq!(tip(&repo, "programme").unwrap(), first);
