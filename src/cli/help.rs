@@ -21,7 +21,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Watch it",
         &["ls", "status", "watch", "attach", "next", "logs", "wait"],
     ),
-    ("Talk to it", &["send", "inbox", "approve", "deny"]),
+    (
+        "Talk to it",
+        &["send", "inbox", "approve", "deny", "cancel"],
+    ),
     ("Learn from it", &["ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];

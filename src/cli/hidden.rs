@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
 use crate::engine::keys::KeyRing;
-use crate::engine::seats::{FEED, STANDING, WATCH};
+use crate::engine::seats::{FEED, WATCH};
 use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
@@ -94,7 +94,6 @@ pub(super) fn pane(context: &Context, args: &PaneArgs) -> Result<(), Failure> {
     let shown = block_on(async {
         match args.name.as_str() {
             FEED => pane::follow::feed(dir).await,
-            STANDING => pane::follow::standing(dir, chart).await,
             name => pane::follow::agent(dir, chart, name.to_owned()).await,
         }
     });

@@ -4,6 +4,7 @@ mod approve;
 mod args;
 mod attach;
 mod bug;
+mod cancel;
 mod charts;
 mod check;
 mod completions;
@@ -78,6 +79,7 @@ enum Command {
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
+    Cancel(cancel::CancelArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -140,6 +142,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match command {
         Command::Check(args) => check::run(context, &args),
+        Command::Cancel(args) => cancel::run(context, &args).map(done),
         Command::Pause(args) => pause::pause(context, &args).map(done),
         Command::Resume(args) => pause::resume(context, &args).map(done),
         Command::Restart(args) => restart::run(context, &args).map(done),

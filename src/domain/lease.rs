@@ -1,17 +1,26 @@
 //! Which queued runs start now, and on which devices.
 //!
-//! Owns the order of the queue and the sharing of devices: oldest first, the home device of the
-//! author where it is free, all devices of a run together. Must not know how anything is launched.
+//! Owns the order of the queue and the sharing of devices: by urgency, then by fairness between
+//! agents, on the home device of the author where it is free, all devices of a run together; and which
+//! runs are not wanted any more. Must not know how anything is launched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::chart::{Chart, Timeout};
-use super::event::{Gpu, RunStatus};
+use super::event::{Actor, Gpu, RunStatus, Stage, Status};
 use super::freeze;
-use super::state::{Experiment, State};
+use super::state::{Experiment, Hypothesis, State};
 
 /// Longest a run may take before there is a baseline to go by, seconds.
 const TIMEOUT_UNKNOWN_S: f64 = 3600.0;
 /// Shortest `auto` timeout, seconds: twice a tenth of a second would be jitter.
 const TIMEOUT_FLOOR_S: f64 = 30.0;
+
+/// Seconds after which a waiting run goes before all others: nobody is put off for ever by a stream of
+/// more urgent ones.
+const PATIENCE_S: f64 = 3600.0;
 
 /// A run that can start, with its devices.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +55,12 @@ pub fn timeout(chart: &Chart, state: &State) -> f64 {
 /// GPU seconds used, and the most that running ones can still use.
 #[must_use]
 pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
-    let spent = state.experiments.values().map(|run| run.measured.gpu_s);
+    // A device that is leased while the harness evaluates is used, too.
+    let each = f64::from(chart.task.gpus);
+    let spent = state
+        .experiments
+        .values()
+        .map(|run| run.measured.gpu_s + run.measured.evaluation_s * each);
     let running = state
         .experiments
         .values()
@@ -56,41 +70,31 @@ pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
     (spent.sum::<f64>() + 0.0, reserved.sum::<f64>() + 0.0)
 }
 
-/// The runs that can start now. A cap on GPU hours is never passed: a run starts only where its
-/// longest time still fits.
+/// The runs that can start now, in the order of the queue. A cap on GPU hours is never passed: a run
+/// starts only where its longest time still fits.
 #[must_use]
-pub fn grants(chart: &Chart, state: &State) -> Vec<Grant> {
-    let running: Vec<&Experiment> = state
+pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
+    let running = state
         .experiments
         .values()
-        .filter(|run| run.status == RunStatus::Running)
-        .collect();
-    let busy = |gpu: &Gpu| {
-        running
-            .iter()
-            .any(|run| run.gpus.iter().any(|g| g.uuid == gpu.uuid))
-    };
-    let mut free: Vec<Gpu> = state
-        .gpus
+        .filter(|run| run.status == RunStatus::Running);
+    let running: Vec<&Experiment> = running.collect();
+    let busy: BTreeSet<&str> = running
         .iter()
-        .filter(|gpu| !busy(gpu))
-        .cloned()
+        .flat_map(|run| run.gpus.iter().map(|gpu| gpu.uuid.as_str()))
         .collect();
+    let free = state.gpus.iter().filter(|gpu| !busy.contains(&*gpu.uuid));
+    let mut free: Vec<Gpu> = free.cloned().collect();
     let mut slots = (state.parallel as usize).saturating_sub(running.len());
     let want = chart.task.gpus as usize;
     let each = timeout(chart, state) * want as f64;
     let (spent, reserved) = gpu_seconds(chart, state);
     let cap = gpu_cap(chart, state);
     let mut claimed = spent + reserved;
+    let mut queue = Queue::of(chart, state, now, &running);
     let mut grants = Vec::new();
-    for run in state
-        .experiments
-        .values()
-        .filter(|run| run.status == RunStatus::Queued && !freeze::wanted(state, run))
-    {
-        if slots == 0 || free.len() < want || cap.is_some_and(|cap| claimed + each > cap) {
-            break;
-        }
+    while slots > 0 && free.len() >= want && cap.is_none_or(|cap| claimed + each <= cap) {
+        let Some(run) = queue.next() else { break };
         let home = run
             .agent
             .as_ref()
@@ -106,6 +110,151 @@ pub fn grants(chart: &Chart, state: &State) -> Vec<Grant> {
         slots -= 1;
     }
     grants
+}
+
+/// Waiting runs, and what their owners have had.
+struct Queue<'a> {
+    state: &'a State,
+    now: Timestamp,
+    waiting: Vec<&'a Experiment>,
+    /// Runs of each owner that run or were just let go.
+    running: BTreeMap<&'a str, u32>,
+    /// Seconds of devices that each owner has used.
+    used: BTreeMap<&'a str, f64>,
+}
+
+impl<'a> Queue<'a> {
+    fn of(chart: &Chart, state: &'a State, now: Timestamp, running: &[&'a Experiment]) -> Self {
+        let ready = |run: &&Experiment| {
+            run.status == RunStatus::Queued
+                && !freeze::wanted(state, run)
+                && notice_of(chart, state, run).is_none_or(|at| at <= now)
+        };
+        let mut queue = Self {
+            state,
+            now,
+            waiting: state.experiments.values().filter(ready).collect(),
+            running: BTreeMap::new(),
+            used: BTreeMap::new(),
+        };
+        for run in running {
+            *queue.running.entry(queue.owner(run)).or_default() += 1;
+        }
+        for run in state.experiments.values() {
+            let used = run.measured.gpu_s.max(run.measured.wall_s);
+            *queue.used.entry(queue.owner(run)).or_default() += used;
+        }
+        queue
+    }
+
+    /// Whose turn it is used up by: the claim's author, whoever asked, or the lab.
+    fn owner(&self, run: &Experiment) -> &'a str {
+        let state: &'a State = self.state;
+        let run: Option<&'a Experiment> = state.experiments.get(&run.id);
+        let claim = run.and_then(|run| state.hypotheses.get(&run.hypothesis?));
+        claim
+            .map(|claim| claim.agent.as_str())
+            .or(run.and_then(|run| run.agent.as_deref()))
+            .unwrap_or_default()
+    }
+
+    /// The run that goes first: what everybody waits for, then what is nearest to a verdict, then a
+    /// look around. Among equals the agent with the fewest runs under way, then the one that has used
+    /// least, then the oldest. Whoever has waited too long is ahead of all that.
+    fn next(&mut self) -> Option<&'a Experiment> {
+        let rank = |run: &&&Experiment| {
+            let waited = self.now.duration_since(run.queued_at).as_secs_f64();
+            let owner = self.owner(run);
+            let used = self.used.get(owner).copied().unwrap_or(0.0);
+            (
+                waited < PATIENCE_S,
+                urgency(run.stage),
+                self.running.get(owner).copied().unwrap_or(0),
+                // Seconds, so that the order is total.
+                used as u64,
+                run.id,
+            )
+        };
+        let first = self.waiting.iter().min_by_key(rank).copied()?;
+        self.waiting.retain(|run| run.id != first.id);
+        *self.running.entry(self.owner(first)).or_default() += 1;
+        Some(first)
+    }
+}
+
+/// Which kinds of runs go first.
+fn urgency(stage: Stage) -> u8 {
+    match stage {
+        Stage::Admission | Stage::Rebaseline | Stage::Closing => 0,
+        Stage::Hidden | Stage::Confirm | Stage::Ablate => 1,
+        Stage::Smoke | Stage::Screen => 2,
+        Stage::Explore => 3,
+    }
+}
+
+/// Until when a run waits so that a person can see its claim first; none where it need not, or where
+/// a run of the claim has started already.
+#[must_use]
+pub fn notice_of(chart: &Chart, state: &State, run: &Experiment) -> Option<Timestamp> {
+    let claim = state.hypotheses.get(&run.hypothesis?)?;
+    notice(chart, state, claim)
+}
+
+/// Until when a claim can be looked at before its first run; none where nothing is to be waited for.
+#[must_use]
+pub fn notice(chart: &Chart, state: &State, claim: &Hypothesis) -> Option<Timestamp> {
+    let span = SignedDuration::try_from_secs_f64(chart.protocol.notice).ok()?;
+    if span.is_zero() || claim.is_final() {
+        return None;
+    }
+    let begun = |run: &Experiment| run.hypothesis == Some(claim.id) && run.attempt > 0;
+    if state.experiments.values().any(begun) {
+        return None;
+    }
+    claim.at.checked_add(span).ok()
+}
+
+/// When the next notice runs out.
+#[must_use]
+pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestamp> {
+    let claims = state.hypotheses.values();
+    let notices = claims.filter_map(|claim| notice(chart, state, claim));
+    notices.filter(|at| *at > now).min()
+}
+
+/// Runs that nobody needs any more, each with the reason: their claim has left its way.
+#[must_use]
+pub fn moot(state: &State) -> Vec<(u64, String)> {
+    let of = |run: &Experiment| {
+        let open = matches!(run.status, RunStatus::Queued | RunStatus::Running);
+        let claim = state.hypotheses.get(&run.hypothesis?)?;
+        // An undecided claim may be topped up, a contended one tried again.
+        let over = claim.status.is_exit()
+            && !matches!(claim.status, Status::Undecided | Status::Contended);
+        let why = || format!("h{} is {}", claim.id, claim.status.word());
+        (open && over && run.called_off.is_none()).then(|| (run.id, why()))
+    };
+    state.experiments.values().filter_map(of).collect()
+}
+
+/// Runs that were called off by others than their owner, whose owner has no word of it yet.
+#[must_use]
+pub fn untold(state: &State) -> Vec<u64> {
+    let told = |run: &Experiment| {
+        let subject = format!("e{} {}", run.id, RunStatus::Cancelled.word());
+        let lab = Actor::Lab;
+        let mut mails = state.mails.values();
+        mails.any(|mail| mail.subject == subject && mail.from == lab.name())
+    };
+    let of = |run: &&Experiment| {
+        run.status == RunStatus::Cancelled
+            && run.hypothesis.is_none()
+            && run.agent.is_some()
+            && matches!(run.called_off, Some((_, false)))
+            && !told(run)
+    };
+    let runs = state.experiments.values();
+    runs.filter(of).map(|run| run.id).collect()
 }
 
 /// The cap on GPU seconds, a person's last word over the chart's.

@@ -57,7 +57,10 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
     let mut steps = view.admission(&state.start, true);
     steps.extend(view.settle());
     for claim in state.hypotheses.values().filter(|claim| !claim.is_final()) {
-        steps.extend(view.claim(claim));
+        match &claim.withdrawn {
+            Some(why) => steps.push(Step::Move(claim.id, Status::Withdrawn, why.clone(), None)),
+            None => steps.extend(view.claim(claim)),
+        }
     }
     steps.dedup();
     let mut seen: Vec<Wanted> = Vec::new();

@@ -47,6 +47,10 @@ pub enum Effect {
     Thaw(u64),
     /// Call a running run off; it counts as interrupted.
     Interrupt(u64),
+    /// Cancel a run that nobody needs any more.
+    Cancel(u64, String),
+    /// Tell an agent that its run was cancelled.
+    Tell(u64),
     /// Carry a claim on.
     Lab(Step),
     /// Queue a closing run.
@@ -90,7 +94,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     if !seated {
         return effects;
     }
-    effects.extend(lease::grants(chart, state).into_iter().map(Effect::Launch));
+    effects.extend(called_off(state));
+    let grants = lease::grants(chart, state, now).into_iter();
+    effects.extend(grants.map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
     if standing::quiet(chart, state) {
         effects.extend(
@@ -178,6 +184,19 @@ fn wall_ends(chart: &Chart, state: &State) -> Option<Timestamp> {
     state.created?.checked_add(span).ok()
 }
 
+/// Runs that are not to go on, and the word to those who asked for them.
+fn called_off(state: &State) -> Vec<Effect> {
+    let moot = lease::moot(state).into_iter();
+    let mut effects: Vec<Effect> = moot.map(|(id, why)| Effect::Cancel(id, why)).collect();
+    let ending = state
+        .experiments
+        .values()
+        .filter(|run| run.status == RunStatus::Running && run.called_off.is_some());
+    effects.extend(ending.map(|run| Effect::Interrupt(run.id)));
+    effects.extend(lease::untold(state).into_iter().map(Effect::Tell));
+    effects
+}
+
 fn wind_down(chart: &Chart, state: &State, seen: &Observed) -> Vec<Effect> {
     let mut effects: Vec<Effect> = chart
         .agents
@@ -221,5 +240,6 @@ pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestam
         .min();
     let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
     let need = needs::next_due(chart, state, now);
-    [back_off, wall, need].into_iter().flatten().min()
+    let notice = lease::next_due(chart, state, now);
+    [back_off, wall, need, notice].into_iter().flatten().min()
 }

@@ -7,16 +7,19 @@
 
 mod evaluation;
 mod place;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::domain::chart::Chart;
 use crate::domain::event::{Gpu, Measured, RunStatus};
 use crate::domain::glob;
+use crate::domain::protocol::Bounds;
 use crate::domain::state::Experiment;
 use crate::lab::local::{self, JobFiles, Local, Poll, poll};
 use crate::lab::metric::{self, Invalid, RunEnd};
@@ -29,6 +32,7 @@ use crate::run::paths::RunDir;
 use super::environment::{self, Environment, EnvironmentError};
 use place::OUTPUT_CAP;
 pub(super) use place::Program;
+pub(super) use watching::{Look, Watching};
 
 /// Launches after which a job that cannot even be started is the task's fault and not bad luck.
 const START_TRIES: u32 = 5;
@@ -46,10 +50,16 @@ pub(super) struct Order {
     pub(super) attempt: u32,
     pub(super) gpus: Vec<Gpu>,
     pub(super) timeout_s: f64,
+    /// What its costs may not pass.
+    pub(super) bounds: Bounds,
     /// Whether it counts although it was frozen for a while.
     pub(super) counts_frozen: bool,
+    /// Whether it stood still for a while, so that the clock says nothing of its cost.
+    pub(super) stood_still: AtomicBool,
     /// Set when the run is to end before its job can be told so.
     pub(super) called_off: AtomicBool,
+    /// Why it was ended before its time, and how it counts.
+    pub(super) early: OnceLock<(RunStatus, String)>,
 }
 
 /// What came of a run.
@@ -116,8 +126,15 @@ impl Order {
         }
     }
 
+    /// Ends a run whose end is not worth waiting for.
+    fn end_early(&self, why: (RunStatus, String)) {
+        self.early.get_or_init(|| why);
+        self.call_off();
+    }
+
     /// Tells the run's jobs to stand still, or to go on; says whether that is so.
     pub(super) fn freeze(&self, still: bool) -> bool {
+        self.stood_still.fetch_or(still, Ordering::SeqCst);
         let jobs = Program::ALL.iter().map(|program| self.job(*program));
         let seen: Vec<bool> = jobs.filter_map(|job| local::freeze(&job, still)).collect();
         !seen.is_empty() && seen.iter().all(|so| *so)
@@ -246,7 +263,24 @@ impl Order {
             }
             Err(error) => Found::failed(RunStatus::Interrupted, error.to_string()),
         };
+        let found = self.with_early_end(found);
         self.clear(found.status);
+        found
+    }
+
+    /// What was found, where the run was ended early: it counts as that, with what it has cost.
+    fn with_early_end(&self, mut found: Found) -> Found {
+        if found.status == RunStatus::Interrupted
+            && let Some((status, why)) = self.early.get()
+        {
+            (found.status, found.reason) = (*status, why.clone());
+            let said = output(&self.log(Program::Run));
+            if let Ok(costs) = metric::costs(&said, &self.chart.task.measure) {
+                let measured = &mut found.measured;
+                (measured.flops, measured.params, measured.tokens) =
+                    (costs.flops, costs.params, costs.tokens);
+            }
+        }
         found
     }
 

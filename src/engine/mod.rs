@@ -16,6 +16,7 @@ mod leases;
 mod live;
 mod marks;
 mod measure;
+mod news;
 mod notify;
 mod opening;
 mod perform;

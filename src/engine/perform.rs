@@ -4,8 +4,8 @@
 //! a task or on a worker thread and reports back over a channel, so that the supervisor never waits
 //! for anything that it supervises.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use crate::domain::event::{Actor, Gpu, Kind, RunStatus};
 use crate::domain::freeze;
 use crate::domain::lease::{self, Grant};
+use crate::domain::protocol;
 use crate::domain::state::{Mail, State};
 use crate::os::exec::{self, Detached};
 use crate::os::lock;
@@ -21,7 +22,7 @@ use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
 use super::guard::let_go;
-use super::measure::{Found, Order, Program};
+use super::measure::{Found, Look, Order, Program, Watching};
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{spawn, task};
 
@@ -193,12 +194,25 @@ impl Supervisor {
             base,
             attempt,
             gpus,
+            bounds: protocol::bounds(&self.chart, self.state(), id),
             called_off: AtomicBool::new(false),
+            stood_still: AtomicBool::new(
+                self.state()
+                    .experiments
+                    .get(&id)
+                    .is_some_and(|run| run.frozen),
+            ),
+            early: OnceLock::new(),
         });
         self.orders.insert(id, Arc::clone(&order));
         let report = self.report.clone();
         task::start(async move {
-            let found = see_through(order, launch).await;
+            let progress = report.clone();
+            let at = move |done, total| {
+                let steps = (done, total);
+                progress.send(Report::RunAt { id, attempt, steps }).ok();
+            };
+            let found = see_through(order, launch, at).await;
             report.send(Report::RunDone { id, attempt, found }).ok();
         });
     }
@@ -234,6 +248,7 @@ impl Supervisor {
         };
         let mut kinds = vec![finished];
         let run = self.state().experiments.get(&id).cloned();
+        // One that was called off is told of when that is folded.
         if let Some(mut run) = run
             && found.status != RunStatus::Interrupted
             && let (Some(agent), None) = (run.agent.clone(), run.hypothesis)
@@ -245,6 +260,36 @@ impl Supervisor {
         }
         self.log.append(&Actor::Lab, kinds)?;
         Ok(())
+    }
+
+    /// Writes down how far a run has come.
+    pub(super) fn run_at(
+        &mut self,
+        id: u64,
+        attempt: u32,
+        (done, total): (u64, u64),
+    ) -> Result<(), SuperviseError> {
+        let progress = Kind::ExperimentProgress {
+            id,
+            attempt,
+            done,
+            total,
+        };
+        Ok(self.log.append(&Actor::Lab, vec![progress])?)
+    }
+
+    /// Tells an agent that its run was called off.
+    pub(super) fn tell(&mut self, id: u64) -> Result<(), SuperviseError> {
+        let Some(run) = self.state().experiments.get(&id).cloned() else {
+            return Ok(());
+        };
+        let tail = self.log.blobs().whole(&run.tail);
+        let tail = tail.map_err(SuperviseError::io("read a run's last lines"))?;
+        let body = self.words.experiment(&self.chart, &run, &tail);
+        let subject = format!("e{id} {}", run.status.word());
+        let agent = run.agent.unwrap_or_default();
+        let letter = self.letter(&agent, subject, &body)?;
+        Ok(self.log.append(&Actor::Lab, vec![letter])?)
     }
 
     /// Puts messages into mailboxes, as new or as read.
@@ -271,7 +316,7 @@ impl Supervisor {
 }
 
 /// Launches a job where it must be launched, waits for its end, and reads what came of it.
-async fn see_through(order: Arc<Order>, launch: bool) -> Found {
+async fn see_through(order: Arc<Order>, launch: bool, at: impl Fn(u64, u64)) -> Found {
     let broken = |error: &dyn std::fmt::Display| Found {
         status: RunStatus::Interrupted,
         reason: error.to_string(),
@@ -287,7 +332,13 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
             Err(error) => return broken(&error),
         }
     }
-    let_go(&order.job(Program::Run).lock).await;
+    let lock = order.job(Program::Run).lock;
+    tokio::select! {
+        () = let_go(&lock) => {}
+        () = watch(&order, at) => {}
+    }
+    // A job may end before its keeper lets go of it.
+    let_go(&lock).await;
     if launch {
         let next = Arc::clone(&order);
         match tokio::task::spawn_blocking(move || next.evaluate()).await {
@@ -302,6 +353,18 @@ async fn see_through(order: Arc<Order>, launch: bool) -> Found {
     match tokio::task::spawn_blocking(move || order.collect()).await {
         Ok(found) => found,
         Err(error) => broken(&error),
+    }
+}
+
+/// Looks at what a run prints, until it is over.
+async fn watch(order: &Order, at: impl Fn(u64, u64)) {
+    let mut watching = Watching::of(order);
+    loop {
+        match watching.look(order).await {
+            Look::Quiet => {}
+            Look::At(done, total) => at(done, total),
+            Look::Over => return,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::os::{clock, exec, process, sandbox};
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
-use crate::run::maildir::{Dropped, Maildir};
+use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
@@ -98,6 +98,12 @@ pub(super) enum Report {
         attempt: u32,
         found: Found,
     },
+    /// How far a run has come.
+    RunAt {
+        id: u64,
+        attempt: u32,
+        steps: (u64, u64),
+    },
     Errand {
         id: u64,
         errand: Errand,
@@ -128,7 +134,7 @@ pub(super) struct Supervisor {
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
-    kept: Kept,
+    pub(super) kept: Kept,
 }
 
 /// The last start of an agent.
@@ -275,66 +281,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Delivers new mail, puts away what was read, and takes in what people dropped.
-    fn look_at_news(&mut self) -> Result<(), SuperviseError> {
-        let mut mails = Vec::new();
-        for event in self.log.drain() {
-            self.kept.see(&event.body);
-            match event.body {
-                Kind::MailSent { id, .. } => mails.push(id),
-                Kind::TurnStarted { mails: ids, .. } | Kind::MailRead { ids, .. } => {
-                    mails.extend(ids);
-                }
-                _ => {}
-            }
-        }
-        self.kept.refresh(&self.dir, &self.chart, self.log.state());
-        self.post(&mails);
-        for agent in self.chart.agents.clone() {
-            let mailbox = Maildir::at(self.dir.mailbox(&agent.name));
-            for dropped in mailbox.dropped().unwrap_or_default() {
-                self.take_in(&agent.name, &dropped)?;
-                mailbox.swallow(&dropped.name);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes down what a person dropped into a mailbox, once: as mail, or why it is none.
-    fn take_in(&mut self, to: &str, dropped: &Dropped) -> Result<(), SuperviseError> {
-        let (to, name) = (to.to_owned(), dropped.name.clone());
-        let said = match &dropped.text {
-            Ok(said) => said,
-            Err(reason) => {
-                let mut known = self.state().undelivered.iter();
-                if !known.any(|lost| lost.to == to && lost.name == name) {
-                    let reason = reason.clone();
-                    let lost = Kind::MailUndelivered { to, name, reason };
-                    self.log.append(&Actor::Supervisor, vec![lost])?;
-                }
-                return Ok(());
-            }
-        };
-        let body = self.log.blobs().text(said);
-        let body = body.map_err(SuperviseError::io("keep a dropped mail"))?;
-        let call = format!("drop:{to}:{name}");
-        let mut mails = self.state().mails.values();
-        if mails.any(|mail| mail.call.as_ref() == Some(&call)) {
-            return Ok(());
-        }
-        let mail = Kind::MailSent {
-            id: 0,
-            from: Actor::Human.name().to_owned(),
-            to: vec![to],
-            subject: name.chars().take(80).collect(),
-            body,
-            now: false,
-            assignment: false,
-            call: Some(call),
-        };
-        Ok(self.log.append(&Actor::Human, vec![mail])?)
-    }
-
     /// Performs the difference; says after how long something falls due by itself.
     async fn act(&mut self) -> Result<Option<Duration>, SuperviseError> {
         let now = clock::now();
@@ -371,6 +317,12 @@ impl Supervisor {
             Effect::Freeze(id) => self.freeze(id, true),
             Effect::Thaw(id) => self.freeze(id, false),
             Effect::Interrupt(id) => self.interrupt(id),
+            Effect::Cancel(id, reason) => {
+                let agent = None;
+                let cancelled = Kind::ExperimentCancelled { id, agent, reason };
+                self.log.append(&Actor::Lab, vec![cancelled])?;
+            }
+            Effect::Tell(id) => self.tell(id)?,
             Effect::Lab(step) => self.lab(&step)?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
@@ -427,6 +379,7 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
+            Report::RunAt { id, attempt, steps } => self.run_at(id, attempt, steps),
             Report::Errand {
                 id,
                 errand,

@@ -3,6 +3,8 @@
 //! Decides on values only. A run without a readable metric is *invalid*, never a zero. Must not know
 //! what a value will be compared with.
 
+use std::sync::OnceLock;
+
 use regex::Regex;
 
 use crate::domain::chart::{Measures, Metric, Take};
@@ -14,6 +16,11 @@ pub const LAST_LINES: usize = 50;
 const QUOTE_CAP: usize = 80;
 /// What a shell reports for a child that was killed, as the kernel does when memory runs out.
 const SHELL_KILLED: i32 = 137;
+/// Lines in a row that must tell of a lost loss before a run is taken for diverged.
+const LOST_LINES: u32 = 3;
+/// How programs tell of their loss: the word, a few signs, a number.
+const LOSS_PATTERN: &str = r#"(?i)loss[\"')\]]*\s*[:=|]?\s*([-+]?(?:nan|inf(?:inity)?|[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?))\b"#;
+static LOSS: OnceLock<Result<Regex, regex::Error>> = OnceLock::new();
 /// How programs say that memory ran out.
 const OUT_OF_MEMORY: [&str; 5] = [
     "CUDA out of memory",
@@ -163,6 +170,42 @@ fn measure(output: &str, name: &str, pattern: Option<&str>) -> Result<Option<f64
         .last()
         .map(|text| number(name, text))
         .transpose()
+}
+
+/// The last steps done, and in all, that an output tells.
+#[must_use]
+pub fn progress(output: &str, pattern: &str) -> Option<(u64, u64)> {
+    let regex = Regex::new(pattern).ok()?;
+    let last = regex.captures_iter(output).last()?;
+    let count = |at: usize| last.get(at)?.as_str().parse::<u64>().ok();
+    Some((count(1)?, count(2)?))
+}
+
+/// Watches a loss for not being a number any more.
+#[derive(Debug, Default)]
+pub struct Divergence {
+    /// Lines in a row whose loss is none.
+    lost: u32,
+}
+
+impl Divergence {
+    /// Follows the next lines of an output; says what is wrong once [`LOST_LINES`] lines in a row tell of
+    /// a loss that is `nan` or infinite: a single one may be a step that a loss scale skips.
+    pub fn follow(&mut self, lines: &str) -> Option<String> {
+        let pattern = LOSS.get_or_init(|| Regex::new(LOSS_PATTERN));
+        let pattern = pattern.as_ref().ok()?;
+        for line in lines.lines() {
+            let Some(value) = pattern.captures(line).and_then(|found| found.get(1)) else {
+                continue;
+            };
+            let finite = value.as_str().parse::<f64>().is_ok_and(f64::is_finite);
+            self.lost = if finite { 0 } else { self.lost + 1 };
+            if self.lost >= LOST_LINES {
+                return Some(format!("{LOST_LINES} lines in a row like {}", quote(line)));
+            }
+        }
+        None
+    }
 }
 
 fn captures<'a>(output: &'a str, name: &str, pattern: &str) -> Result<Vec<&'a str>, Invalid> {
@@ -367,6 +410,36 @@ mod tests {
         let mut cancelled = result(Exit::Signal(15), None);
         cancelled.cancelled = true;
         assert_eq!(classify(&cancelled, "").0, RunEnd::Cancelled);
+    }
+
+    #[test]
+    fn a_loss_that_is_lost_stays_lost_and_one_step_is_no_loss() {
+        let follow = |lines: &[&str]| {
+            let mut watch = Divergence::default();
+            lines.iter().find_map(|line| watch.follow(line))
+        };
+        let table: [(&[&str], bool); 7] = [
+            (
+                &["step 1 loss: nan", "step 2 loss: nan", "step 3 loss: NaN"],
+                true,
+            ),
+            (
+                &["loss=nan, lr=1", "other", "loss=inf", "val_loss -inf"],
+                true,
+            ),
+            (&["{'loss': nan}", "{'loss': nan}", "{'loss': nan}"], true),
+            (&["loss: nan", "loss: nan", "loss: 3.25"], false),
+            (&["loss: 1e-5", "train loss 2", "loss | 2.0"], false),
+            (&["loss nano", "lossless nan", "loss of nan"], false),
+            (&["nan", "nan", "nan"], false),
+        ];
+        for (lines, diverged) in table {
+            assert_eq!(follow(lines).is_some(), diverged, "{lines:?}");
+        }
+        assert_eq!(
+            progress("step 1/9\nstep 4/9\n", r"step (\d+)/(\d+)"),
+            Some((4, 9))
+        );
     }
 
     #[test]

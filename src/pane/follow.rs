@@ -4,6 +4,7 @@
 //! log adds only what the stream had not yet said, so that nothing is shown twice or missed. Must not
 //! know how a terminal is drawn.
 
+mod asked;
 mod hq;
 mod live;
 mod shows;
@@ -13,22 +14,27 @@ use std::collections::VecDeque;
 use futures_util::stream::Stream;
 use tokio::sync::{mpsc, watch};
 
-use self::hq::{claims, note};
+use self::hq::note;
 use self::live::LiveTail;
 use super::render::Show;
 use super::screen::{self, Typed};
 use super::status::Status;
 use crate::domain::chart::Chart;
-use crate::domain::event::{Actor, Event, Kind};
+use crate::domain::event::{Actor, Event, Gpu, Kind, RunStatus};
+use crate::domain::model;
 use crate::domain::standing;
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
+use crate::run::gpu_use::Sampled;
 use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 /// Events of the past that a pane begins with; the rest is in `org logs`.
 const PAST: usize = 400;
+
+/// Age from which what a GPU did is no news.
+const GPU_OLD_S: i64 = 30;
 
 /// Shows an agent until the terminal goes away.
 ///
@@ -43,14 +49,24 @@ pub async fn agent(dir: RunDir, chart: Chart, name: String) -> Result<(), LogErr
     }
     let (typed_in, mut typed) = mpsc::unbounded_channel();
     let sink = move |line: Typed| {
-        typed_in.send(line.text).ok();
+        typed_in.send(line).ok();
     };
     let notices = shows.clone();
     let follow = follower.follow(shows, status);
     let send = async {
         while let Some(line) = typed.recv().await {
-            if let Some(notice) = say(&dir, &name, &line) {
-                notices.send(Show::Notice { text: notice }).ok();
+            let answers = match line {
+                Typed::Text(text) => {
+                    let wrong = say(&dir, &name, &text);
+                    wrong
+                        .map(|text| Show::Notice { text })
+                        .into_iter()
+                        .collect()
+                }
+                Typed::Command(asked) => asked::answer(&dir, &chart, &name, asked),
+            };
+            for answer in answers {
+                notices.send(answer).ok();
             }
         }
         std::future::pending::<Result<(), LogError>>().await
@@ -98,33 +114,6 @@ pub async fn feed(dir: RunDir) -> Result<(), LogError> {
     tokio::select! {
         ended = follow => ended,
         _ = super::board::feed(stream(source)) => Ok(()),
-    }
-}
-
-/// Shows the standing of the claims until the terminal goes away.
-///
-/// # Errors
-/// Where the log cannot be read.
-pub async fn standing(dir: RunDir, chart: Chart) -> Result<(), LogError> {
-    let mut log = Log::open(&dir)?;
-    let (table, seen) = watch::channel(claims(&chart, log.state()));
-    let follow = async {
-        let mut bell = Bell::on(&[dir.events()]);
-        loop {
-            bell.wait().await;
-            log.catch_up()?;
-            log.drain();
-            let now = claims(&chart, log.state());
-            table.send_if_modified(|shown| {
-                let changed = *shown != now;
-                *shown = now;
-                changed
-            });
-        }
-    };
-    tokio::select! {
-        ended = follow => ended,
-        _ = super::board::standing(seen) => Ok(()),
     }
 }
 
@@ -252,11 +241,22 @@ impl Follower {
             clock::local(at).strftime("%H:%M").to_string()
         });
         let usage = agent.usage;
+        let model = agent
+            .model
+            .clone()
+            .or_else(|| Some(chart?.model.clone()))
+            .unwrap_or_default();
+        let window = model::resolve(&self.chart, &model).map_or(0, |model| model.context);
+        let claim = state
+            .claim_of(&self.name)
+            .map(|claim| format!("h{} {}", claim.id, claim.status.word()));
         Status {
             name: self.name.clone(),
             role: chart.map(|agent| agent.role.clone()).unwrap_or_default(),
-            model: chart.map(|agent| agent.model.clone()).unwrap_or_default(),
-            gpu: agent.gpu.map(|gpu| gpu.index.to_string()),
+            model,
+            gpu: agent.gpu.as_ref().map(|gpu| self.of_gpu(gpu)),
+            claim,
+            context: (window > 0).then(|| agent.context * 100 / window),
             state: standing.word.to_owned(),
             reason: match standing.word {
                 "thinking" if agent.retry.is_none() => String::new(),
@@ -270,6 +270,32 @@ impl Follower {
             unread: u32::try_from(agent.unread.len()).unwrap_or(u32::MAX),
             mock: state.mock,
         }
+    }
+}
+
+impl Follower {
+    /// The agent's GPU and what it does: the run that has it, and its use where that can be measured.
+    fn of_gpu(&self, gpu: &Gpu) -> String {
+        let mut runs = self.log.state().experiments.values();
+        let run = runs.find(|run| {
+            run.status == RunStatus::Running && run.gpus.iter().any(|held| held.uuid == gpu.uuid)
+        });
+        let mut text = gpu.index.to_string();
+        if let Some(run) = run {
+            text = format!("{text} e{}", run.id);
+        }
+        if gpu.simulated {
+            return text + " simulated";
+        }
+        let now = clock::now().as_second();
+        let sampled = Sampled::read(&self.dir).filter(|it| now - it.at.as_second() < GPU_OLD_S);
+        let used = sampled.and_then(|it| it.gpus.get(&gpu.uuid).copied());
+        if let Some(used) = used {
+            let busy = used.busy_percent.map(|busy| format!(" {busy}%"));
+            let memory = used.used_mb / 1024;
+            text = format!("{text}{} {memory}G", busy.unwrap_or_default());
+        }
+        text
     }
 }
 

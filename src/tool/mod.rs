@@ -22,6 +22,7 @@ mod shell;
 mod shell_spec;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -127,7 +128,7 @@ pub trait Tool: Send + Sync + std::fmt::Debug {
 }
 
 /// Every tool with the grants that give it, in the order in which models see them: fixed, since
-/// prompt caches are bound to it. `review` and `withdraw` are not there yet, so nothing grants them.
+/// prompt caches are bound to it. `review` is not there yet, so nothing grants it.
 fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
     vec![
         (&["shell"], Box::new(shell::Shell)),
@@ -140,6 +141,7 @@ fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
         (&["ledger"], Box::new(ledger::Ledger)),
         (&["experiment"], Box::new(experiment::Experiment)),
         (&["experiment"], Box::new(hypothesis::Hypothesis)),
+        (&["experiment"], Box::new(withdraw::Withdraw)),
         (&["notebook"], Box::new(notebook::Note)),
         (&["done"], Box::new(notebook::Done)),
     ]

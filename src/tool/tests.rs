@@ -243,6 +243,7 @@ fn a_role_is_granted_what_it_lists_and_done() {
             "search",
             "experiment",
             "hypothesis",
+            "withdraw",
             "note",
             "done"
         ]

@@ -62,10 +62,12 @@ impl Concern {
 
     fn owns(&self, body: &Kind) -> bool {
         match body {
-            Kind::ExperimentStarted { id, .. } | Kind::ExperimentFinished { id, .. } => {
-                self.experiments.contains(id)
-            }
+            Kind::ExperimentStarted { id, .. }
+            | Kind::ExperimentProgress { id, .. }
+            | Kind::ExperimentCancelled { id, .. }
+            | Kind::ExperimentFinished { id, .. } => self.experiments.contains(id),
             Kind::HypothesisPlanned { id, .. }
+            | Kind::HypothesisWithdrawn { id, .. }
             | Kind::HypothesisMoved { id, .. }
             | Kind::HypothesisRebased { id, .. } => self.hypotheses.contains(id),
             Kind::ProgrammeAdvanced { hypothesis, .. } => self.hypotheses.contains(hypothesis),
@@ -253,6 +255,11 @@ fn lab_summary(body: &Kind) -> Option<String> {
             let claim = hypothesis.map(|h| format!(" of h{h}")).unwrap_or_default();
             format!("e{id}: {stage} {arm}{claim}, seed {seed}")
         }
+        Kind::ExperimentProgress {
+            id, done, total, ..
+        } => format!("e{id} at {done} of {total}"),
+        Kind::ExperimentCancelled { id, reason, .. } => format!("e{id}: {reason}"),
+        Kind::HypothesisWithdrawn { id, reason, .. } => format!("h{id}: {reason}"),
         Kind::ExperimentStarted { id, attempt, gpus } => {
             let gpus: Vec<String> = gpus.iter().map(|gpu| gpu.index.to_string()).collect();
             let on = if gpus.is_empty() {

@@ -7,6 +7,7 @@ pub mod inbox;
 pub mod leaves;
 pub mod ledger;
 pub mod line;
+pub mod notice;
 pub mod paint;
 pub mod plot;
 pub mod report;

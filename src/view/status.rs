@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::figure;
+use super::notice::{self, Notice};
 use crate::domain::chart::{Agent, Chart};
 use crate::domain::event::{Gpu, RunStatus, Status as Claimed};
 use crate::domain::state::{AgentState, State};
@@ -71,6 +72,8 @@ pub struct Status {
     pub budget: Budgets,
     /// What waits for a person, oldest first.
     pub needs_you: Vec<Need>,
+    /// Claims that wait for a person's look before their first run, the next to start first.
+    pub notices: Vec<Notice>,
     /// What was merged, in order.
     pub promotions: Vec<Promotion>,
     /// The re-measured gain.
@@ -266,6 +269,7 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
         hypotheses: protocol::tally(state),
         best: best(state),
         budget: budgets(chart, state, seen, now),
+        notices: notice::of(chart, state, now),
         needs_you: needs::needs_you(chart, state, now)
             .into_iter()
             .map(|need| Need {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::figure;
+use super::notice;
 use super::paint::{Paint, Tint};
 use super::runs::run_tint;
 use super::status::{AgentRow, Need, Spending, Status};
@@ -29,6 +30,7 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
     out.push_str(&agents(status, now, width, paint));
     out.push('\n');
     out.push_str(&lab(status));
+    out.push_str(&notice::text(&status.notices, now, width));
     out.push_str(&spending(status));
     out
 }

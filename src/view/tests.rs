@@ -37,7 +37,7 @@ fn sample_status(state: &State) -> Status {
 fn status_has_the_names_that_scripts_read() {
     let (_, state) = sample::run();
     let value = serde_json::to_value(sample_status(&state)).expect("plain data");
-    let all = "agents best budget dir experiments headline hypotheses interventions mock needs_you org \
+    let all = "agents best budget dir experiments headline hypotheses interventions mock needs_you notices org \
                promotions reason run sandbox started state supervisor tmux";
     assert_eq!(sample::keys(&value).join(" "), all);
     let agent = "branch gpu model name pane pid provider reason role since state tokens turns unread \

@@ -58,11 +58,7 @@ fn notice(sheet: &mut Sheet<'_>, table: &mut Table<'_>) -> f64 {
     let Some(item) = table.take(sheet, "notice") else {
         return 0.0;
     };
-    let seconds = item.seconds(sheet).unwrap_or(0.0);
-    if seconds > 0.0 {
-        sheet.idle(&item.path, item.span.start);
-    }
-    seconds
+    item.seconds(sheet).unwrap_or(0.0)
 }
 
 fn guards(sheet: &mut Sheet<'_>, table: &mut Table<'_>) -> BTreeMap<String, f64> {

@@ -89,7 +89,6 @@ fn what_is_not_acted_on_is_said() {
     assert_eq!(
         said,
         [
-            (41, "protocol.notice"),
             (57, "office.ask[1]"),
             (61, "landing.run"),
             (85, "roles.chief.fallback"),

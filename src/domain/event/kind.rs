@@ -458,6 +458,40 @@ pub enum Kind {
         /// Its last lines.
         tail: Text,
     },
+    /// How far a running run has come, by what it prints; now and then.
+    #[serde(rename = "experiment.progress")]
+    ExperimentProgress {
+        /// Which.
+        id: u64,
+        /// Which launch.
+        attempt: u32,
+        /// Steps done.
+        done: u64,
+        /// Steps in all.
+        total: u64,
+    },
+    /// Somebody wants a run called off: one that waits never starts, one that runs is ended.
+    #[serde(rename = "experiment.cancelled")]
+    ExperimentCancelled {
+        /// Which.
+        id: u64,
+        /// Whose it is, where its owner takes it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Somebody wants a claim taken back; the lab moves it there.
+    #[serde(rename = "hypothesis.withdrawn")]
+    HypothesisWithdrawn {
+        /// Which.
+        id: u64,
+        /// Whose it is, where its owner takes it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<String>,
+        /// Why, for people.
+        reason: String,
+    },
     /// A claim, before anything has run.
     #[serde(rename = "hypothesis.registered")]
     HypothesisRegistered {

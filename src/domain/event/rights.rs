@@ -44,6 +44,7 @@ impl Kind {
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
+            | Self::ExperimentProgress { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }
@@ -76,6 +77,16 @@ impl Kind {
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
+            Self::ExperimentCancelled { agent, .. } => match actor {
+                Lab | Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Supervisor => false,
+            },
+            Self::HypothesisWithdrawn { agent, .. } => match actor {
+                Human => agent.is_none(),
+                Agent(name) => agent.as_ref() == Some(name),
+                Lab | Supervisor => false,
+            },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
@@ -101,6 +112,8 @@ impl Kind {
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::ProgrammeAdvanced { .. }
@@ -127,6 +140,8 @@ impl Kind {
                 | Self::ExperimentFrozen { .. }
                 | Self::ExperimentThawed { .. }
                 | Self::ExperimentFinished { .. }
+                | Self::ExperimentCancelled { .. }
+                | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisRejected { .. }
                 | Self::HypothesisPlanned { .. }

@@ -306,6 +306,19 @@ impl World {
                     }
                 }
             }
+            Effect::Cancel(id, reason) => {
+                let agent = None;
+                let cancelled = Kind::ExperimentCancelled { id, agent, reason };
+                self.append(&Actor::Lab, vec![cancelled]);
+            }
+            Effect::Tell(id) => {
+                let agent = self.state.experiments[&id].agent.clone();
+                let subject = format!("e{id} {}", RunStatus::Cancelled.word());
+                self.append(
+                    &Actor::Lab,
+                    vec![letter(&agent.unwrap_or_default(), subject)],
+                );
+            }
             Effect::Call(needs, reason) => {
                 let called = Kind::PersonCalled { needs, reason };
                 self.append(&Actor::Supervisor, vec![called]);

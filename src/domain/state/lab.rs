@@ -53,6 +53,10 @@ pub struct Experiment {
     pub reason: String,
     /// Its last lines.
     pub tail: Text,
+    /// Why it is to be called off, and whether its owner wants that.
+    pub called_off: Option<(String, bool)>,
+    /// Steps done, and in all, as it last said.
+    pub progress: Option<(u64, u64)>,
     /// The tool call that asked.
     pub call: Option<String>,
 }
@@ -92,6 +96,8 @@ pub struct Hypothesis {
     pub plan: Option<(Test, u32)>,
     /// When those seeds are looked at; empty for once, at the chart's level.
     pub looks: Vec<Look>,
+    /// Why somebody wants it taken back.
+    pub withdrawn: Option<String>,
     /// How often it was compared anew on another champion.
     pub rebases: u32,
     /// The commit and the champion of its last whole confirmation, where the champion is another now.
@@ -166,6 +172,7 @@ impl State {
                     run.attempt = *attempt;
                     run.gpus.clone_from(gpus);
                     run.started_at = Some(event.at);
+                    run.progress = None;
                 }
             }
             Kind::ExperimentFrozen { id, attempt } | Kind::ExperimentThawed { id, attempt } => {
@@ -175,23 +182,23 @@ impl State {
                     run.frozen = matches!(event.body, Kind::ExperimentFrozen { .. });
                 }
             }
-            Kind::ExperimentFinished {
-                id,
-                status,
-                reason,
-                measured,
-                tail,
-                ..
+            Kind::ExperimentFinished { .. } => self.finish(event),
+            Kind::ExperimentProgress {
+                id, done, total, ..
             } => {
                 if let Some(run) = self.experiments.get_mut(id) {
-                    let again = *status == RunStatus::Interrupted;
-                    run.status = if again { RunStatus::Queued } else { *status };
-                    run.finished_at = (!again).then_some(event.at);
-                    run.measured = measured.clone();
-                    run.reason.clone_from(reason);
-                    run.tail.clone_from(tail);
-                    run.frozen = false;
-                    run.gpus.clear();
+                    run.progress = Some((*done, *total));
+                }
+            }
+            Kind::ExperimentCancelled { id, agent, reason } => {
+                self.call_off(*id, agent.as_deref(), reason, event.at);
+            }
+            Kind::HypothesisWithdrawn { id, agent, reason } => {
+                if let Some(claim) = self.hypotheses.get_mut(id)
+                    && agent.as_ref().is_none_or(|agent| *agent == claim.agent)
+                    && !claim.is_final()
+                {
+                    claim.withdrawn = Some(reason.clone());
                 }
             }
             Kind::ProgrammeAdvanced { hypothesis, commit } => {
@@ -266,6 +273,52 @@ impl State {
         }
     }
 
+    fn finish(&mut self, event: &Event) {
+        let Kind::ExperimentFinished {
+            id,
+            status,
+            reason,
+            measured,
+            tail,
+            ..
+        } = &event.body
+        else {
+            return;
+        };
+        let Some(run) = self.experiments.get_mut(id) else {
+            return;
+        };
+        (run.status, run.reason) = match (status, &run.called_off) {
+            (RunStatus::Interrupted, Some((why, _))) => (RunStatus::Cancelled, why.clone()),
+            (RunStatus::Interrupted, None) => (RunStatus::Queued, reason.clone()),
+            (status, _) => (*status, reason.clone()),
+        };
+        run.finished_at = (run.status != RunStatus::Queued).then_some(event.at);
+        run.measured = measured.clone();
+        run.tail.clone_from(tail);
+        run.frozen = false;
+        run.gpus.clear();
+    }
+
+    /// Calls a run off; nothing happens to one that has ended, or that is not the agent's.
+    fn call_off(&mut self, id: u64, agent: Option<&str>, reason: &str, at: Timestamp) {
+        let Some(run) = self.experiments.get_mut(&id) else {
+            return;
+        };
+        if agent.is_some() && agent != run.agent.as_deref() {
+            return;
+        }
+        let waits = run.status == RunStatus::Queued;
+        if waits || run.status == RunStatus::Running {
+            run.called_off = Some((reason.to_owned(), agent.is_some()));
+        }
+        if waits {
+            run.status = RunStatus::Cancelled;
+            reason.clone_into(&mut run.reason);
+            run.finished_at = Some(at);
+        }
+    }
+
     fn queue(&mut self, event: &Event) {
         let Kind::ExperimentQueued {
             id,
@@ -304,6 +357,8 @@ impl State {
                 measured: Measured::default(),
                 reason: String::new(),
                 tail: Text::from(""),
+                called_off: None,
+                progress: None,
                 call: call.clone(),
             },
         );
@@ -327,6 +382,7 @@ impl State {
             verdict: None,
             plan: None,
             looks: Vec::new(),
+            withdrawn: None,
             rebases: 0,
             confirmed_on: None,
             replicates: None,
