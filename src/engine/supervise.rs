@@ -310,8 +310,26 @@ impl Supervisor {
             Effect::Start(name) => return Ok(self.start_spaced(&name)),
             Effect::Stop(name) => self.stop_agent(&name),
             Effect::Hold(agent, reason) => {
-                let held = Kind::AgentHeld { agent, reason };
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason,
+                    cap: false,
+                    until: None,
+                };
                 self.log.append(&Actor::Supervisor, vec![held])?;
+            }
+            Effect::Cap(agent, reason) => {
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason,
+                    cap: true,
+                    until: None,
+                };
+                self.log.append(&Actor::Supervisor, vec![held])?;
+            }
+            Effect::Release(agent) => {
+                let released = Kind::AgentReleased { agent };
+                self.log.append(&Actor::Supervisor, vec![released])?;
             }
             Effect::Launch(grant) => self.launch(&grant)?,
             Effect::Freeze(id) => self.freeze(id, true),

@@ -38,7 +38,7 @@ fn status_has_the_names_that_scripts_read() {
     let (_, state) = sample::run();
     let value = serde_json::to_value(sample_status(&state)).expect("plain data");
     let all = "agents best budget dir experiments headline hypotheses interventions mock needs_you notices org \
-               promotions reason run sandbox started state supervisor tmux";
+               outages promotions reason run sandbox started state supervisor tmux";
     assert_eq!(sample::keys(&value).join(" "), all);
     let agent = "branch gpu model name pane pid provider reason role since state tokens turns unread \
                  usd worktree";

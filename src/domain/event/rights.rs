@@ -12,6 +12,35 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
+        match self.writer() {
+            _ if matches!(self, Self::LogRepaired { .. }) => true,
+            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            None => self.may_be_said_by(actor),
+        }
+    }
+
+    /// The agent that alone may write this, where there is one.
+    fn writer(&self) -> Option<&str> {
+        match self {
+            Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// Whether an actor may write what is no agent's alone.
+    fn may_be_said_by(&self, actor: &Actor) -> bool {
         use Actor::{Agent, Human, Lab, Supervisor};
         match self {
             Self::RunCreated { .. }
@@ -23,7 +52,6 @@ impl Kind {
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
-            Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
@@ -32,6 +60,7 @@ impl Kind {
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
             | Self::AgentSeated { .. }
+            | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
             Self::ApprovalAsked { matter, .. } => match matter {
@@ -56,21 +85,6 @@ impl Kind {
             Self::AgentHeld { agent, .. } => {
                 *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
             }
-            Self::AgentStarted { agent, .. }
-            | Self::AgentEnded { agent, .. }
-            | Self::TurnStarted { agent, .. }
-            | Self::RequestReserved { agent, .. }
-            | Self::ConversationRenewed { agent, .. }
-            | Self::RequestFailed { agent, .. }
-            | Self::ReplyReceived { agent, .. }
-            | Self::ToolIntent { agent, .. }
-            | Self::ToolResult { agent, .. }
-            | Self::TurnEnded { agent, .. }
-            | Self::BranchSaved { agent, .. }
-            | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => {
-                matches!(actor, Agent(name) if name == agent)
-            }
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
                 matches!(actor, Agent(_) | Human) && actor.name() == agent
@@ -92,6 +106,8 @@ impl Kind {
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            // `writer` names who may.
+            _ => false,
         }
     }
 
@@ -165,6 +181,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
             | Self::AgentHeld { agent, .. }
+            | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
             | Self::ConversationRenewed { agent, .. }
