@@ -189,6 +189,8 @@ impl Kind {
                 | Self::LabOpened { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
+                | Self::ExperimentFrozen { .. }
+                | Self::ExperimentThawed { .. }
                 | Self::ExperimentFinished { .. }
                 | Self::ExperimentCancelled { .. }
                 | Self::HypothesisWithdrawn { .. }
@@ -197,7 +199,10 @@ impl Kind {
                 | Self::HypothesisPlanned { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::HypothesisRebased { .. }
+                | Self::HypothesisSplit { .. }
+                | Self::HypothesisTrimmed { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
         )
     }
@@ -252,5 +257,38 @@ impl Kind {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The events that say what was claimed, measured, judged or merged, by how their names begin.
+    const OF_THE_LEDGER: [&str; 7] = [
+        "run.created",
+        "lab.",
+        "experiment.",
+        "hypothesis.",
+        "programme.",
+        "headline.",
+        "review.",
+    ];
+
+    #[test]
+    fn whatever_is_said_of_a_claim_or_a_run_is_an_entry_of_the_ledger() {
+        let rights = include_str!("rights.rs");
+        let begin = rights.find("fn is_ledger").expect("it is there");
+        let end = rights.find("fn concerns").expect("it is there");
+        let mut entries = 0;
+        for kind in include_str!("kind.rs").split("#[serde(rename = \"").skip(1) {
+            let (name, rest) = kind.split_once('"').expect("a name");
+            let ident = |c: char| !c.is_alphanumeric();
+            let rest = rest.trim_start_matches(ident);
+            let variant = rest.split(ident).next().unwrap_or_default();
+            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of));
+            let listed = rights[begin..end].contains(&format!("Self::{variant}"));
+            assert_eq!(listed, belongs, "{name} ({variant})");
+            entries += usize::from(listed);
+        }
+        assert!(entries > 10, "{entries}");
     }
 }
