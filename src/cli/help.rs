@@ -25,7 +25,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Talk to it",
-        &["send", "inbox", "approve", "deny", "cancel"],
+        &["send", "inbox", "approve", "deny", "cancel", "take"],
     ),
     ("Learn from it", &["try", "ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),

@@ -33,6 +33,8 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod survive;
+mod take;
 mod trial;
 mod ui;
 mod until;
@@ -86,6 +88,7 @@ enum Command {
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
+    Take(take::TakeArgs),
     Cancel(cancel::CancelArgs),
     Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
@@ -101,6 +104,8 @@ enum Command {
     Pane(args::PaneArgs),
     #[command(hide = true)]
     Job(args::JobArgs),
+    #[command(hide = true)]
+    Confine(args::ConfineArgs),
     #[command(hide = true)]
     Mock(args::MockArgs),
 }
@@ -160,6 +165,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(context, &args).map(done),
         Command::Approve(args) => approve::approve(context, &args).map(done),
         Command::Deny(args) => approve::deny(context, &args).map(done),
+        Command::Take(args) => take::run(context, &args).map(done),
         Command::Next(args) => next::run(context, &args).map(done),
         Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),
@@ -182,6 +188,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Agent(args) => hidden::agent(&args).map(done),
         Command::Pane(args) => hidden::pane(context, &args).map(done),
         Command::Job(_) => hidden::job().map(done),
+        Command::Confine(args) => hidden::confine(&args),
         Command::Mock(args) => hidden::mock(context, &args).map(done),
     }
 }

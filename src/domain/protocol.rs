@@ -16,6 +16,7 @@ mod early;
 mod hidden;
 mod multiplicity;
 mod prospect;
+mod review;
 mod settle;
 mod words;
 
@@ -67,6 +68,7 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
             None => steps.extend(view.claim(claim)),
         }
     }
+    steps.extend(view.late_reviews());
     steps.dedup();
     let mut seen: Vec<Wanted> = Vec::new();
     steps.retain(|step| match step {
