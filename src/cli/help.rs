@@ -14,18 +14,20 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run it",
         &[
-            "init", "check", "doctor", "up", "down", "pause", "resume", "restart",
+            "init", "check", "doctor", "plan", "up", "down", "pause", "resume", "restart", "budget",
         ],
     ),
     (
         "Watch it",
-        &["ls", "status", "watch", "attach", "next", "logs", "wait"],
+        &[
+            "ls", "status", "watch", "attach", "next", "logs", "costs", "wait",
+        ],
     ),
     (
         "Talk to it",
-        &["send", "inbox", "approve", "deny", "cancel"],
+        &["send", "inbox", "approve", "deny", "cancel", "take"],
     ),
-    ("Learn from it", &["ledger", "report"]),
+    ("Learn from it", &["try", "ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];
 

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use super::Context;
 use super::args::{AgentArgs, ConfineArgs, MockArgs, PaneArgs, SuperviseArgs};
 use super::failure::Failure;
-use super::{block_on, place};
+use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
 use crate::engine::keys::KeyRing;
-use crate::engine::seats::{FEED, STANDING, WATCH};
+use crate::engine::seats::{FEED, WATCH};
 use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
@@ -51,7 +51,12 @@ fn broke(what: &str, error: &dyn std::error::Error) -> Failure {
 pub(super) fn supervise(args: &SuperviseArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
-    let run = supervise::run(RunDir::at(&args.dir), place::clean_env(), keys);
+    let run = supervise::run(
+        RunDir::at(&args.dir),
+        place::clean_env(),
+        keys,
+        derived::results,
+    );
     block_on(run).map_err(|error| broke("the supervisor", &error))
 }
 
@@ -90,7 +95,6 @@ pub(super) fn pane(context: &Context, args: &PaneArgs) -> Result<(), Failure> {
     let shown = block_on(async {
         match args.name.as_str() {
             FEED => pane::follow::feed(dir).await,
-            STANDING => pane::follow::standing(dir, chart).await,
             name => pane::follow::agent(dir, chart, name.to_owned()).await,
         }
     });

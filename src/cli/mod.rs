@@ -3,11 +3,13 @@
 mod approve;
 mod args;
 mod attach;
+mod budget;
 mod bug;
 mod cancel;
 mod charts;
 mod check;
 mod completions;
+mod costs;
 mod derived;
 mod doctor;
 mod down;
@@ -22,6 +24,7 @@ mod ls;
 mod next;
 mod pause;
 mod place;
+mod plan;
 mod prompt;
 mod proposal;
 mod refusal;
@@ -30,6 +33,9 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod survive;
+mod take;
+mod trial;
 mod ui;
 mod until;
 mod up;
@@ -63,11 +69,13 @@ enum Command {
     Init(args::InitArgs),
     Check(check::CheckArgs),
     Doctor(args::DoctorArgs),
+    Plan(plan::PlanArgs),
     Up(args::UpArgs),
     Down(args::DownArgs),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Restart(restart::RestartArgs),
+    Budget(budget::BudgetArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
@@ -75,11 +83,14 @@ enum Command {
     Next(next::NextArgs),
     Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
+    Costs(costs::CostsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
+    Take(take::TakeArgs),
     Cancel(cancel::CancelArgs),
+    Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -148,10 +159,13 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Pause(args) => pause::pause(context, &args).map(done),
         Command::Resume(args) => pause::resume(context, &args).map(done),
         Command::Restart(args) => restart::run(context, &args).map(done),
+        Command::Budget(args) => budget::run(context, &args).map(done),
+        Command::Costs(args) => costs::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
         Command::Approve(args) => approve::approve(context, &args).map(done),
         Command::Deny(args) => approve::deny(context, &args).map(done),
+        Command::Take(args) => take::run(context, &args).map(done),
         Command::Next(args) => next::run(context, &args).map(done),
         Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),
@@ -164,6 +178,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Completions(args) => completions::run(context, &args).map(done),
         Command::Init(args) => init::run(context, &args).map(done),
         Command::Doctor(args) => doctor::run(context, &args),
+        Command::Plan(args) => plan::run(context, &args).map(done),
+        Command::Try(args) => trial::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
         Command::Watch(args) => watch::run(context, &args).map(done),

@@ -15,9 +15,10 @@ use super::event::RunStatus;
 use super::freeze;
 use super::lease::{self, Grant};
 use super::needs;
+use super::process::{self, Act, Clock};
 use super::protocol::{self, Step, Wanted};
 use super::standing;
-use super::state::{Experiment, State};
+use super::state::{AgentState, Experiment, State};
 
 /// What has to be observed, not folded.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,8 @@ pub struct Observed {
     pub agents: BTreeSet<String>,
     /// Whether the mock server lives.
     pub mock: bool,
+    /// How far the machine's time of day is ahead of UTC, seconds.
+    pub ahead_s: i32,
 }
 
 /// Something to carry out.
@@ -39,6 +42,10 @@ pub enum Effect {
     Stop(String),
     /// Hold an agent.
     Hold(String, String),
+    /// Hold an agent for a cap that a person may raise.
+    Cap(String, String),
+    /// Let an agent go on whose time has come.
+    Release(String),
     /// Launch a run.
     Launch(Grant),
     /// Stop all processes of a running run.
@@ -53,6 +60,8 @@ pub enum Effect {
     Tell(u64),
     /// Carry a claim on.
     Lab(Step),
+    /// Do what a process of the org asks for.
+    Society(Act),
     /// Queue a closing run.
     Close(Wanted),
     /// Call a person with these words, for these needs.
@@ -98,6 +107,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     let grants = lease::grants(chart, state, now).into_iter();
     effects.extend(grants.map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
+    let ahead_s = seen.ahead_s;
+    let acts = process::acts(chart, state, Clock { now, ahead_s });
+    effects.extend(acts.into_iter().map(Effect::Society));
     if standing::quiet(chart, state) {
         effects.extend(
             protocol::closing(chart, state)
@@ -113,6 +125,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
 
 fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Effect> {
     let agent = state.agents.get(name)?;
+    if agent.held_until.is_some_and(|until| until <= now) {
+        return Some(Effect::Release(name.to_owned()));
+    }
     let alive = seen.agents.contains(name);
     if alive {
         // One that has not said that it started is fresh already.
@@ -139,12 +154,12 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
     let (Some(cap), Some(true)) = (cap, wall_ends(chart, state).map(|at| at <= now)) else {
         return Vec::new();
     };
-    let why = format!("the wall budget of {cap:.0} s is spent");
+    let why = format!("the wall budget of {cap:.0} s is spent; `org budget wall=…` raises it");
     let free = state
         .agents
         .iter()
         .filter(|(_, agent)| agent.held.is_none());
-    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
+    free.map(|(name, _)| Effect::Cap(name.clone(), why.clone()))
         .collect()
 }
 
@@ -227,19 +242,27 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off, of the wall time, or what begins
-/// to need a person.
+/// When something falls due without an event: the end of a back-off or of a hold, of the wall time,
+/// the hour of a process, or what begins to need a person.
 #[must_use]
-pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestamp> {
-    let back_off = state
-        .agents
-        .values()
-        .filter(|agent| agent.pid.is_none() && agent.held.is_none())
-        .filter_map(|agent| agent.deaths.not_before())
-        .filter(|at| *at > now)
-        .min();
+pub fn next_due(
+    chart: &Chart,
+    state: &State,
+    seen: &Observed,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let agents = state.agents.values();
+    let due = |agent: &AgentState| {
+        let dead = agent.pid.is_none() && agent.held.is_none();
+        let start = dead.then(|| agent.deaths.not_before()).flatten();
+        [start, agent.held_until]
+    };
+    let back_off = agents.flat_map(due).flatten().filter(|at| *at > now).min();
     let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
     let need = needs::next_due(chart, state, now);
+    let ahead_s = seen.ahead_s;
+    let process = process::next_due(chart, state, Clock { now, ahead_s });
     let notice = lease::next_due(chart, state, now);
-    [back_off, wall, need, notice].into_iter().flatten().min()
+    let all = [back_off, wall, need, notice, process];
+    all.into_iter().flatten().min()
 }

@@ -1,7 +1,7 @@
 //! Who sits where in the office: the translation of a chart into seats.
 //!
 //! Agents with a GPU fill the grid in chart order (all agents, where none has one), over pages; the
-//! others sit in `hq` beside the supervisor's feed and the standing of the claims.
+//! others sit in `hq` beside the feed of what happens and the dashboard.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,8 +31,6 @@ const TINTS: [(&str, &str); 8] = [
 ];
 /// The seat of the supervisor's feed.
 pub const FEED: &str = "feed";
-/// The seat of the claims.
-pub const STANDING: &str = "standing";
 /// The seat of the dashboard.
 pub const WATCH: &str = "watch";
 

@@ -15,3 +15,4 @@ pub mod random;
 mod root;
 pub mod sandbox;
 mod sink;
+pub mod unit;

@@ -1,13 +1,11 @@
-//! The panes beside the chief: a feed of what happens, a line an event, and the standing of the
-//! claims, redrawn when it changes. Values in, lines out; must not know events or claims' rules.
+//! The pane beside the chief, a feed of what happens, a line an event; and the standing of the claims,
+//! for whoever asks for it. Values in, lines out; must not know events or claims' rules.
 
 use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
-use tokio::sync::watch;
 
-use super::input::Key;
 use super::keys::{self, Raw, Tty};
 use super::line::{Line, Tone};
 use super::paint::Painter;
@@ -58,11 +56,6 @@ pub async fn feed(source: impl Stream<Item = Note>) -> io::Result<()> {
     quiet(follow_notes(source).await)
 }
 
-/// Shows the standing until its sender or the terminal goes away.
-pub async fn standing(table: watch::Receiver<Standing>) -> io::Result<()> {
-    quiet(follow_standing(table).await)
-}
-
 async fn follow_notes(source: impl Stream<Item = Note>) -> io::Result<()> {
     let mut source = pin!(source);
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
@@ -95,43 +88,6 @@ async fn follow_notes(source: impl Stream<Item = Note>) -> io::Result<()> {
     }
 }
 
-async fn follow_standing(mut table: watch::Receiver<Standing>) -> io::Result<()> {
-    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-        loop {
-            let lines = standing_lines(&table.borrow_and_update(), usize::MAX, usize::MAX);
-            for line in lines {
-                writeln!(io::stdout(), "{}", line.text())?;
-            }
-            io::stdout().flush()?;
-            if table.changed().await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-    let _raw = Raw::enter()?;
-    let mut keys = keys::keys();
-    let mut hangup = Hangup::new()?;
-    let mut painter = Painter::new(Tty);
-    loop {
-        let (columns, rows) = keys::size();
-        painter.page(&standing_lines(&table.borrow_and_update(), columns, rows))?;
-        loop {
-            tokio::select! {
-                () = hangup.comes() => return Ok(()),
-                key = keys.recv() => match key {
-                    Some(Key::Resize) => break,
-                    Some(_) => {}
-                    None => return Ok(()),
-                },
-                changed = table.changed() => match changed {
-                    Ok(()) => break,
-                    Err(_) => return Ok(()),
-                },
-            }
-        }
-    }
-}
-
 /// One event, on as many rows as it needs.
 fn note_lines(note: &Note, columns: usize) -> Vec<Line> {
     let (at, who, text) = (
@@ -156,7 +112,7 @@ fn note_lines(note: &Note, columns: usize) -> Vec<Line> {
 }
 
 /// The table, at most `rows` high; agent and effect give way before the title does.
-fn standing_lines(standing: &Standing, columns: usize, rows: usize) -> Vec<Line> {
+pub(super) fn standing_lines(standing: &Standing, columns: usize, rows: usize) -> Vec<Line> {
     let mut lines = vec![Line::of(Tone::Strong, clean_line(&standing.heading)).clipped(columns)];
     let room = rows.saturating_sub(1);
     let count = standing.claims.len();

@@ -4,6 +4,7 @@
 //! log adds only what the stream had not yet said, so that nothing is shown twice or missed. Must not
 //! know how a terminal is drawn.
 
+mod asked;
 mod hq;
 mod live;
 mod shows;
@@ -13,22 +14,28 @@ use std::collections::VecDeque;
 use futures_util::stream::Stream;
 use tokio::sync::{mpsc, watch};
 
-use self::hq::{claims, note};
+use self::hq::note;
 use self::live::LiveTail;
 use super::render::Show;
 use super::screen::{self, Typed};
 use super::status::Status;
 use crate::domain::chart::Chart;
-use crate::domain::event::{Actor, Event, Kind};
-use crate::domain::standing;
+use crate::domain::event::{Actor, Event, Gpu, Kind, RunStatus};
+use crate::domain::{model, session, standing};
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
+use crate::run::gpu_use::Sampled;
 use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
+/// Between two looks at what counts down; nothing else wakes a pane by itself.
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 /// Events of the past that a pane begins with; the rest is in `org logs`.
 const PAST: usize = 400;
+
+/// Age from which what a GPU did is no news.
+const GPU_OLD_S: i64 = 30;
 
 /// Shows an agent until the terminal goes away.
 ///
@@ -43,14 +50,24 @@ pub async fn agent(dir: RunDir, chart: Chart, name: String) -> Result<(), LogErr
     }
     let (typed_in, mut typed) = mpsc::unbounded_channel();
     let sink = move |line: Typed| {
-        typed_in.send(line.text).ok();
+        typed_in.send(line).ok();
     };
     let notices = shows.clone();
     let follow = follower.follow(shows, status);
     let send = async {
         while let Some(line) = typed.recv().await {
-            if let Some(notice) = say(&dir, &name, &line) {
-                notices.send(Show::Notice { text: notice }).ok();
+            let answers = match line {
+                Typed::Text(text) => {
+                    let wrong = say(&dir, &name, &text);
+                    wrong
+                        .map(|text| Show::Notice { text })
+                        .into_iter()
+                        .collect()
+                }
+                Typed::Command(asked) => asked::answer(&dir, &chart, &name, asked),
+            };
+            for answer in answers {
+                notices.send(answer).ok();
             }
         }
         std::future::pending::<Result<(), LogError>>().await
@@ -98,33 +115,6 @@ pub async fn feed(dir: RunDir) -> Result<(), LogError> {
     tokio::select! {
         ended = follow => ended,
         _ = super::board::feed(stream(source)) => Ok(()),
-    }
-}
-
-/// Shows the standing of the claims until the terminal goes away.
-///
-/// # Errors
-/// Where the log cannot be read.
-pub async fn standing(dir: RunDir, chart: Chart) -> Result<(), LogError> {
-    let mut log = Log::open(&dir)?;
-    let (table, seen) = watch::channel(claims(&chart, log.state()));
-    let follow = async {
-        let mut bell = Bell::on(&[dir.events()]);
-        loop {
-            bell.wait().await;
-            log.catch_up()?;
-            log.drain();
-            let now = claims(&chart, log.state());
-            table.send_if_modified(|shown| {
-                let changed = *shown != now;
-                *shown = now;
-                changed
-            });
-        }
-    };
-    tokio::select! {
-        ended = follow => ended,
-        _ = super::board::standing(seen) => Ok(()),
     }
 }
 
@@ -233,33 +223,47 @@ impl Follower {
                 }
             }
             let now = self.status();
+            let counts = waits(&now.reason);
             status.send_if_modified(|shown| {
                 let changed = *shown != now;
                 *shown = now;
                 changed
             });
-            bell.wait().await;
+            if counts {
+                // It says for how long still.
+                tokio::time::timeout(SECOND, bell.wait()).await.ok();
+            } else {
+                bell.wait().await;
+            }
         }
     }
 
     fn status(&self) -> Status {
         let state = self.log.state();
         let alive = lock::holder(&self.dir.agent_lock(&self.name)).is_some();
-        let standing = standing::agent(state, &self.name, Some(alive));
+        let standing = standing::agent(state, &self.name, Some(alive), clock::now());
         let agent = state.agents.get(&self.name).cloned().unwrap_or_default();
         let chart = self.chart.agent(&self.name);
         let since = agent.since.map_or_else(String::new, |at| {
             clock::local(at).strftime("%H:%M").to_string()
         });
         let usage = agent.usage;
+        let model = session::model_of(&self.chart, &agent, &self.name);
+        let model = model.unwrap_or_default().to_owned();
+        let window = model::resolve(&self.chart, &model).map_or(0, |model| model.context);
+        let claim = state
+            .claim_of(&self.name)
+            .map(|claim| format!("h{} {}", claim.id, claim.status.word()));
         Status {
             name: self.name.clone(),
             role: chart.map(|agent| agent.role.clone()).unwrap_or_default(),
-            model: chart.map(|agent| agent.model.clone()).unwrap_or_default(),
-            gpu: agent.gpu.map(|gpu| gpu.index.to_string()),
+            model,
+            gpu: agent.gpu.as_ref().map(|gpu| self.of_gpu(gpu)),
+            claim,
+            context: (window > 0).then(|| agent.context * 100 / window),
             state: standing.word.to_owned(),
             reason: match standing.word {
-                "thinking" if agent.retry.is_none() => String::new(),
+                "thinking" if !waits(&standing.reason) => String::new(),
                 "waiting" => String::new(),
                 _ => standing.reason,
             },
@@ -270,6 +274,37 @@ impl Follower {
             unread: u32::try_from(agent.unread.len()).unwrap_or(u32::MAX),
             mock: state.mock,
         }
+    }
+}
+
+/// Whether a reason counts down.
+fn waits(reason: &str) -> bool {
+    reason.starts_with("waiting ")
+}
+
+impl Follower {
+    /// The agent's GPU and what it does: the run that has it, and its use where that can be measured.
+    fn of_gpu(&self, gpu: &Gpu) -> String {
+        let mut runs = self.log.state().experiments.values();
+        let run = runs.find(|run| {
+            run.status == RunStatus::Running && run.gpus.iter().any(|held| held.uuid == gpu.uuid)
+        });
+        let mut text = gpu.index.to_string();
+        if let Some(run) = run {
+            text = format!("{text} e{}", run.id);
+        }
+        if gpu.simulated {
+            return text + " simulated";
+        }
+        let now = clock::now().as_second();
+        let sampled = Sampled::read(&self.dir).filter(|it| now - it.at.as_second() < GPU_OLD_S);
+        let used = sampled.and_then(|it| it.gpus.get(&gpu.uuid).copied());
+        if let Some(used) = used {
+            let busy = used.busy_percent.map(|busy| format!(" {busy}%"));
+            let memory = used.used_mb / 1024;
+            text = format!("{text}{} {memory}G", busy.unwrap_or_default());
+        }
+        text
     }
 }
 

@@ -1,6 +1,9 @@
 //! The input line as a state machine: keys in, a draft and its picture out. Pure. Nothing but keys
 //! ever changes the draft, and nothing but Enter sends it.
 
+use std::ops::Range;
+
+use super::command::{self, Command};
 use super::text::{char_width, clean, width};
 
 /// Characters of a draft; longer things are files.
@@ -46,8 +49,10 @@ pub(crate) enum Outcome {
     Edited,
     /// The draft was sent, and is empty now.
     Send(String),
-    /// To be told once.
-    Say(&'static str),
+    /// The draft was a command, and is empty now.
+    Ask(Command),
+    /// To be told once; the draft is as it was.
+    Say(String),
 }
 
 /// A draft being written.
@@ -78,17 +83,71 @@ impl Editor {
             Key::KillAfter => self.kill(self.cursor, self.line_end()),
             Key::KillWord => self.kill(self.word_start(), self.cursor),
             Key::Enter => return self.send(),
-            Key::Interrupt if self.draft.is_empty() => return Outcome::Say(NOT_QUIT),
+            Key::Interrupt if self.draft.is_empty() => return Outcome::Say(NOT_QUIT.to_owned()),
             Key::Interrupt => self.replace(Vec::new()),
             Key::Resize | Key::Focus(_) => {}
         }
         Outcome::Edited
     }
 
-    /// One row of at most `columns`: what is before the cursor, the character under it (a space
-    /// at the end), and what is after. Line ends are shown as `↵`; where the draft is longer than
-    /// the row, the part around the cursor is shown.
-    pub(crate) fn picture(&self, columns: usize) -> [String; 3] {
+    /// The draft in at most `most` rows of at most `columns`, around the cursor: of each row what is
+    /// before the cursor, the character under it (a space at the end), and what is after. Where there
+    /// is room for one row only, line ends are shown as `↵`.
+    pub(crate) fn picture(&self, columns: usize, most: usize) -> Vec<[String; 3]> {
+        if most <= 1 {
+            return vec![self.one_row(columns)];
+        }
+        let rows = self.rows(columns);
+        let at = rows
+            .iter()
+            .rposition(|row| row.start <= self.cursor)
+            .unwrap_or(0);
+        let from = (at + 1)
+            .saturating_sub(most)
+            .min(rows.len().saturating_sub(most));
+        let shown = rows.iter().enumerate().skip(from).take(most);
+        let text = |from: usize, to: usize| {
+            let visible = self.draft[from..to].iter().filter(|c| **c != '\n');
+            visible.collect::<String>()
+        };
+        shown
+            .map(|(number, row)| {
+                if number != at {
+                    return [text(row.start, row.end), String::new(), String::new()];
+                }
+                let next = self.after(self.cursor).min(row.end).max(self.cursor);
+                let mut under = text(self.cursor, next);
+                if under.is_empty() {
+                    under.push(' ');
+                }
+                [text(row.start, self.cursor), under, text(next, row.end)]
+            })
+            .collect()
+    }
+
+    /// The draft cut into rows: at line ends, and where one more character would not fit. A row that
+    /// ends in the cursor has a column left for it.
+    fn rows(&self, columns: usize) -> Vec<Range<usize>> {
+        let room = columns.saturating_sub(1).max(1);
+        let (mut rows, mut start, mut used) = (Vec::new(), 0, 0);
+        for (at, c) in self.draft.iter().enumerate() {
+            if *c == '\n' {
+                rows.push(start..at + 1);
+                (start, used) = (at + 1, 0);
+                continue;
+            }
+            let wide = char_width(*c);
+            if used + wide > room && at > start {
+                rows.push(start..at);
+                (start, used) = (at, 0);
+            }
+            used += wide;
+        }
+        rows.push(start..self.draft.len());
+        rows
+    }
+
+    fn one_row(&self, columns: usize) -> [String; 3] {
         let shown = |at: usize| {
             if self.draft[at] == '\n' {
                 '↵'
@@ -122,7 +181,7 @@ impl Editor {
         // Terminals send a pasted line's end as a carriage return, which `clean` makes a newline.
         let text: Vec<char> = clean(&text).chars().collect();
         if self.draft.len() + text.len() > MOST_DRAFT {
-            return Outcome::Say("the draft is full");
+            return Outcome::Say("the draft is full".to_owned());
         }
         let count = text.len();
         self.draft.splice(self.cursor..self.cursor, text);
@@ -135,6 +194,11 @@ impl Editor {
         if text.trim().is_empty() {
             return Outcome::Edited;
         }
+        let asked = match command::parse(&text) {
+            Some(Err(wrong)) => return Outcome::Say(wrong),
+            Some(Ok(asked)) => Some(asked),
+            None => None,
+        };
         if self.history.last() != Some(&text) {
             self.history.push(text.clone());
         }
@@ -142,7 +206,14 @@ impl Editor {
             self.history.remove(0);
         }
         self.replace(Vec::new());
-        Outcome::Send(text)
+        match asked {
+            Some(asked) => Outcome::Ask(asked),
+            // Two slashes in front are one that is meant.
+            None if text.trim_start().starts_with("//") => {
+                Outcome::Send(text.trim_start()[1..].to_owned())
+            }
+            None => Outcome::Send(text),
+        }
     }
 
     fn browse(&mut self, older: bool) {
@@ -286,6 +357,18 @@ mod tests {
             assert_eq!(play(&mut Editor::default(), keys), [sent], "{keys}");
         }
         assert!(play(&mut Editor::default(), "  <enter><enter>").is_empty());
+        assert_eq!(play(&mut Editor::default(), "//etc<enter>"), ["/etc"]);
+        let mut editor = Editor::default();
+        assert!(play(&mut editor, "/puase<enter>").is_empty());
+        assert_eq!(
+            editor.one_row(20)[0],
+            "/puase",
+            "a slip is not sent and not lost"
+        );
+        let asked = editor.key(Key::Interrupt);
+        assert_eq!(asked, Outcome::Edited);
+        play(&mut editor, "/pause");
+        assert_eq!(editor.key(Key::Enter), Outcome::Ask(Command::Pause));
     }
 
     #[test]
@@ -305,12 +388,12 @@ mod tests {
             editor.key(Key::Paste("one\rtwo\r\n\u{1b}[31mthree".to_owned())),
             Outcome::Edited
         );
-        assert_eq!(editor.picture(40).concat(), "one↵two↵three ");
+        assert_eq!(editor.one_row(40).concat(), "one↵two↵three ");
         assert_eq!(play(&mut editor, "<home>><enter>"), ["one\ntwo\n>three"]);
         let big = "x".repeat(MOST_DRAFT + 1);
         assert_eq!(
             editor.key(Key::Paste(big)),
-            Outcome::Say("the draft is full")
+            Outcome::Say("the draft is full".to_owned())
         );
     }
 
@@ -319,21 +402,38 @@ mod tests {
         let mut editor = Editor::default();
         play(&mut editor, "abc");
         assert_eq!(editor.key(Key::Interrupt), Outcome::Edited);
-        assert_eq!(editor.key(Key::Interrupt), Outcome::Say(NOT_QUIT));
+        assert_eq!(
+            editor.key(Key::Interrupt),
+            Outcome::Say(NOT_QUIT.to_owned())
+        );
     }
 
     #[test]
     fn the_picture_follows_the_cursor() {
         let mut editor = Editor::default();
         play(&mut editor, "0123456789漢字");
-        assert_eq!(editor.picture(20), ["0123456789漢字", " ", ""]);
-        assert_eq!(editor.picture(8), ["789漢字", " ", ""]);
+        assert_eq!(editor.one_row(20), ["0123456789漢字", " ", ""]);
+        assert_eq!(editor.one_row(8), ["789漢字", " ", ""]);
         play(&mut editor, "<left>");
-        assert_eq!(editor.picture(8), ["6789漢", "字", ""]);
+        assert_eq!(editor.one_row(8), ["6789漢", "字", ""]);
         play(&mut editor, "<home>");
-        assert_eq!(editor.picture(8), ["", "0", "1234567"]);
+        assert_eq!(editor.one_row(8), ["", "0", "1234567"]);
+        play(&mut editor, "<^u><end><^u>one two three");
+        editor.key(Key::Paste("\nfour 漢字漢字".to_owned()));
+        let shown = |editor: &Editor, most| {
+            let rows = editor.picture(8, most);
+            rows.iter().map(|row| row.join("|")).collect::<Vec<_>>()
+        };
+        let all = ["one two||", " three||", "four 漢||", "字漢字| |"];
+        assert_eq!(shown(&editor, 9), all);
+        assert_eq!(shown(&editor, 2), all[2..]);
+        play(&mut editor, "<home><left><left>");
+        assert_eq!(shown(&editor, 2), ["one two||", " thre|e|"]);
+        play(&mut editor, "<home>");
+        assert_eq!(shown(&editor, 2), ["|o|ne two", " three||"]);
         for columns in 1..4 {
-            assert_eq!(width(&editor.picture(columns).concat()), columns);
+            editor.picture(columns, 3);
+            assert_eq!(width(&editor.one_row(columns).concat()), columns);
         }
     }
 }

@@ -57,7 +57,11 @@ async fn player() {
     });
     let mut back = socket;
     let sink = move |typed: Typed| {
-        writeln!(back, "{}", serde_json::to_string(&typed.text).unwrap()).unwrap();
+        let text = match typed {
+            Typed::Text(text) => text,
+            Typed::Command(asked) => format!("{asked:?}"),
+        };
+        writeln!(back, "{}", serde_json::to_string(&text).unwrap()).unwrap();
     };
     run(source, status, sink).await.unwrap();
 }
@@ -289,7 +293,7 @@ fn a_paste_is_one_draft_and_interrupts_do_not_quit() {
     };
     terminal.tmux(&["set-buffer", "--", "one\ntwo\nthree"]);
     terminal.tmux(&["paste-buffer", "-p"]);
-    terminal.wait_for("> one↵two↵three");
+    terminal.wait_for("> one\n  two\n  three");
     terminal.tmux(&["send-keys", "Enter"]);
     assert_eq!(terminal.typed(), "one\ntwo\nthree");
     terminal.tmux(&["send-keys", "-l", "gone"]);

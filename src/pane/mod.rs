@@ -9,6 +9,7 @@
 //! everything that could move the cursor, change the terminal or pose as our own marks.
 
 mod board;
+mod command;
 pub mod follow;
 mod input;
 #[cfg(test)]
@@ -21,8 +22,9 @@ mod screen;
 mod status;
 mod text;
 
-pub use board::{Claim, Note, Standing, feed, standing};
+pub use board::{Claim, Note, Standing, feed};
+pub use command::Command;
 pub use line::{Line, Tone};
 pub use render::{Feed, Show};
 pub use screen::{Typed, run};
-pub use status::{Status, status_line};
+pub use status::{Status, status_rows};

@@ -81,20 +81,6 @@ impl<W: Write> Painter<W> {
         self.send(ERASE)
     }
 
-    /// Fills the screen from its top with these lines; nothing goes to the scrollback.
-    pub(crate) fn page(&mut self, lines: &[Line]) -> io::Result<()> {
-        let mut text = format!("{HIDE_CURSOR}{CUT}\x1b[H{ERASE}");
-        for (number, line) in lines.iter().enumerate() {
-            if number > 0 {
-                text.push_str("\r\n");
-            }
-            line.ansi(&mut text);
-        }
-        text.push_str("\x1b[H");
-        text.push_str(WRAP);
-        self.send(&text)
-    }
-
     fn send(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())?;
         self.out.flush()

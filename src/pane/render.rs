@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::board::{Standing, standing_lines};
 use super::line::{Line, Tone};
 use super::text::{Cleaner, clean, clean_line, width, wrap};
 
@@ -16,17 +17,20 @@ const CALL: char = '»';
 /// Before what the pane itself says.
 const ASIDE: char = '–';
 
-/// Lines of a call's detail; the whole is in the log.
-const MOST_DETAIL: usize = 12;
+/// Lines of a call's detail, and of a diff; the whole is in the log.
+const MOST_DETAIL: usize = 6;
+const MOST_DIFF: usize = 16;
 /// Lines of a mail or a person's words; the whole is in the inbox.
 const MOST_BODY: usize = 40;
+/// Rows of the claims that a person asked for.
+const MOST_CLAIMS: usize = 60;
 /// Calls in flight that are remembered; models make a handful.
 const MOST_CALLS: usize = 64;
 /// Below this width a blank line between turns is a waste.
 const ROOMY: usize = 60;
 
 /// Something to be shown. Texts may be foreign and are cleaned here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Show {
     /// A piece of the model's text, as it streams in or whole.
     Said {
@@ -91,6 +95,13 @@ pub enum Show {
         /// What is to be said.
         text: String,
     },
+    /// What a person asked the pane for, in lines.
+    Told {
+        /// Each line and how it is meant.
+        lines: Vec<(Tone, String)>,
+    },
+    /// The claims, which a person asked the pane for.
+    Claims(Standing),
     /// The model's turn is over.
     TurnEnd,
 }
@@ -165,6 +176,14 @@ impl Feed {
                 lines.extend(aside(&format!("{word}: {reason}"), columns));
             }
             Show::Notice { text } => lines.extend(aside(text, columns)),
+            Show::Told { lines: told } => {
+                for (tone, text) in told {
+                    lines.extend(asides(*tone, text, columns));
+                }
+            }
+            Show::Claims(standing) => {
+                lines.extend(standing_lines(standing, columns, MOST_CLAIMS));
+            }
             Show::TurnEnd => lines.extend(self.end_turn(columns)),
             Show::State { .. } | Show::Said { .. } | Show::Thought { .. } => {}
         }
@@ -277,7 +296,7 @@ impl Feed {
         }
         let detail = clean(detail);
         let diff = is_diff(&detail);
-        let (rows, more) = some_rows(&detail, MOST_DETAIL);
+        let (rows, more) = some_rows(&detail, if diff { MOST_DIFF } else { MOST_DETAIL });
         for row in rows {
             lines.push(Line::of(detail_tone(row, diff), format!("  {row}")).clipped(columns));
         }
@@ -384,9 +403,14 @@ fn verdict(id: &str, status: &str, text: &str, columns: usize) -> Vec<Line> {
 
 /// The pane's own words.
 fn aside(text: &str, columns: usize) -> Vec<Line> {
-    wrap(&clean_line(text), columns.saturating_sub(2).max(1))
+    asides(Tone::Dim, text, columns)
+}
+
+fn asides(tone: Tone, text: &str, columns: usize) -> Vec<Line> {
+    let text = clean(text).replace('\n', " ");
+    wrap(text.trim_end(), columns.saturating_sub(2).max(1))
         .into_iter()
-        .map(|row| Line::of(Tone::Dim, format!("{ASIDE} {row}")))
+        .map(|row| Line::of(Tone::Dim, format!("{ASIDE} ")).and(tone, row))
         .collect()
 }
 
@@ -579,7 +603,7 @@ mod tests {
             brief: "ok".into(),
             detail,
         };
-        assert!(at(40, &[done]).ends_with("line 11\n  … 88 more lines"));
+        assert!(at(40, &[done]).ends_with("line 5\n  … 94 more lines"));
         let body = "word ".repeat(2000);
         assert!(at(40, &[mail(&body)]).lines().count() <= MOST_BODY + 2);
     }

@@ -9,22 +9,28 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::command::Command;
 use super::input::{Editor, Key, Outcome};
 use super::keys::{self, Raw, Tty};
 use super::line::{Line, Tone};
 use super::paint::Painter;
 use super::render::{Feed, Show};
-use super::status::{Status, status_line};
+use super::status::{Status, status_rows};
 
 /// Shows that are taken in before the screen is drawn again, so that a flood is drawn in gulps and
 /// a key is never far away.
 const GULP: usize = 256;
 
+/// Rows from which status and draft may take more than one each.
+const TALL: usize = 14;
+
 /// What a person sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Typed {
-    /// As it was typed; may hold several lines.
-    pub text: String,
+pub enum Typed {
+    /// Words for the agent, as they were typed; may hold several lines.
+    Text(String),
+    /// Something for the pane to do.
+    Command(Command),
 }
 
 /// Shows one agent until the source ends or the terminal goes away, which is no error. On a
@@ -100,7 +106,7 @@ struct Screen<F> {
     status: watch::Receiver<Status>,
     sink: F,
     /// Shown in place of the status until the next key.
-    said: Option<&'static str>,
+    said: Option<String>,
     /// Whether keys come here, where the terminal tells.
     focused: bool,
     /// Finished lines that are not on the screen yet.
@@ -173,7 +179,8 @@ impl<F: FnMut(Typed)> Screen<F> {
                     self.said = None;
                     match self.editor.key(key) {
                         Outcome::Edited => {}
-                        Outcome::Send(text) => (self.sink)(Typed { text }),
+                        Outcome::Send(text) => (self.sink)(Typed::Text(text)),
+                        Outcome::Ask(asked) => (self.sink)(Typed::Command(asked)),
                         Outcome::Say(text) => self.said = Some(text),
                     }
                 }
@@ -200,20 +207,31 @@ impl<F: FnMut(Typed)> Screen<F> {
             view.push(tail.clipped(room));
         }
         if rows >= 2 {
-            view.push(match self.said {
-                Some(said) => Line::of(Tone::Warn, said).clipped(room),
-                None => status_line(&self.status.borrow(), room),
-            });
+            match &self.said {
+                Some(said) => view.push(Line::of(Tone::Warn, said.clone()).clipped(room)),
+                None => {
+                    let most = if rows >= TALL { 2 } else { 1 };
+                    view.extend(status_rows(&self.status.borrow(), room, most));
+                }
+            }
         }
         let prompt = if columns >= 8 { "> " } else { "" };
-        let [before, under, after] = self.editor.picture(room.saturating_sub(prompt.len()));
+        let most = if rows >= TALL { rows / 4 } else { 1 };
+        let picture = self.editor.picture(room.saturating_sub(prompt.len()), most);
         let cursor = if self.focused {
             Tone::Cursor
         } else {
             Tone::Plain
         };
-        let line = Line::of(Tone::Human, prompt).and(Tone::Plain, before);
-        view.push(line.and(cursor, under).and(Tone::Plain, after));
+        for (number, [before, under, after]) in picture.into_iter().enumerate() {
+            let margin = if number == 0 {
+                Line::of(Tone::Human, prompt)
+            } else {
+                Line::of(Tone::Human, " ".repeat(prompt.len()))
+            };
+            let line = margin.and(Tone::Plain, before);
+            view.push(line.and(cursor, under).and(Tone::Plain, after));
+        }
         view
     }
 }

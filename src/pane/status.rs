@@ -13,8 +13,12 @@ pub struct Status {
     pub role: String,
     /// Its model.
     pub model: String,
-    /// Its GPU, as the chart or the inventory names it.
+    /// Its GPU, and what that does.
     pub gpu: Option<String>,
+    /// The claim that it is at, with its status.
+    pub claim: Option<String>,
+    /// Share of its model's context in use, in percent, where that is known.
+    pub context: Option<u64>,
     /// Its state's word.
     pub state: String,
     /// Why it is in that state; may be empty.
@@ -33,9 +37,37 @@ pub struct Status {
     pub mock: bool,
 }
 
-/// The row at `columns`: state first, then what fits, the least important left out first.
+/// The status at `columns`, on as many rows as it needs and `most` allows: state first, then what
+/// fits, the least important left out first.
 #[must_use]
-pub fn status_line(status: &Status, columns: usize) -> Line {
+pub fn status_rows(status: &Status, columns: usize, most: usize) -> Vec<Line> {
+    let mut rows = vec![first(status)];
+    for (tone, text) in facts(status) {
+        let row = rows.last().cloned().unwrap_or_default();
+        let longer = if row.width() == 0 {
+            row.and(tone, text.clone())
+        } else {
+            row.and(Tone::Dim, " · ").and(tone, text.clone())
+        };
+        let fits = longer.width() <= columns;
+        if !fits && rows.len() < most {
+            rows.push(Line::of(tone, text));
+            continue;
+        }
+        // A reason is worth reading even in part; a number is not.
+        if fits || tone == Tone::Warn {
+            let last = rows.len() - 1;
+            rows[last] = longer;
+        }
+        if !fits {
+            break;
+        }
+    }
+    rows.into_iter().map(|row| row.clipped(columns)).collect()
+}
+
+/// The state and since when.
+fn first(status: &Status) -> Line {
     let mut line = Line::default();
     if status.mock {
         line = line.and(Tone::Warn, "MOCK ");
@@ -51,53 +83,33 @@ pub fn status_line(status: &Status, columns: usize) -> Line {
     if !status.since.is_empty() {
         line = line.and(Tone::Dim, format!(" since {}", clean_line(&status.since)));
     }
-    // From the most to the least worth its place; the order on the row is the same.
-    let rest = [
-        (
-            !status.reason.is_empty(),
-            Tone::Warn,
-            clean_line(&status.reason),
-        ),
-        (
-            status.unread > 0,
-            Tone::Mail,
-            format!("{} unread", status.unread),
-        ),
-        (true, Tone::Dim, format!("turn {}", status.turn)),
-        (true, Tone::Dim, format!("${:.2}", status.usd)),
-        (true, Tone::Dim, format!("{} tok", count(status.tokens))),
-        (true, Tone::Dim, clean_line(&status.name)),
-        (
-            status.gpu.is_some(),
-            Tone::Dim,
-            format!("GPU {}", gpu(status)),
-        ),
-        (
-            !status.model.is_empty(),
-            Tone::Dim,
-            clean_line(&status.model),
-        ),
-        (!status.role.is_empty(), Tone::Dim, clean_line(&status.role)),
-    ];
-    for (known, tone, text) in rest {
-        if !known {
-            continue;
-        }
-        let longer = line.clone().and(Tone::Dim, " · ").and(tone, text);
-        // A reason is worth reading even in part; a number is not.
-        if longer.width() > columns {
-            if tone == Tone::Warn {
-                line = longer;
-            }
-            break;
-        }
-        line = longer;
-    }
-    line.clipped(columns)
+    line
 }
 
-fn gpu(status: &Status) -> String {
-    status.gpu.as_deref().map(clean_line).unwrap_or_default()
+/// The rest that is known, from the most to the least worth its place.
+fn facts(status: &Status) -> Vec<(Tone, String)> {
+    let unread = (status.unread > 0).then(|| format!("{} unread", status.unread));
+    let claim = status.claim.as_deref().map(clean_line);
+    let context = status.context.map(|share| format!("ctx {share}%"));
+    let gpu = status.gpu.as_deref().map(clean_line);
+    let text = |text: &str| Some(clean_line(text)).filter(|text| !text.is_empty());
+    let all = [
+        (Tone::Warn, text(&status.reason)),
+        (Tone::Mail, unread),
+        (Tone::Plain, claim),
+        (Tone::Dim, Some(format!("turn {}", status.turn))),
+        (Tone::Dim, context),
+        (Tone::Dim, Some(format!("${:.2}", status.usd))),
+        (Tone::Dim, gpu.map(|gpu| format!("GPU {gpu}"))),
+        (Tone::Dim, Some(format!("{} tok", count(status.tokens)))),
+        (Tone::Dim, text(&status.name)),
+        (Tone::Dim, text(&status.model)),
+        (Tone::Dim, text(&status.role)),
+    ];
+    let known = all.into_iter();
+    known
+        .filter_map(|(tone, text)| Some((tone, text?)))
+        .collect()
 }
 
 /// `950`, `12k`, `3.4M`.
@@ -119,7 +131,9 @@ mod tests {
             name: "claude-1".to_owned(),
             role: "researcher".to_owned(),
             model: "claude-opus-5-5".to_owned(),
-            gpu: Some("3".to_owned()),
+            gpu: Some("3 e7 87%".to_owned()),
+            claim: Some("h4 smoke".to_owned()),
+            context: Some(12),
             state: "thinking".to_owned(),
             since: "09:14".to_owned(),
             turn: 12,
@@ -129,23 +143,36 @@ mod tests {
             mock: true,
             ..Status::default()
         };
-        let shown = |columns| status_line(&status, columns).text();
+        let shown = |columns, most| {
+            let rows = status_rows(&status, columns, most);
+            rows.iter().map(Line::text).collect::<Vec<_>>()
+        };
         assert_eq!(
-            shown(200),
-            "MOCK thinking since 09:14 · 2 unread · turn 12 · $1.23 · 84k tok · claude-1 · GPU 3 · \
-             claude-opus-5-5 · researcher"
+            shown(200, 2),
+            [
+                "MOCK thinking since 09:14 · 2 unread · h4 smoke · turn 12 · ctx 12% · $1.23 · GPU 3 e7 87% · \
+              84k tok · claude-1 · claude-opus-5-5 · researcher"
+            ]
         );
-        assert_eq!(shown(51), "MOCK thinking since 09:14 · 2 unread · turn 12");
-        assert_eq!(shown(8), "MOCK th…");
+        assert_eq!(
+            shown(53, 1),
+            ["MOCK thinking since 09:14 · 2 unread · h4 smoke"]
+        );
+        assert_eq!(
+            shown(53, 2),
+            [
+                "MOCK thinking since 09:14 · 2 unread · h4 smoke",
+                "turn 12 · ctx 12% · $1.23 · GPU 3 e7 87% · 84k tok"
+            ]
+        );
+        assert_eq!(shown(8, 1), ["MOCK th…"]);
         let held = Status {
             state: "held".to_owned(),
             reason: "no key\u{1b}[2J".to_owned(),
             ..status
         };
-        assert_eq!(
-            status_line(&held, 36).text(),
-            "MOCK held since 09:14 · no key"
-        );
-        assert_eq!(status_line(&held, 27).text(), "MOCK held since 09:14 · no…");
+        let held = |columns| status_rows(&held, columns, 1)[0].text();
+        assert_eq!(held(36), "MOCK held since 09:14 · no key");
+        assert_eq!(held(27), "MOCK held since 09:14 · no…");
     }
 }

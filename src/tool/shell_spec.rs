@@ -126,6 +126,47 @@ pub(super) fn spec(request: &Request<'_>) -> JobSpec {
     }
 }
 
+/// What a program gets that runs at an agent's desk without being a command of it.
+#[derive(Debug)]
+pub struct Seated {
+    /// Where it starts.
+    pub cwd: PathBuf,
+    /// Its whole environment, as of the agent's commands.
+    pub env: BTreeMap<String, String>,
+    /// What it may touch, as they may.
+    pub policy: Policy,
+    /// Directories that must be there.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// The desk of an agent; `env` is what its process starts with.
+#[must_use]
+pub fn seated(
+    chart: &Chart,
+    dir: &RunDir,
+    agent: &str,
+    env: &BTreeMap<String, String>,
+    gpu: Option<&Gpu>,
+) -> Seated {
+    let spec = spec(&Request {
+        chart,
+        dir,
+        agent,
+        env,
+        gpu,
+        shell: "sh",
+        command: "",
+        seconds: 0,
+        job: "",
+    });
+    Seated {
+        cwd: spec.cwd,
+        env: spec.env,
+        policy: spec.policy.unwrap_or_default(),
+        dirs: private_dirs(dir, agent),
+    }
+}
+
 fn environment(request: &Request<'_>) -> BTreeMap<String, String> {
     let scratch = request.dir.scratch(request.agent);
     let text = |path: PathBuf| path.display().to_string();

@@ -157,6 +157,10 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::TakeBegan { .. } => "a person sits down at its desk".to_owned(),
+        Kind::TakeEnded { files, .. } if files.is_empty() => "nothing was changed".to_owned(),
+        Kind::TakeEnded { files, .. } => format!("changed: {}", files.join(", ")),
+        Kind::TakeLost { .. } => "the person's terminal is gone; it stays paused".to_owned(),
         Kind::ApprovalAsked { id, question, .. } => format!("a{id}: {question}?"),
         Kind::ApprovalDecided {
             id,
@@ -191,9 +195,10 @@ fn agent_summary(body: &Kind) -> Option<String> {
             format!("{agent}{}", gpu.unwrap_or_default())
         }
         Kind::AgentStarted { agent, pid } => format!("{agent}, pid {pid}"),
-        Kind::AgentEnded { agent, reason } | Kind::AgentHeld { agent, reason } => {
+        Kind::AgentEnded { agent, reason } | Kind::AgentHeld { agent, reason, .. } => {
             format!("{agent}: {reason}")
         }
+        Kind::AgentReleased { agent } => format!("{agent} goes on"),
         Kind::AgentDied { agent, how } => format!("{agent}: {how}"),
         Kind::TurnStarted {
             turn, why, mails, ..
@@ -259,7 +264,6 @@ fn lab_summary(body: &Kind) -> Option<String> {
             id, done, total, ..
         } => format!("e{id} at {done} of {total}"),
         Kind::ExperimentCancelled { id, reason, .. } => format!("e{id}: {reason}"),
-        Kind::HypothesisWithdrawn { id, reason, .. } => format!("h{id}: {reason}"),
         Kind::ExperimentStarted { id, attempt, gpus } => {
             let gpus: Vec<String> = gpus.iter().map(|gpu| gpu.index.to_string()).collect();
             let on = if gpus.is_empty() {
@@ -289,6 +293,13 @@ fn lab_summary(body: &Kind) -> Option<String> {
                 }
             )
         }
+        other => return claim_summary(other),
+    })
+}
+
+fn claim_summary(body: &Kind) -> Option<String> {
+    Some(match body {
+        Kind::HypothesisWithdrawn { id, reason, .. } => format!("h{id}: {reason}"),
         Kind::HypothesisRegistered {
             id, title, claim, ..
         } => format!("h{id} ({}): {title}", claim.word()),

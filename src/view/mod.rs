@@ -2,6 +2,7 @@
 //! values that serialise and text. Knows no adapter; deleting every view loses nothing.
 
 pub mod attempt;
+pub mod costs;
 pub mod figure;
 pub mod inbox;
 pub mod leaves;
@@ -10,6 +11,7 @@ pub mod line;
 pub mod notice;
 pub mod paint;
 pub mod plot;
+pub mod prospect;
 pub mod report;
 pub mod results;
 pub mod results_full;
@@ -17,6 +19,7 @@ pub mod runs;
 pub mod status;
 mod status_text;
 pub mod table;
+pub mod verdict;
 pub mod watch;
 
 pub use status_text::text as status_text;

@@ -98,6 +98,7 @@ impl World {
         let seen = Observed {
             agents: me.alive.keys().cloned().collect(),
             mock: me.mock == Some(true),
+            ahead_s: 3600,
         };
         let now = self.time();
         let mut effects = decide(&self.chart, &self.state, &seen, now);
@@ -149,6 +150,16 @@ impl World {
         for (slot, (_, effect)) in effects.iter_mut().zip(paired) {
             *slot = effect;
         }
+    }
+
+    fn hold(&mut self, agent: String, reason: String, cap: bool) {
+        let held = Kind::AgentHeld {
+            agent,
+            reason,
+            cap,
+            until: None,
+        };
+        self.append(&Actor::Supervisor, vec![held]);
     }
 
     /// Reports come late.
@@ -289,8 +300,10 @@ impl World {
             Effect::Stop(name) => {
                 me.stopping.insert(name);
             }
-            Effect::Hold(agent, reason) => {
-                self.append(&Actor::Supervisor, vec![Kind::AgentHeld { agent, reason }]);
+            Effect::Hold(agent, reason) => self.hold(agent, reason, false),
+            Effect::Cap(agent, reason) => self.hold(agent, reason, true),
+            Effect::Release(agent) => {
+                self.append(&Actor::Supervisor, vec![Kind::AgentReleased { agent }]);
             }
             Effect::Launch(grant) => self.launch(me, &grant),
             Effect::Freeze(id) | Effect::Thaw(id) => {
@@ -324,6 +337,7 @@ impl World {
                 self.append(&Actor::Supervisor, vec![called]);
             }
             Effect::Lab(step) => self.lab(me, step),
+            Effect::Society(act) => self.society(act),
             Effect::Close(wanted) => self.queue(&wanted),
             Effect::Headline => {
                 if let Some(verdict) = protocol::headline(&self.chart, &self.state) {

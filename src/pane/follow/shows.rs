@@ -4,13 +4,13 @@
 
 use super::Follower;
 use crate::domain::chart::Chart;
-use crate::domain::event::{Event, Kind};
+use crate::domain::event::{Event, Kind, Text};
 use crate::domain::state::State;
 use crate::domain::stats::figure;
 use crate::pane::render::Show;
 
-/// Lines of a tool's output that are shown under its call.
-const DETAIL_LINES: usize = 6;
+/// Stands for the rest of an output that the event does not hold.
+const LONG: &str = "… and more, which `org logs` has";
 /// Columns of the reason that stands for a result in a line.
 const BRIEF_COLUMNS: usize = 120;
 
@@ -51,7 +51,10 @@ impl Follower {
             } => {
                 let head = output.head();
                 let brief = head.lines().next().unwrap_or_default();
-                let rest: Vec<&str> = head.lines().skip(1).take(DETAIL_LINES).collect();
+                let mut rest: Vec<&str> = head.lines().skip(1).collect();
+                if matches!(output, Text::Long { .. }) {
+                    rest.push(LONG);
+                }
                 vec![Show::CallDone {
                     tool: tool.clone(),
                     ok: *ok,
