@@ -24,6 +24,7 @@ mod git_safety;
 mod gpus;
 mod ledger;
 mod nanochat;
+mod office;
 mod overnight;
 mod pauses;
 mod quickstart;
