@@ -115,7 +115,7 @@ fn what_is_typed_is_sent_by_enter_only_and_commands_are_obeyed() {
         let from = |mail: &&Value| mail["from"] == "human";
         inbox.as_array().unwrap().iter().filter(from).count()
     };
-    until("the input line", || screen().contains("\n> ").then_some(()));
+    until("the input line", || screen().contains("\n>").then_some(()));
     keys(&["-l", "/puase"]);
     keys(&["Enter"]);
     until("the slip", || screen().contains("/pause?").then_some(()));
@@ -158,7 +158,7 @@ fn the_dashboard_is_printed_where_there_is_no_terminal_for_any_moment_of_a_run()
         "{frame}"
     );
     assert!(
-        frame.lines().all(|line| line.chars().count() <= 81),
+        frame.lines().all(|line| line.chars().count() <= 80),
         "{frame}"
     );
     let early = world.org(&["watch", "--at", "9"]).well().out;
