@@ -8,20 +8,19 @@ mod agent;
 mod approval;
 mod lab;
 mod mail;
+mod outage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-/// The failure after which a server's other clients wait as well.
-const THROTTLED: &str = "rate_limited";
-
-pub use agent::{AgentState, OpenCall, OpenTurn, Taken};
+pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
+pub use outage::Outage;
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -115,9 +114,9 @@ pub struct State {
     pub headline: Option<Headline>,
     /// Caps that a person set during the run, by name.
     pub caps: BTreeMap<String, f64>,
-    /// Until when each server wants to be left alone, as some agent was told.
-    pub throttled: BTreeMap<String, Timestamp>,
-    /// US dollars in the order in which they were settled.
+    /// Servers that do not serve, by the chart's name.
+    pub outages: BTreeMap<String, Outage>,
+    /// US dollars in the order in which they were settled, or given up for lost.
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
@@ -157,9 +156,9 @@ impl State {
         self.seq = event.seq;
         self.at = Some(event.at);
         self.run_event(event);
-        self.provider_event(event);
         self.human_event(event);
         self.agent_event(event);
+        self.server_event(event);
         self.mail_event(event);
         self.lab_event(event);
         self.approval_event(event);
@@ -229,26 +228,17 @@ impl State {
                     agent.unpause();
                 }
             }
-            Kind::BudgetSet { what, cap } => {
-                self.caps.insert(what.clone(), *cap);
-            }
+            Kind::BudgetSet { what, cap } => self.cap(what, *cap, event.at),
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
         }
     }
 
-    /// Until when a provider asks for quiet: one that throttles one agent throttles all on its key.
-    fn provider_event(&mut self, event: &Event) {
-        if let Kind::RequestFailed {
-            provider,
-            what,
-            retry_at: Some(at),
-            ..
-        } = &event.body
-            && what == THROTTLED
-        {
-            let until = self.throttled.entry(provider.clone()).or_insert(*at);
-            *until = (*until).max(*at);
+    /// A person's word on a cap: whoever was stopped by one may try again.
+    fn cap(&mut self, what: &str, cap: f64, now: Timestamp) {
+        self.caps.insert(what.to_owned(), cap);
+        for agent in self.agents.values_mut().filter(|it| it.held_cap) {
+            agent.release(now);
         }
     }
 
@@ -276,13 +266,34 @@ impl State {
             return;
         };
         let agent = self.agents.entry(name.to_owned()).or_default();
+        let before = agent.usd + agent.usd_lost;
         agent.apply(event);
-        self.read_mail(event);
-        if let Kind::ReplyReceived { usd, .. } | Kind::RequestFailed { usd, .. } = &event.body
-            && *usd > 0.0
-        {
-            self.spending.push((event.at, *usd));
+        let spent = agent.usd + agent.usd_lost - before;
+        if spent > 0.0 {
+            self.spending.push((event.at, spent));
         }
+        self.read_mail(event);
+    }
+
+    /// US dollars settled within a span before a time.
+    #[must_use]
+    pub fn spent_since(&self, now: Timestamp, span: SignedDuration) -> f64 {
+        let lately = self.spent_lately(now, span);
+        lately.map(|(_, usd)| usd).sum::<f64>() + 0.0
+    }
+
+    /// What was settled within a span before a time, newest first.
+    pub(super) fn spent_lately(
+        &self,
+        now: Timestamp,
+        span: SignedDuration,
+    ) -> impl DoubleEndedIterator<Item = (Timestamp, f64)> + '_ {
+        let first = self
+            .spending
+            .iter()
+            .rposition(|(at, _)| now.duration_since(*at) >= span)
+            .map_or(0, |at| at + 1);
+        self.spending[first..].iter().rev().copied()
     }
 
     /// The number the next message gets.

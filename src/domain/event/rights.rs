@@ -12,6 +12,35 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
+        match self.writer() {
+            _ if matches!(self, Self::LogRepaired { .. }) => true,
+            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            None => self.may_be_said_by(actor),
+        }
+    }
+
+    /// The agent that alone may write this, where there is one.
+    fn writer(&self) -> Option<&str> {
+        match self {
+            Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// Whether an actor may write what is no agent's alone.
+    fn may_be_said_by(&self, actor: &Actor) -> bool {
         use Actor::{Agent, Human, Lab, Supervisor};
         match self {
             Self::RunCreated { .. }
@@ -25,7 +54,6 @@ impl Kind {
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
-            Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
@@ -35,6 +63,7 @@ impl Kind {
             | Self::PersonMissed { .. }
             | Self::TakeLost { .. }
             | Self::AgentSeated { .. }
+            | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
             Self::ApprovalAsked { matter, .. } => match matter {
@@ -59,21 +88,6 @@ impl Kind {
             Self::AgentHeld { agent, .. } => {
                 *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
             }
-            Self::AgentStarted { agent, .. }
-            | Self::AgentEnded { agent, .. }
-            | Self::TurnStarted { agent, .. }
-            | Self::RequestReserved { agent, .. }
-            | Self::ConversationRenewed { agent, .. }
-            | Self::RequestFailed { agent, .. }
-            | Self::ReplyReceived { agent, .. }
-            | Self::ToolIntent { agent, .. }
-            | Self::ToolResult { agent, .. }
-            | Self::TurnEnded { agent, .. }
-            | Self::BranchSaved { agent, .. }
-            | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => {
-                matches!(actor, Agent(name) if name == agent)
-            }
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
                 matches!(actor, Agent(_) | Human) && actor.name() == agent
@@ -95,6 +109,8 @@ impl Kind {
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            // `writer` names who may.
+            _ => false,
         }
     }
 
@@ -142,6 +158,8 @@ impl Kind {
                 | Self::LabOpened { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
+                | Self::ExperimentFrozen { .. }
+                | Self::ExperimentThawed { .. }
                 | Self::ExperimentFinished { .. }
                 | Self::ExperimentCancelled { .. }
                 | Self::HypothesisWithdrawn { .. }
@@ -150,7 +168,10 @@ impl Kind {
                 | Self::HypothesisPlanned { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::HypothesisRebased { .. }
+                | Self::HypothesisSplit { .. }
+                | Self::HypothesisTrimmed { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
         )
     }
@@ -168,6 +189,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
             | Self::AgentHeld { agent, .. }
+            | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
             | Self::ConversationRenewed { agent, .. }
@@ -199,5 +221,38 @@ impl Kind {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The events that say what was claimed, measured, judged or merged, by how their names begin.
+    const OF_THE_LEDGER: [&str; 7] = [
+        "run.created",
+        "lab.",
+        "experiment.",
+        "hypothesis.",
+        "programme.",
+        "headline.",
+        "review.",
+    ];
+
+    #[test]
+    fn whatever_is_said_of_a_claim_or_a_run_is_an_entry_of_the_ledger() {
+        let rights = include_str!("rights.rs");
+        let begin = rights.find("fn is_ledger").expect("it is there");
+        let end = rights.find("fn concerns").expect("it is there");
+        let mut entries = 0;
+        for kind in include_str!("kind.rs").split("#[serde(rename = \"").skip(1) {
+            let (name, rest) = kind.split_once('"').expect("a name");
+            let ident = |c: char| !c.is_alphanumeric();
+            let rest = rest.trim_start_matches(ident);
+            let variant = rest.split(ident).next().unwrap_or_default();
+            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of));
+            let listed = rights[begin..end].contains(&format!("Self::{variant}"));
+            assert_eq!(listed, belongs, "{name} ({variant})");
+            entries += usize::from(listed);
+        }
+        assert!(entries > 10, "{entries}");
     }
 }
