@@ -122,6 +122,13 @@ pub(super) struct PaneArgs {
     pub(super) run: RunArgs,
 }
 
+/// Start one program where it sees only what it may
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfineArgs {
+    /// What to start and what it may touch, as JSON
+    pub(super) text: String,
+}
+
 /// Keep one job, described on standard input
 #[derive(Debug, Clone, Args)]
 pub(super) struct JobArgs {}

@@ -17,7 +17,7 @@ use crate::domain::model;
 use crate::lab::gpu;
 use crate::os::exec::Exec;
 use crate::os::unit::UserSystemd;
-use crate::os::{files, sandbox};
+use crate::os::{confine, files};
 use crate::repo;
 
 /// Bytes of free disk below which a night of experiments will not fit.
@@ -327,7 +327,7 @@ fn limits() -> Vec<Finding> {
 }
 
 fn confinement() -> Finding {
-    let report = sandbox::probe();
+    let report = confine::probe(&std::env::temp_dir(), &place::clean_env());
     let list = |wanted: bool| {
         let names = report.iter().filter(|(_, enforced)| **enforced == wanted);
         names

@@ -203,7 +203,7 @@ fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), F
     })
 }
 
-fn not_started(dir: &RunDir, why: &str) -> Failure {
+pub(super) fn not_started(dir: &RunDir, why: &str) -> Failure {
     let path = dir.logs().join("supervisor.log");
     let words = std::fs::read_to_string(&path).unwrap_or_default();
     let lines: Vec<&str> = words.lines().collect();

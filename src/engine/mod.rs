@@ -3,6 +3,7 @@
 
 pub mod agent;
 mod ask;
+mod asking;
 mod claims;
 mod draw;
 mod ending;
@@ -22,8 +23,10 @@ mod news;
 mod notify;
 mod opening;
 mod perform;
+pub mod preview;
 mod prompt;
 pub mod seats;
+mod society;
 pub mod spawn;
 mod still;
 pub mod supervise;

@@ -17,7 +17,7 @@ use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
-use crate::os::{clock, exec, process, sandbox};
+use crate::os::{clock, confine, exec, process};
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
@@ -234,7 +234,7 @@ impl Supervisor {
         let pid = std::process::id();
         let started = Kind::SupervisorStarted {
             pid,
-            sandbox: sandbox::probe(),
+            sandbox: confine::probe(&self.dir.locks(), &self.clean),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
         let names = self.chart.agents.iter().map(|agent| agent.name.clone());
@@ -296,9 +296,10 @@ impl Supervisor {
         let seen = Observed {
             agents: self.alive.keys().cloned().collect(),
             mock: self.mock == Some(true),
+            ahead_s: clock::ahead_of_utc(now),
         };
         let effects = decide(&self.chart, self.state(), &seen, now);
-        let mut due = next_due(&self.chart, self.state(), now).map(|at| until(now, at));
+        let mut due = next_due(&self.chart, self.state(), &seen, now).map(|at| until(now, at));
         for effect in effects {
             if let Some(wait) = self.perform(effect).await? {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
@@ -352,6 +353,7 @@ impl Supervisor {
             }
             Effect::Tell(id) => self.tell(id)?,
             Effect::Lab(step) => self.lab(&step)?,
+            Effect::Society(act) => self.society(act).await?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
             Effect::Call(needs, reason) => self.call(needs, reason)?,

@@ -17,6 +17,7 @@ mod bad_luck;
 mod calling_off;
 mod charts;
 mod commands;
+mod confinement;
 mod desks;
 mod evaluation;
 mod git_safety;
@@ -29,6 +30,8 @@ mod quickstart;
 mod recovery;
 mod report;
 mod smoke;
+mod society;
+mod trials;
 
 /// A journey that nobody lists here is never run.
 #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Text;
 use super::parts::{Gpu, Headline, LoggedCall, Matter, Measured};
+use super::society::{Closed, Fired, Reminded, Review};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
@@ -669,6 +670,18 @@ pub enum Kind {
         /// The comparison of start and end.
         headline: Headline,
     },
+    /// A process of the org fired.
+    #[serde(rename = "process.fired")]
+    ProcessFired(Fired),
+    /// Somebody is asked again, or in another's place.
+    #[serde(rename = "process.reminded")]
+    ProcessReminded(Reminded),
+    /// A firing is over.
+    #[serde(rename = "process.closed")]
+    ProcessClosed(Closed),
+    /// Somebody decided on another's claim.
+    #[serde(rename = "review.given")]
+    ReviewGiven(Review),
     /// A person raised or lowered a cap.
     #[serde(rename = "budget.set")]
     BudgetSet {

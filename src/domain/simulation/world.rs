@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::agents::Proc;
 use super::laws::Laws;
 use super::overseer::Overseer;
+use super::society::PROCESSES;
 use crate::domain::approval;
 use crate::domain::chart::{Ask, Chart, Confirm, OnIdle};
 use crate::domain::decode::{decode, fixtures};
@@ -139,7 +140,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let decoded = decode(CHART, &fixtures::context());
+        let together = if rng.chance(600) { PROCESSES } else { "" };
+        let decoded = decode(&format!("{CHART}{together}"), &fixtures::context());
         assert_eq!(decoded.problems, [], "the chart of the simulation");
         let mut chart = decoded.chart.expect("a good chart");
         vary(&mut chart, &mut rng);
@@ -486,6 +488,13 @@ impl World {
                 {
                     "hidden"
                 }
+                Kind::ProcessFired(_) => "fired",
+                Kind::HypothesisMoved { status, reason, .. } => match status {
+                    Status::Reviewed => "reviewed",
+                    Status::Vetoed if reason.starts_with("vetoed by") => "vetoed",
+                    Status::Parked if reason.starts_with("review without") => "unreviewed",
+                    _ => continue,
+                },
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;

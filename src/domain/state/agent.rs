@@ -37,15 +37,6 @@ pub struct OpenTurn {
     pub asked: bool,
 }
 
-/// A person in an agent's worktree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
-    /// The event that began it.
-    pub seq: u64,
-    /// Since when the person's terminal is gone, where it is.
-    pub lost: Option<Timestamp>,
-}
-
 /// The last request that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asked {
@@ -55,6 +46,15 @@ pub struct Asked {
     pub model: String,
     /// Its server, by the chart's name; likewise.
     pub provider: String,
+}
+
+/// A person in an agent's worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// The event that began it.
+    pub seq: u64,
+    /// Since when the person's terminal is gone, where it is.
+    pub lost: Option<Timestamp>,
 }
 
 /// An agent.
@@ -240,13 +240,6 @@ impl AgentState {
         }
     }
 
-    /// A person lets it go on; one who sits in its worktree is not sent away by that.
-    pub(super) fn unpause(&mut self) {
-        self.paused = false;
-        self.frozen = false;
-        self.taken = self.taken.filter(|taken| taken.lost.is_none());
-    }
-
     /// It is held no more.
     pub(super) fn release(&mut self, now: Timestamp) {
         self.held = None;
@@ -262,6 +255,13 @@ impl AgentState {
             self.usd_lost += *usd;
             *usd = 0.0;
         }
+    }
+
+    /// A person lets it go on; one who sits in its worktree is not sent away by that.
+    pub(super) fn unpause(&mut self) {
+        self.paused = false;
+        self.frozen = false;
+        self.taken = self.taken.filter(|taken| taken.lost.is_none());
     }
 
     fn turn_event(&mut self, event: &Event) {
