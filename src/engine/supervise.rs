@@ -25,6 +25,7 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
+use super::disk::Disk;
 use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
@@ -104,6 +105,8 @@ pub(super) enum Report {
         attempt: u32,
         found: Found,
     },
+    /// How full the disk is.
+    Disk(Disk),
     /// How far a run has come.
     RunAt {
         id: u64,
@@ -141,6 +144,8 @@ pub(super) struct Supervisor {
     pub(super) desks: BTreeSet<(String, u64)>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
+    /// When the disk was last looked at.
+    pub(super) disk: Option<Instant>,
     pub(super) told: Told,
     pub(super) kept: Kept,
 }
@@ -186,6 +191,7 @@ pub async fn run(
         still: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
+        disk: None,
         told: Told::default(),
         kept: Kept::by(tables),
     };
@@ -260,6 +266,7 @@ impl Supervisor {
             // Launched again: a job that is there is found, one that never began begins now.
             self.follow(id, attempt, gpus, self.state().down.is_none());
         }
+        self.sweep(None);
         let all: Vec<u64> = self.state().mails.keys().copied().collect();
         self.post(&all);
         Ok(())
@@ -308,7 +315,8 @@ impl Supervisor {
         self.freeze_commands();
         self.watch_desks();
         let later = self.mark();
-        Ok([due, later].into_iter().flatten().min())
+        let disk = self.watch_disk();
+        Ok([due, later, disk].into_iter().flatten().min())
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
@@ -410,6 +418,7 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
+            Report::Disk(seen) => Ok(self.disk_seen(seen)?),
             Report::RunAt { id, attempt, steps } => self.run_at(id, attempt, steps),
             Report::Errand {
                 id,

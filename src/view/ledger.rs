@@ -122,6 +122,10 @@ pub struct Run {
     pub params: Option<f64>,
     /// Tokens.
     pub tokens: Option<f64>,
+    /// Mean utilisation of its devices, per cent.
+    pub gpu_util: Option<f64>,
+    /// Most memory held on its devices, MiB.
+    pub peak_gpu_mb: Option<f64>,
     /// Who printed the metric.
     pub evaluated_by: &'static str,
     /// Who printed FLOPs, parameters and tokens.
@@ -228,6 +232,8 @@ pub(super) fn run(run: &Experiment) -> Run {
         flops: measured.flops,
         params: measured.params,
         tokens: measured.tokens,
+        gpu_util: measured.gpu_util,
+        peak_gpu_mb: measured.peak_gpu_mb,
         evaluated_by: measured.evaluated_by.word(),
         measured_by: measured.measured_by.word(),
     }

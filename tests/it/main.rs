@@ -29,6 +29,8 @@ mod pauses;
 mod quickstart;
 mod recovery;
 mod report;
+mod resources;
+mod seeds;
 mod smoke;
 mod society;
 mod trials;

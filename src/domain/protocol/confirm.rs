@@ -41,6 +41,9 @@ impl View<'_> {
             if let Some(steps) = self.refresh(claim, commit, baseline) {
                 return steps;
             }
+            if let Some(steps) = self.repeats(claim, commit, baseline) {
+                return steps;
+            }
             let (test, looks) = self.plan(claim, baseline);
             return vec![Step::Plan(claim.id, test, looks)];
         };
@@ -59,6 +62,10 @@ impl View<'_> {
                 Ok(pairs) => pairs,
                 Err(steps) => return steps,
             };
+            if let Some(why) = self.ignores_seeds(claim, commit, &pairs.base, &pairs.cand, baseline)
+            {
+                return vec![Step::Move(claim.id, Status::Invalid, why, None)];
+            }
             if let Some(step) = self.judge(claim, test, looks, at, &pairs, baseline) {
                 return vec![step];
             }
