@@ -24,14 +24,20 @@ fn outputs_are_kept_by_policy_and_a_promoted_run_keeps_all() {
     let world = TestEnvironment::new();
     let task = Small {
         files: vec![("run.sh", run_sh.to_owned()), ("base.txt", "1".to_owned())],
-        task: format!("run = \"sh run.sh\"\ntimeout = \"60s\"\ngpus = 0\nkeep = [\"*.json\"]\n{METRIC}"),
+        task: format!(
+            "run = \"sh run.sh\"\ntimeout = \"60s\"\ngpus = 0\nkeep = [\"*.json\"]\n{METRIC}"
+        ),
         tables: "[protocol]\nmatch = \"none\"\nbaseline = 2\nconfirm = 2\n".to_owned(),
         agents: vec![("ann", false)],
         scenario,
     };
     let run = task.play(&world);
     let moved = run.of("hypothesis.moved");
-    let promoted = |id: u64| moved.iter().any(|it| it["id"] == id && it["status"] == "promoted");
+    let promoted = |id: u64| {
+        moved
+            .iter()
+            .any(|it| it["id"] == id && it["status"] == "promoted")
+    };
     assert!(promoted(1) && !promoted(2), "{moved:?}");
     for queued in run.of("experiment.queued") {
         let out = run.path(&format!("exp/e{}/a1/out", queued["id"]));
@@ -59,7 +65,10 @@ fn a_run_that_fills_the_disk_is_ended_and_the_rest_goes_on_with_more() {
     };
     let run = task.play(&world);
     let queued = run.of("experiment.queued");
-    let id = &queued.iter().find(|it| it["note"] == "fill").expect("queued")["id"];
+    let id = &queued
+        .iter()
+        .find(|it| it["note"] == "fill")
+        .expect("queued")["id"];
     let ends = run.of("experiment.finished");
     let end = ends.iter().find(|it| it["id"] == *id).expect("ended");
     assert_eq!(end["status"], "crashed", "{end}");
@@ -101,11 +110,17 @@ fn a_run_that_shares_its_device_does_not_count() {
     world.org(&["up", &chart, "--headless", "--detach"]).well();
     let run = world.run();
     run.wait_for("a start", |events| {
-        events.iter().any(|it| it["kind"] == "experiment.started").then_some(())
+        events
+            .iter()
+            .any(|it| it["kind"] == "experiment.started")
+            .then_some(())
     });
     write(&apps, format!("{uuid}, 1, 4000\n"));
     let end = run.wait_for("an end", |events| {
-        events.iter().find(|it| it["kind"] == "experiment.finished").cloned()
+        events
+            .iter()
+            .find(|it| it["kind"] == "experiment.finished")
+            .cloned()
     });
     assert_eq!(end["status"], "contended", "{end}");
     assert!(end["reason"].to_string().contains("pid 1"), "{end}");
@@ -114,7 +129,8 @@ fn a_run_that_shares_its_device_does_not_count() {
     write(&apps, "");
     write(&go.join("go"), "");
     run.wait_for("a run that counts", |events| {
-        let ok = |it: &&serde_json::Value| it["kind"] == "experiment.finished" && it["status"] == "ok";
+        let ok =
+            |it: &&serde_json::Value| it["kind"] == "experiment.finished" && it["status"] == "ok";
         events.iter().any(|it| ok(&it)).then_some(())
     });
     world.org(&["down", &run.id()]).well();
