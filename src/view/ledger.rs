@@ -321,8 +321,8 @@ mod tests {
         );
         assert_eq!(
             sample::keys(&value["runs"][0]).join(" "),
-            "arm cpu_s evaluated_by flops gpu_s id measured_by metric params peak_mem_mb seed stage \
-             status tokens wall_s"
+            "arm cpu_s evaluated_by flops gpu_s gpu_util id measured_by metric params peak_gpu_mb \
+             peak_mem_mb seed stage status tokens wall_s"
         );
         assert_eq!(value["runs"][0]["arm"], "baseline");
         assert_eq!(value["runs"][0]["stage"], "admission");

@@ -41,9 +41,6 @@ impl View<'_> {
             if let Some(steps) = self.refresh(claim, commit, baseline) {
                 return steps;
             }
-            if let Some(steps) = self.repeats(claim, commit, baseline) {
-                return steps;
-            }
             let (test, looks) = self.plan(claim, baseline);
             return vec![Step::Plan(claim.id, test, looks)];
         };
