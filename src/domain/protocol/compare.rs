@@ -11,7 +11,7 @@ use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::{self, Sample, Tested, figure};
 
 /// Same-seed spread, as a share of sigma, up to which seeds are taken to pair.
-const PAIRS_BELOW: f64 = 0.1;
+pub(super) const PAIRS_BELOW: f64 = 0.1;
 /// Correlation of same-seed runs assumed in planning where seeds pair; measured values for most
 /// changes are 0.7 to 1, for changes of shape 0.2 to 0.4.
 pub(super) const PLANNED_RHO: f64 = 0.5;

@@ -8,7 +8,6 @@ use super::View;
 use super::compare::values;
 use crate::domain::event::{RunStatus, Stage};
 use crate::domain::state::{Experiment, Hypothesis};
-use crate::domain::stats::figure;
 
 /// Runs with the same result on different seeds that chance does not explain.
 const SAME_MIN: usize = 3;
@@ -40,9 +39,8 @@ impl View<'_> {
             cand.len() >= SAME_MIN && all_same(&cand) && base.len() > 1 && !all_same(&base);
         ignores.then(|| {
             format!(
-                "{} seeds gave exactly {} each, where the baseline's differ: it does not use its seed",
-                cand.len(),
-                figure(cand[0])
+                "{} seeds gave exactly the same, where the baseline's differ: it does not use its seed",
+                cand.len()
             )
         })
     }
