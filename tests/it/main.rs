@@ -21,6 +21,7 @@ mod evaluation;
 mod git_safety;
 mod gpus;
 mod ledger;
+mod minds;
 mod nanochat;
 mod pauses;
 mod quickstart;
