@@ -3,18 +3,19 @@
 //! Not for people: their words go to `logs/`, their input comes from whoever started them.
 
 use std::io::Read as _;
+use std::process::ExitCode;
 
 use super::Context;
-use super::args::{AgentArgs, MockArgs, PaneArgs, SuperviseArgs};
+use super::args::{AgentArgs, ConfineArgs, MockArgs, PaneArgs, SuperviseArgs};
 use super::failure::Failure;
-use super::{block_on, place};
+use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
 use crate::engine::keys::KeyRing;
 use crate::engine::seats::{FEED, WATCH};
 use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
-use crate::os::{exec, job};
+use crate::os::{confine, exec, job};
 use crate::pane;
 use crate::run::paths::RunDir;
 
@@ -50,7 +51,12 @@ fn broke(what: &str, error: &dyn std::error::Error) -> Failure {
 pub(super) fn supervise(args: &SuperviseArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
-    let run = supervise::run(RunDir::at(&args.dir), place::clean_env(), keys);
+    let run = supervise::run(
+        RunDir::at(&args.dir),
+        place::clean_env(),
+        keys,
+        derived::results,
+    );
     block_on(run).map_err(|error| broke("the supervisor", &error))
 }
 
@@ -103,6 +109,17 @@ pub(super) fn job() -> Result<(), Failure> {
     job::run_from_stdin()
         .map(|_| ())
         .map_err(|error| broke("the keeper", &error))
+}
+
+/// One confined program.
+///
+/// # Errors
+/// Where its description is none.
+pub(super) fn confine(args: &ConfineArgs) -> Result<ExitCode, Failure> {
+    let confinement =
+        serde_json::from_str(&args.text).map_err(|error| broke("the confining process", &error))?;
+    let code = confine::run(confinement, place::whole_env());
+    Ok(ExitCode::from(code))
 }
 
 /// The mock server.

@@ -79,7 +79,7 @@ pub(super) fn run(context: &Context, args: &SendArgs) -> Result<(), Failure> {
 
 /// The names that WHO stands for.
 pub(super) fn recipients(chart: &Chart, who: &str) -> Result<Vec<String>, Failure> {
-    mail::recipients(chart, "human", who).map_err(|_| nobody(chart, who))
+    mail::recipients(chart, "human", who, false).map_err(|_| nobody(chart, who))
 }
 
 /// The refusal of a name that nobody has.

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::members::{
-    Agent, GpuHome, KeySource, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec, Role, Wire,
+    Agent, GpuHome, KeySource, Missed, ModelSpec, OnIdle, Party, Price, Process, ProviderSpec,
+    Role, Wire,
 };
 pub use self::search::{DRAWS, Knob, Range, Search};
 
@@ -415,7 +416,9 @@ impl Chart {
         }
         if let Some(every) = mock.every {
             for process in &mut self.processes {
-                process.every = process.every.map(|_| every);
+                if process.at.take().is_some() || process.every.is_some() {
+                    process.every = Some(every);
+                }
             }
         }
         self

@@ -10,7 +10,7 @@ use std::path::Path;
 use toml::Value;
 
 use super::chart::{
-    Agent, Budget, Chart, Compute, Confirm, Goal, GpuHome, GpuRequest, KeySource, MockSpec,
+    Agent, Budget, Chart, Compute, Confirm, Goal, GpuHome, GpuRequest, KeySource, Missed, MockSpec,
     ModelSpec, Office, OnIdle, Party, Process, Protocol, ProviderSpec, Range, Role, Search, Take,
     Task, Timeout, Wire,
 };
@@ -313,6 +313,11 @@ fn process(page: &mut Page, process: &Process) {
     page.maybe("to", process.to.as_ref().map(party));
     page.maybe("by", process.by.as_ref().map(party));
     page.maybe("prompt", process.prompt.as_deref().map(path));
+    page.maybe("within", process.within);
+    page.maybe("missed", process.missed.map(Missed::word));
+    page.maybe("fruitless_claims", process.fruitless_claims.map(i64::from));
+    page.maybe("fruitless_gpu_hours", process.fruitless_gpu_hours);
+    page.maybe("idle_for", process.idle_for);
 }
 
 fn search(page: &mut Page, search: &Search) {

@@ -9,6 +9,7 @@ mod actor;
 mod kind;
 mod parts;
 mod rights;
+mod society;
 mod words;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use actor::Actor;
 pub use kind::Kind;
 pub use parts::{Gpu, Headline, LoggedCall, Matter, Measured};
+pub use society::{Closed, Decision, Fired, Outcome, Reminded, Review};
 pub use words::{Arm, By, Class, RunStatus, Stage, Status, Why};
 
 /// The format of the log that this program writes.

@@ -164,8 +164,8 @@ pub fn find(section: &str, name: &str) -> Option<&'static Key> {
         .find(|key| key.section == section && key.name == name)
 }
 
-/// What a role may be granted. `done` is always there; `review` comes with a later version.
-pub const TOOLS: [&str; 9] = [
+/// What a role may be granted. `done` is always there.
+pub const TOOLS: [&str; 10] = [
     "shell",
     "files",
     "files:read",
@@ -175,6 +175,35 @@ pub const TOOLS: [&str; 9] = [
     "notebook",
     "assign",
     "withdraw",
+    "review",
+];
+/// What a process may wait for: a claim that reached a status, the programme's moving on (`promoted`),
+/// a row of fruitless claims or hours, somebody without work, half of a budget, nothing left to do, and
+/// an agent that goes on with another model.
+pub const EVENTS: [&str; 23] = [
+    "hypothesis.confirmed",
+    "promoted",
+    "plateau",
+    "idle",
+    "budget.half",
+    "end",
+    "agent.replaced",
+    "hypothesis.registered",
+    "hypothesis.smoke",
+    "hypothesis.screened",
+    "hypothesis.reviewed",
+    "hypothesis.promoted",
+    "hypothesis.rejected",
+    "hypothesis.mismatched",
+    "hypothesis.parked",
+    "hypothesis.refuted",
+    "hypothesis.undecided",
+    "hypothesis.vetoed",
+    "hypothesis.withdrawn",
+    "hypothesis.crashed",
+    "hypothesis.invalid",
+    "hypothesis.contended",
+    "hypothesis.rolled_back",
 ];
 /// The measures that a guard may bound.
 pub const MEASURES: [&str; 6] = ["wall", "gpu", "peak_mem", "flops", "params", "tokens"];
@@ -338,13 +367,18 @@ pub const KEYS: &[Key] = keys! {
     }
     "processes[]" {
         [NEEDED] name: Kind::Text, "", "Its name.";
-        every: Kind::Time, "", "Time between two.";
-        at: Kind::Text, "", "The time of day that starts it, as \"09:00\".";
-        on: Kind::Text, "", "The event that starts it.";
-        from: Kind::Party, "", "Who is asked.";
-        to: Kind::Party, "", "Who gets the answers.";
-        by: Kind::Party, "", "Who does it.";
-        prompt: Kind::Text, "", "Its prompt, a template.";
+        every: Kind::Time, "", "Time between two, from `up`. A time at which nothing has happened since the last is passed over.";
+        at: Kind::Text, "", "The time of day that starts it, as \"09:00\", by the machine's clock.";
+        on: Kind::Word(&EVENTS), "", "The event that starts it. `hypothesis.confirmed` with `by` is a gate: no claim is promoted before somebody else than its author has approved it.";
+        from: Kind::Party, "", "Who is asked: all of them, each by mail from `org`. Answers are what they write to `org` or to `to`.";
+        to: Kind::Party, "", "Who gets the answers with the harness's numbers, in one letter; who is told, where nobody is asked.";
+        by: Kind::Party, "", "Who does it: one of them, the least busy. `not = \"author\"` leaves out whose claim it is.";
+        prompt: Kind::Text, "the built-in one of its name or event", "Its prompt, a template.";
+        within: Kind::Time, "half of `every`; 1h for a gate; else 30m", "Time until an answer is due.";
+        missed: Kind::Word(&["skip", "nag", "escalate"]), "escalate for a gate, else skip", "What happens when nobody answers in time: nothing; they, or others, are asked again up to 2 times and then a person is told; a person is told.";
+        fruitless_claims: Kind::Whole(1, 10_000), "5", "For `plateau`: claims in a row that ended without a promotion.";
+        fruitless_gpu_hours: Kind::Real(0.0, 1e9), "", "For `plateau`: GPU hours of measured runs without a promotion.";
+        idle_for: Kind::Time, "10m", "For `idle`: time that somebody has nothing to do.";
     }
     "search" {
         draws: DRAWS, "20", "Claims of each such agent; after them it is done.";

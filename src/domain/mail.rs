@@ -46,14 +46,20 @@ pub fn channels(chart: &Chart, from: &str) -> Vec<String> {
         .collect()
 }
 
-/// The names that `to` (a name, a role, `all` or `human`) stands for. The human may write to all.
+/// The names that `to` (a name, a role, `all`, `human`, or `org` by whom a process has asked it) stands
+/// for. The human may write to all.
 ///
 /// # Errors
 /// [`Refused`], which names whom the sender may write to.
-pub fn recipients(chart: &Chart, from: &str, to: &str) -> Result<Vec<String>, Refused> {
+pub fn recipients(
+    chart: &Chart,
+    from: &str,
+    to: &str,
+    asked: bool,
+) -> Result<Vec<String>, Refused> {
     let channels = channels(chart, from);
-    if to == "human" && from != "human" {
-        return Ok(vec!["human".to_owned()]);
+    if (to == "human" && from != "human") || (to == "org" && asked) {
+        return Ok(vec![to.to_owned()]);
     }
     let named: Vec<String> = channels
         .iter()
@@ -74,6 +80,9 @@ pub fn recipients(chart: &Chart, from: &str, to: &str) -> Result<Vec<String>, Re
     let mut may = channels;
     if from != "human" {
         may.push("human".to_owned());
+    }
+    if asked {
+        may.push("org".to_owned());
     }
     Err(Refused {
         from: from.to_owned(),

@@ -5,23 +5,20 @@
 //! from the fold alone, so that it is the same after a restart, and gone when its cause is. Must not
 //! know how anybody is told.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::approval;
 use super::budget;
-use super::chart::{Chart, Party};
-use super::event::{Matter, RunStatus, Status};
+use super::chart::Chart;
+use super::event::{Matter, Outcome, RunStatus};
 use super::lease;
-use super::state::{Approval, Experiment, Hypothesis, State};
+use super::process;
+use super::state::{Approval, Experiment, State};
 
 /// Share of a cap at which a person hears of it: late enough to be no noise, early enough to act.
 pub const NEAR: f64 = 0.9;
 /// Why an agent is held for whose model there is no key.
 pub const NO_KEY: &str = "no key";
-/// The event of a chart's process by which confirmed claims are reviewed.
-pub const REVIEW_ON: &str = "hypothesis.confirmed";
 /// Characters of a program's last line that are repeated: a path and a complaint.
 const SAID: usize = 120;
 
@@ -55,9 +52,10 @@ impl Need {
 pub fn needs_you(chart: &Chart, state: &State, now: Timestamp) -> Vec<Need> {
     let mut needs = held(state);
     needs.extend(approvals(state));
+    needs.extend(left(state));
     needs.extend(undelivered(state));
     needs.extend(baseline(state));
-    needs.extend(unreviewed(chart, state));
+    needs.extend(society(chart, state));
     needs.extend(unpaid(state));
     if !state.stopped && state.down.is_none() {
         needs.extend(budgets(chart, state).filter(|need| need.since <= now));
@@ -144,6 +142,21 @@ fn release(name: &str, held: &str) -> String {
     format!("org restart {name}")
 }
 
+/// Agents that a person took and whose terminal is gone.
+fn left(state: &State) -> Vec<Need> {
+    let left = state.agents.iter().filter_map(|(name, agent)| {
+        Some(Need {
+            since: agent.taken?.lost?,
+            agent: Some(name.clone()),
+            reason: "it was taken, the terminal is gone, and what was changed is not committed"
+                .to_owned(),
+            command: format!("org take {name}, or org resume {name}"),
+            kind: "left",
+        })
+    });
+    left.collect()
+}
+
 /// Files that a person dropped into a mailbox and that could not be taken as mail.
 fn undelivered(state: &State) -> impl Iterator<Item = Need> + '_ {
     state.undelivered.iter().map(|lost| Need {
@@ -192,51 +205,50 @@ pub fn baseline(state: &State) -> Option<Need> {
     })
 }
 
-/// Confirmed claims that nobody is there to review, where the chart has a review.
-fn unreviewed(chart: &Chart, state: &State) -> Vec<Need> {
-    let review = |on: &Option<String>| on.as_deref() == Some(REVIEW_ON);
-    let Some(process) = chart.processes.iter().find(|it| review(&it.on)) else {
-        return Vec::new();
-    };
-    let waiting = |claim: &&Hypothesis| claim.status == Status::Confirmed && !claim.is_final();
-    let alone = state.hypotheses.values().filter(waiting).filter(|claim| {
-        let able = |name: &&String| {
-            let agent = state.agents.get(*name);
-            agent.is_some_and(|agent| agent.held.is_none())
-        };
-        let party = process.by.as_ref();
-        party.is_some_and(|party| {
-            !reviewers(chart, party, &claim.agent)
-                .iter()
-                .any(|n| able(&n))
+/// Claims that are parked for want of a reviewer, reviews that wait for a person, and processes whose
+/// letters nobody answered.
+fn society(chart: &Chart, state: &State) -> Vec<Need> {
+    let parked = process::unreviewed(state).map(|(claim, since, why)| Need {
+        since,
+        agent: Some(claim.agent.clone()),
+        reason: format!("h{} is parked: {why}", claim.id),
+        command: format!("org ledger show h{}", claim.id),
+        kind: "unreviewed",
+    });
+    let asked = state.society.all().filter_map(|firing| {
+        let id = firing.fired.hypothesis.filter(|_| firing.fired.gate)?;
+        let yours = firing.is_open() && firing.asked.contains_key("human");
+        let agent = firing.fired.about.clone();
+        yours.then(|| Need {
+            since: firing.at,
+            agent,
+            reason: format!("h{id} waits for your review ({})", firing.fired.process),
+            command: "org inbox human".to_owned(),
+            kind: "review",
         })
     });
-    let need = |claim: &Hypothesis| Need {
-        since: claim.since,
-        agent: Some(claim.agent.clone()),
-        reason: format!(
-            "h{} is confirmed and nobody is left who could review it ({})",
-            claim.id, process.name
-        ),
-        command: "org status".to_owned(),
-        kind: "unreviewed",
-    };
-    alone.map(need).collect()
-}
-
-/// Who could review a claim of an author.
-fn reviewers(chart: &Chart, party: &Party, author: &str) -> BTreeSet<String> {
-    let named = |name: &str, not: Option<&str>| {
-        let of = chart.agents.iter().filter(|agent| {
-            let is = agent.name == name || agent.role == name;
-            is && !(agent.name == author || not == Some(agent.name.as_str()))
-        });
-        of.map(|agent| agent.name.clone()).collect()
-    };
-    match party {
-        Party::Name(name) => named(name, None),
-        Party::Role { role, not } => named(role, not.as_deref()),
-    }
+    // A later firing that was answered settles what an earlier one was not.
+    let last = chart.processes.iter();
+    let last = last.filter_map(|it| state.society.of(&it.name).last());
+    let silent = last.filter_map(|firing| {
+        let (since, how) = firing.closed?;
+        let told = how == Outcome::Escalated && !firing.fired.gate;
+        let mut missing = firing.missing();
+        missing.extend(firing.fired.absent.iter().cloned());
+        told.then(|| Need {
+            since,
+            agent: missing.first().cloned(),
+            reason: format!(
+                "{} {}: no answer from {}",
+                firing.fired.process,
+                firing.fired.number,
+                missing.join(", ")
+            ),
+            command: "org status".to_owned(),
+            kind: "unanswered",
+        })
+    });
+    parked.chain(asked).chain(silent).collect()
 }
 
 /// Caps that are nearly or wholly used up.
@@ -321,7 +333,7 @@ fn crossed(parts: impl Iterator<Item = (Timestamp, f64)>, limit: f64) -> Option<
 mod tests {
     use super::*;
     use crate::domain::decode::{decode, fixtures};
-    use crate::domain::event::Text;
+    use crate::domain::event::{Actor, Closed, Event, Fired, Kind, Status, Text};
     use crate::domain::state::{AgentState, Undelivered};
 
     const CHART: &str = r#"version = 1
@@ -428,17 +440,50 @@ prompt = "review.md"
                  went wrong"
             )
         );
-        let claim = state.hypotheses.values_mut().next().expect("a claim");
-        (claim.status, claim.agent) = (Status::Confirmed, "ana".to_owned());
-        let alone = |state: &State| {
-            let needs = needs_you(&chart(), state, at(0));
-            needs
-                .iter()
-                .filter(|it| it.reason.contains("could review"))
-                .count()
+        let (id, claim) = state.hypotheses.iter_mut().next().expect("a claim");
+        claim.agent = "ana".to_owned();
+        let fired = Fired {
+            process: "review".to_owned(),
+            number: 1,
+            occasion: format!("h{id}"),
+            hypothesis: Some(*id),
+            about: Some("ana".to_owned()),
+            asked: Vec::new(),
+            absent: vec!["ben".to_owned()],
+            to: Vec::new(),
+            due: Some(at(20)),
+            gate: true,
         };
-        assert_eq!(alone(&state), 0, "ben is there");
-        state.agents.get_mut("ben").expect("seated").held = Some("no key".to_owned());
-        assert_eq!(alone(&state), 1);
+        let over = Closed {
+            process: "review".to_owned(),
+            number: 1,
+            outcome: Outcome::Escalated,
+            missing: Vec::new(),
+        };
+        let moved = Kind::HypothesisMoved {
+            id: *id,
+            status: Status::Parked,
+            reason: String::new(),
+            verdict: None,
+        };
+        let steps = [
+            (Actor::Org, Kind::ProcessFired(fired), 0),
+            (Actor::Org, Kind::ProcessClosed(over), 0),
+            (Actor::Lab, moved, 1),
+        ];
+        for (actor, body, alone) in steps {
+            let event = Event {
+                seq: state.seq + 1,
+                at: at(10),
+                actor,
+                cause: None,
+                body,
+            };
+            state.apply(&event).expect("foldable");
+            let needs = needs_you(&chart(), &state, at(0));
+            let unreviewed = needs.iter();
+            let unreviewed = unreviewed.filter(|it| it.reason.contains("review without reviewer"));
+            assert_eq!(unreviewed.count(), alone);
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::approval;
 use super::chart::Chart;
 use super::event::RunStatus;
 use super::state::{AgentState, Experiment, State};
-use super::{lease, protocol, session};
+use super::{lease, process, protocol, session};
 
 /// A state and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,14 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
         None => return Standing::new("unknown", "whether it lives could not be asked"),
         Some(false) => return absent(state, agent),
         Some(true) => {}
+    }
+    if let Some(taken) = &agent.taken {
+        let why = if taken.lost.is_some() {
+            "a person took it, and the terminal is gone"
+        } else {
+            "a person has taken it"
+        };
+        return Standing::new("paused", why);
     }
     if agent.paused || state.paused {
         let still = state.frozen || agent.frozen;
@@ -193,11 +201,18 @@ pub fn quiet(chart: &Chart, state: &State) -> bool {
         && state.agents.values().all(at_rest)
         && !state.agents.keys().any(wants)
         && settled
+        && !process::pending(chart, state)
 }
 
-/// Whether the run is done: quiet, and its gain re-measured.
+/// Whether the run is done: quiet, its gain re-measured, and what the org says at its end said.
 #[must_use]
 pub fn done(chart: &Chart, state: &State) -> bool {
+    ended(chart, state) && !process::closing(chart, state)
+}
+
+/// Whether all work has come to its end: quiet, and its gain re-measured.
+#[must_use]
+pub fn ended(chart: &Chart, state: &State) -> bool {
     quiet(chart, state)
         && (lease::starved(chart, state)
             || state.promotions.is_empty()

@@ -9,6 +9,7 @@ mod approval;
 mod lab;
 mod mail;
 mod outage;
+mod society;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +17,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
+pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
+pub use society::{Firing, Society, letter_key};
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -128,6 +130,8 @@ pub struct State {
     pub called: BTreeSet<String>,
     /// What people did, for the count of interventions.
     pub interventions: u32,
+    /// What the members do together.
+    pub society: Society,
 }
 
 impl State {
@@ -161,6 +165,7 @@ impl State {
         self.server_event(event);
         self.mail_event(event);
         self.lab_event(event);
+        self.society_event(event);
         self.approval_event(event);
         Ok(())
     }
@@ -221,17 +226,18 @@ impl State {
             }
             Kind::PauseSet { agent: None } => self.paused = true,
             Kind::FreezeSet { agent: None } => self.frozen = true,
-            Kind::PauseCleared { agent: None } => {
-                self.paused = false;
-                self.frozen = false;
-                for agent in self.agents.values_mut() {
-                    agent.paused = false;
-                    agent.frozen = false;
-                }
-            }
+            Kind::PauseCleared { agent: None } => self.go_on(),
             Kind::BudgetSet { what, cap } => self.cap(what, *cap, event.at),
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
+        }
+    }
+
+    /// Nobody is paused or frozen any more.
+    fn go_on(&mut self) {
+        (self.paused, self.frozen) = (false, false);
+        for agent in self.agents.values_mut() {
+            agent.unpause();
         }
     }
 
@@ -324,7 +330,7 @@ impl State {
             && self
                 .agents
                 .get(name)
-                .is_some_and(|agent| !agent.paused && agent.held.is_none())
+                .is_some_and(|agent| !agent.paused && agent.taken.is_none() && agent.held.is_none())
     }
 
     /// US dollars settled, and set aside for requests in flight.
@@ -349,7 +355,10 @@ fn own_agent(body: &Kind) -> Option<&str> {
         | Kind::HypothesisRegistered { .. }
         | Kind::HypothesisRejected { .. }
         | Kind::MailUndelivered { .. }
-        | Kind::ApprovalAsked { .. } => None,
+        | Kind::ApprovalAsked { .. }
+        | Kind::ReviewGiven(_)
+        | Kind::ProcessFired(_)
+        | Kind::ProcessReminded(_) => None,
         other => other.concerns().first().copied(),
     }
 }

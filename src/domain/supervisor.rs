@@ -15,6 +15,7 @@ use super::event::RunStatus;
 use super::freeze;
 use super::lease::{self, Grant};
 use super::needs;
+use super::process::{self, Act, Clock};
 use super::protocol::{self, Step, Wanted};
 use super::standing;
 use super::state::{AgentState, Experiment, State};
@@ -26,6 +27,8 @@ pub struct Observed {
     pub agents: BTreeSet<String>,
     /// Whether the mock server lives.
     pub mock: bool,
+    /// How far the machine's time of day is ahead of UTC, seconds.
+    pub ahead_s: i32,
 }
 
 /// Something to carry out.
@@ -57,6 +60,8 @@ pub enum Effect {
     Tell(u64),
     /// Carry a claim on.
     Lab(Step),
+    /// Do what a process of the org asks for.
+    Society(Act),
     /// Queue a closing run.
     Close(Wanted),
     /// Call a person with these words, for these needs.
@@ -102,6 +107,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
     let grants = lease::grants(chart, state, now).into_iter();
     effects.extend(grants.map(Effect::Launch));
     effects.extend(protocol::steps(chart, state).into_iter().map(Effect::Lab));
+    let ahead_s = seen.ahead_s;
+    let acts = process::acts(chart, state, Clock { now, ahead_s });
+    effects.extend(acts.into_iter().map(Effect::Society));
     if standing::quiet(chart, state) {
         effects.extend(
             protocol::closing(chart, state)
@@ -234,10 +242,15 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off or of a hold, of the wall time, or
-/// what begins to need a person.
+/// When something falls due without an event: the end of a back-off or of a hold, of the wall time,
+/// the hour of a process, or what begins to need a person.
 #[must_use]
-pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestamp> {
+pub fn next_due(
+    chart: &Chart,
+    state: &State,
+    seen: &Observed,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let agents = state.agents.values();
     let due = |agent: &AgentState| {
         let dead = agent.pid.is_none() && agent.held.is_none();
@@ -247,6 +260,9 @@ pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestam
     let back_off = agents.flat_map(due).flatten().filter(|at| *at > now).min();
     let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
     let need = needs::next_due(chart, state, now);
+    let ahead_s = seen.ahead_s;
+    let process = process::next_due(chart, state, Clock { now, ahead_s });
     let notice = lease::next_due(chart, state, now);
-    [back_off, wall, need, notice].into_iter().flatten().min()
+    let all = [back_off, wall, need, notice, process];
+    all.into_iter().flatten().min()
 }

@@ -39,6 +39,39 @@ pub const PROMPT_VARIABLES: &[&str] = &[
     "tools",
 ];
 
+/// What the prompt of a process may say.
+pub const PROCESS_VARIABLES: &[&str] = &[
+    "process.name",
+    "process.number",
+    "process.due",
+    "agent.name",
+    "agent.role",
+    "org.name",
+    "mission",
+    "team",
+    "about",
+    "absent",
+    "standing",
+    "best",
+    "brief",
+    "digest",
+    "chart",
+];
+
+/// What the prompt of a process may say beside that, where it is about a claim.
+pub const CLAIM_VARIABLES: &[&str] = &[
+    "claim.id",
+    "claim.title",
+    "claim.author",
+    "claim.kind",
+    "claim.axis",
+    "claim.mechanism",
+    "claim.predicts",
+    "claim.refuted_by",
+    "evidence",
+    "diff",
+];
+
 /// Longest text between the braces: what is longer is no name, and its end was forgotten.
 const NAME_MAX: usize = 100;
 

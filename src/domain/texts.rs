@@ -119,12 +119,24 @@ keys! {
     OutputElided "output_elided" ["bytes" "path"];
     /// The answer to a command that runs on.
     InBackground "in_background" ["job" "path" "seconds"];
+    /// What a person changed while it sat at the agent's desk.
+    Taken "taken" ["files" "commit"];
     /// The answer to an edit that found nothing.
     EditNone "edit_none" ["path" "closest"];
     /// The answer to an edit that found too much.
     EditMany "edit_many" ["path" "count" "lines"];
     /// Which files a commit lacks.
     LeftOut "left_out" ["files"];
+    /// What the harness measured since some time.
+    Digest "digest" ["tried" "runs" "open" "cost" "idle"];
+    /// What came back to a process.
+    Minutes "minutes" ["process" "number" "answered" "missing" "digest" "answers"];
+    /// One answer among those.
+    Minute "minute" ["from" "id" "text"];
+    /// Put in front of a process's letter that is sent again.
+    Reminder "reminder" ["number"];
+    /// What the lab has measured of a claim, for a review.
+    Evidence "evidence" ["effect" "ci" "p" "test" "baseline" "candidate" "ratios" "runs"];
 }
 
 /// The messages of the harness.

@@ -17,6 +17,7 @@ use crate::domain::chart::Chart;
 use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
 use crate::domain::needs;
+use crate::domain::process as society;
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
 use crate::domain::texts::ToolTexts;
@@ -144,7 +145,6 @@ impl Member {
             .agent(&name)
             .ok_or_else(|| AgentError::Unknown(name.clone()))?
             .clone();
-        let role = chart.role_of(&agent).clone();
         let read = |file: &str| {
             std::fs::read_to_string(dir.prompts().join(file))
                 .map_err(|error| AgentError::Prompts(format!("{file}: {error}")))
@@ -152,7 +152,7 @@ impl Member {
         let texts = Words::of(&dir).map_err(AgentError::Prompts)?;
         let words = ToolTexts::parse(&read("tools.toml")?)
             .map_err(|error| AgentError::Prompts(error.to_string()))?;
-        let tools = tool::granted(&role.tools);
+        let tools = tool::granted(&society::grants(&chart, &agent));
         let like = Head {
             model: String::new(),
             system: read(&format!("{name}.md"))?,

@@ -21,10 +21,13 @@ use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
+use super::asking::process_prompt;
 use super::environment::{self, EnvironmentError};
 use super::leases;
 use super::prompt::system_prompt;
 
+/// The scenario of a run without agents.
+const NO_LINES: &str = "version = 1\n";
 /// Letters of a run's id after the org's name.
 const ID_LETTERS: usize = 5;
 /// The built-in texts, by file.
@@ -120,6 +123,7 @@ pub struct Plan {
     homes: BTreeMap<String, Gpu>,
     gpus: Vec<Gpu>,
     prompts: Vec<(String, String)>,
+    processes: Vec<(String, String)>,
 }
 
 /// Judges everything that can be judged before anything is made.
@@ -149,6 +153,14 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
     for agent in &chart.agents {
         prompts.push((agent.name.clone(), system_prompt(&chart, agent, &homes)?));
     }
+    let mut processes = Vec::new();
+    for process in &chart.processes {
+        let text = process_prompt(process).map_err(|why| FoundError::Prompt {
+            agent: process.name.clone(),
+            why,
+        })?;
+        processes.push((process.name.clone(), text));
+    }
     Ok(Plan {
         chart,
         ask,
@@ -156,6 +168,7 @@ pub fn plan(ask: Ask) -> Result<Plan, FoundError> {
         homes,
         gpus,
         prompts,
+        processes,
     })
 }
 
@@ -228,7 +241,7 @@ fn set_up(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fo
     };
     let made = environment::of(&wanted, &|| true).map_err(FoundError::Environment)?;
     let Some(made) = made else { return Ok(()) };
-    std::os::unix::fs::symlink(made.root(), dir.environment(environment::BASE))
+    std::os::unix::fs::symlink(made.root(), dir.base_environment())
         .map_err(io_error("name the environment"))
 }
 
@@ -260,6 +273,9 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
     frozen::freeze(dir, chart)?;
     for (agent, text) in &plan.prompts {
         frozen::freeze_prompt(dir, &format!("{agent}.md"), text)?;
+    }
+    for (process, text) in &plan.processes {
+        frozen::freeze_process(dir, process, text)?;
     }
     for (file, text) in TEXTS {
         frozen::freeze_prompt(dir, file, text)?;
@@ -441,8 +457,11 @@ fn inventory(ask: &Ask, chart: &Chart) -> Inventory {
     gpu::inventory(&ask.clean, ask.visible.as_deref())
 }
 
-/// The scenario's text, judged.
+/// The scenario's text, judged; where there is nobody to play it, none is needed.
 fn lines(ask: &Ask, chart: &Chart) -> Result<String, FoundError> {
+    if chart.agents.is_empty() && ask.scenario.is_none() {
+        return Ok(NO_LINES.to_owned());
+    }
     let path = ask.scenario.clone().or_else(|| chart.mock.scenario.clone()).ok_or_else(|| {
         let why = "a mocked run needs a scenario: give [mock] scenario in the chart, or --scenario FILE";
         FoundError::Scenario(why.to_owned())

@@ -303,7 +303,8 @@ impl Supervisor {
 
     fn deliver(&self, mail: &Mail) -> std::io::Result<()> {
         let body = self.log.blobs().whole(&mail.body)?;
-        for to in &mail.to {
+        // What is written to the org itself is answered to by its processes, and lies in no mailbox.
+        for to in mail.to.iter().filter(|to| *to != Actor::Org.name()) {
             let mailbox = Maildir::at(self.dir.mailbox(to));
             if mail.read_by.contains(to) {
                 mailbox.put_away(mail, &body)?;

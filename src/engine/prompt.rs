@@ -8,7 +8,7 @@ use std::fs;
 use super::found::FoundError;
 use crate::domain::chart::{Agent, Chart, Goal, Timeout};
 use crate::domain::event::Gpu;
-use crate::domain::{mail, search, template};
+use crate::domain::{mail, process, search, template};
 
 /// The built-in prompts, by role.
 const BUILT_IN: [(&str, &str); 2] = [
@@ -53,20 +53,9 @@ fn values(
     agent: &Agent,
     homes: &BTreeMap<String, Gpu>,
 ) -> BTreeMap<&'static str, String> {
-    let team: Vec<String> = chart
-        .agents
-        .iter()
-        .map(|other| {
-            let to = other
-                .reports_to
-                .as_ref()
-                .map(|to| format!(", reports to {to}"));
-            format!("- {}: {}{}", other.name, other.role, to.unwrap_or_default())
-        })
-        .collect();
     let mut peers = mail::channels(chart, &agent.name);
     peers.push("human".to_owned());
-    let tools = crate::tool::granted(&chart.role_of(agent).tools);
+    let tools = crate::tool::granted(&process::grants(chart, agent));
     let tools: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
     let gpu = homes
         .get(&agent.name)
@@ -87,11 +76,21 @@ fn values(
         ),
         ("org.name", chart.name.clone()),
         ("mission", chart.mission.clone()),
-        ("team", team.join("\n")),
+        ("team", team(chart)),
         ("peers", peers.join(", ")),
         ("tools", tools.join(", ")),
     ]);
     values
+}
+
+/// Everybody, with role and superior, a line each.
+pub(super) fn team(chart: &Chart) -> String {
+    let line = |agent: &Agent| {
+        let to = agent.reports_to.as_ref();
+        let to = to.map(|to| format!(", reports to {to}"));
+        format!("- {}: {}{}", agent.name, agent.role, to.unwrap_or_default())
+    };
+    chart.agents.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// What it may name of the task and of what it takes to believe a claim.

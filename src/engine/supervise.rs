@@ -17,7 +17,7 @@ use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
-use crate::os::{clock, exec, process, sandbox};
+use crate::os::{clock, confine, exec, process};
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
@@ -25,11 +25,12 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
+use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
 use super::words::Words;
-use super::{leases, seats, task};
+use super::{leases, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
@@ -83,6 +84,12 @@ pub(super) enum Report {
         still: bool,
         seen: bool,
     },
+    /// Somebody who sat at an agent's desk has let it go.
+    DeskLeft {
+        name: String,
+        seq: u64,
+        marker: String,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -130,9 +137,12 @@ pub(super) struct Supervisor {
     pub(super) freezing: BTreeSet<u64>,
     /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
     pub(super) still: BTreeSet<String>,
+    /// Desks that people have taken and that are watched, with the event that said so.
+    pub(super) desks: BTreeSet<(String, u64)>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
+    pub(super) kept: Kept,
 }
 
 /// The last start of an agent.
@@ -152,6 +162,7 @@ pub async fn run(
     dir: RunDir,
     clean: BTreeMap<String, String>,
     keys: KeyRing,
+    tables: kept::Write,
 ) -> Result<(), SuperviseError> {
     exec::become_session().map_err(SuperviseError::io("leave the session"))?;
     process::set_undumpable().map_err(SuperviseError::io("become undumpable"))?;
@@ -171,10 +182,12 @@ pub async fn run(
         orders: BTreeMap::new(),
         errands: BTreeMap::new(),
         freezing: BTreeSet::new(),
+        desks: BTreeSet::new(),
         still: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
+        kept: Kept::by(tables),
     };
     if me.state().stopped {
         // Started by somebody who did not know; nothing is left to look after.
@@ -221,7 +234,7 @@ impl Supervisor {
         let pid = std::process::id();
         let started = Kind::SupervisorStarted {
             pid,
-            sandbox: sandbox::probe(),
+            sandbox: confine::probe(&self.dir.locks(), &self.clean),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
         let names = self.chart.agents.iter().map(|agent| agent.name.clone());
@@ -283,15 +296,17 @@ impl Supervisor {
         let seen = Observed {
             agents: self.alive.keys().cloned().collect(),
             mock: self.mock == Some(true),
+            ahead_s: clock::ahead_of_utc(now),
         };
         let effects = decide(&self.chart, self.state(), &seen, now);
-        let mut due = next_due(&self.chart, self.state(), now).map(|at| until(now, at));
+        let mut due = next_due(&self.chart, self.state(), &seen, now).map(|at| until(now, at));
         for effect in effects {
             if let Some(wait) = self.perform(effect).await? {
                 due = Some(due.map_or(wait, |due: Duration| due.min(wait)));
             }
         }
         self.freeze_commands();
+        self.watch_desks();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -338,6 +353,7 @@ impl Supervisor {
             }
             Effect::Tell(id) => self.tell(id)?,
             Effect::Lab(step) => self.lab(&step)?,
+            Effect::Society(act) => self.society(act).await?,
             Effect::Close(wanted) => self.queue(&wanted)?,
             Effect::Headline => self.headline()?,
             Effect::Call(needs, reason) => self.call(needs, reason)?,
@@ -376,6 +392,7 @@ impl Supervisor {
                 still,
                 seen,
             } => Ok(self.frozen(id, attempt, still, seen)?),
+            Report::DeskLeft { name, seq, marker } => Ok(self.desk_left(&name, seq, marker)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)
@@ -429,38 +446,6 @@ impl Supervisor {
     /// Ends the jobs that an agent left behind, out of the way of everything else.
     fn end_jobs(&self, name: &str) {
         task::start(crate::tool::end_jobs(&self.dir, name));
-    }
-
-    /// Everything of the run has ended: closes the office, ends the mock, and says so.
-    async fn close(&mut self) -> Result<(), SuperviseError> {
-        let agents = self.chart.agents.iter();
-        let ending: Vec<_> = agents
-            .map(|agent| crate::tool::end_jobs(&self.dir, &agent.name))
-            .collect();
-        for end in ending {
-            end.await;
-        }
-        self.end_notices().await;
-        if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
-            && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
-        {
-            watch.signal(rustix::process::Signal::TERM);
-            if tokio::time::timeout(Duration::from_secs(5), watch.ended())
-                .await
-                .is_err()
-            {
-                watch.signal(rustix::process::Signal::KILL);
-            }
-        }
-        if self.state().office.is_some()
-            && let Ok(office) = seats::office(&self.dir, &self.clean)
-            && let Err(error) = office.close().await
-        {
-            tracing::warn!(%error, "the office did not close");
-        }
-        Ok(self
-            .log
-            .append(&Actor::Supervisor, vec![Kind::RunStopped {}])?)
     }
 }
 

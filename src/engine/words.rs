@@ -38,7 +38,7 @@ impl Words {
         Arc::clone(&self.0)
     }
 
-    fn brief(&self, chart: &Chart, state: &State, name: &str) -> String {
+    pub(super) fn brief(&self, chart: &Chart, state: &State, name: &str) -> String {
         let brief = brief::brief(chart, state, name);
         self.0.get(Key::Brief).render(&[
             ("standing", &brief.standing),
@@ -175,48 +175,69 @@ impl Words {
         status: Status,
         why: &str,
     ) -> String {
-        let withheld = disclosure::withheld(&chart.task);
-        let none = || {
-            if withheld {
-                disclosure::WITHHELD.to_owned()
-            } else {
-                "not measured".to_owned()
-            }
-        };
-        let costs = claim.verdict.as_ref();
-        let verdict = costs.filter(|_| !withheld);
-        let arm = |pick: &dyn Fn(&Verdict) -> crate::domain::stats::Sample| {
-            verdict.map_or_else(none, |verdict| {
-                let sample = pick(verdict);
-                let (mean, sd) = (figure(sample.mean), figure(sample.sd));
-                format!("mean {mean}, sd {sd}, {} runs", sample.n)
-            })
-        };
-        let of = |value: Option<f64>| value.map_or_else(none, figure);
-        let ci = verdict
-            .and_then(|verdict| verdict.ci)
-            .map_or_else(none, |[lo, hi]| format!("[{}, {}]", figure(lo), figure(hi)));
-        self.0.get(Key::Verdict).render(&[
-            ("id", &format!("h{}", claim.id)),
-            ("title", &neutral(&claim.title)),
+        let (id, title) = (format!("h{}", claim.id), neutral(&claim.title));
+        let reason = disclosure::reason(&chart.task, status, why);
+        let numbers = numbers(chart, claim);
+        let mut values = vec![
+            ("id", id.as_str()),
+            ("title", &title),
             ("status", status.word()),
-            ("reason", &disclosure::reason(&chart.task, status, why)),
-            ("effect", &of(verdict.and_then(|verdict| verdict.effect))),
-            ("ci", &ci),
-            (
-                "p",
-                &verdict
-                    .and_then(|v| v.p)
-                    .map_or_else(none, |p| format!("{p:.2e}")),
-            ),
-            ("baseline", &arm(&|verdict| verdict.baseline)),
-            ("candidate", &arm(&|verdict| verdict.candidate)),
-            (
-                "ratios",
-                &costs.map_or_else(|| "not measured".to_owned(), ratios),
-            ),
-        ])
+            ("reason", &reason),
+        ];
+        values.extend(numbers.iter().map(|(name, value)| (*name, value.as_str())));
+        self.0.get(Key::Verdict).render(&values)
     }
+
+    /// What the lab has measured of a claim, before anybody's words.
+    pub(super) fn evidence(&self, chart: &Chart, claim: &Hypothesis) -> String {
+        let verdict = claim.verdict.as_ref();
+        let runs = verdict.map_or_else(String::new, |verdict| {
+            let ids = verdict.runs.iter().map(|id| format!("e{id}"));
+            ids.collect::<Vec<_>>().join(", ")
+        });
+        let test = claim.plan.map_or_else(
+            || "none".to_owned(),
+            |(test, seeds)| format!("{}, {seeds} fresh seeds, fixed beforehand", test.word()),
+        );
+        let numbers = numbers(chart, claim);
+        let mut values = vec![("runs", runs.as_str()), ("test", test.as_str())];
+        values.extend(numbers.iter().map(|(name, value)| (*name, value.as_str())));
+        self.0.get(Key::Evidence).render(&values)
+    }
+}
+
+/// The numbers of a verdict by the names of the templates.
+fn numbers(chart: &Chart, claim: &Hypothesis) -> [(&'static str, String); 6] {
+    let withheld = disclosure::withheld(&chart.task);
+    let none = || {
+        if withheld {
+            disclosure::WITHHELD.to_owned()
+        } else {
+            "not measured".to_owned()
+        }
+    };
+    let costs = claim.verdict.as_ref();
+    let verdict = costs.filter(|_| !withheld);
+    let arm = |pick: &dyn Fn(&Verdict) -> crate::domain::stats::Sample| {
+        verdict.map_or_else(none, |verdict| {
+            let sample = pick(verdict);
+            let (mean, sd) = (figure(sample.mean), figure(sample.sd));
+            format!("mean {mean}, sd {sd}, {} runs", sample.n)
+        })
+    };
+    let effect = verdict.and_then(|verdict| verdict.effect);
+    let ci = verdict.and_then(|verdict| verdict.ci);
+    let ci = ci.map_or_else(none, |[lo, hi]| format!("[{}, {}]", figure(lo), figure(hi)));
+    let p = verdict.and_then(|verdict| verdict.p);
+    let ratios = costs.map_or_else(|| "not measured".to_owned(), ratios);
+    [
+        ("effect", effect.map_or_else(none, figure)),
+        ("ci", ci),
+        ("p", p.map_or_else(none, |p| format!("{p:.2e}"))),
+        ("baseline", arm(&|verdict| verdict.baseline)),
+        ("candidate", arm(&|verdict| verdict.candidate)),
+        ("ratios", ratios),
+    ]
 }
 
 fn ratios(verdict: &Verdict) -> String {

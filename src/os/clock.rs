@@ -34,6 +34,12 @@ pub fn local(at: Timestamp) -> jiff::civil::DateTime {
         .datetime()
 }
 
+/// How far clocks on the wall here are ahead of UTC at a time, seconds.
+#[must_use]
+pub fn ahead_of_utc(at: Timestamp) -> i32 {
+    jiff::tz::TimeZone::system().to_offset(at).seconds()
+}
+
 /// What names this boot of the machine; empty where the kernel does not say. Pids and start times
 /// are only comparable within one.
 #[must_use]

@@ -53,6 +53,14 @@ pub fn freeze_prompt(dir: &RunDir, name: &str, text: &str) -> io::Result<()> {
     files::write_atomic(&dir.prompts().join(name), text.as_bytes(), FROZEN)
 }
 
+/// Freezes the prompt of a process of the org.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn freeze_process(dir: &RunDir, process: &str, text: &str) -> io::Result<()> {
+    files::write_atomic(&dir.process_prompt(process), text.as_bytes(), FROZEN)
+}
+
 /// The chart of a run.
 ///
 /// # Errors

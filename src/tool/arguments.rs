@@ -39,6 +39,8 @@ pub enum Shape {
     List(usize),
     /// Texts by name, of at most so many bytes each.
     Table(usize),
+    /// Lines of at most so many bytes each: one text, a list, or texts by name, as models write them.
+    Lines(usize),
 }
 
 /// What is wrong with the arguments of a call.
@@ -100,6 +102,9 @@ impl Shape {
             Self::Table(max) => {
                 format!("an object of at most {MEMBERS} texts of at most {max} bytes each")
             }
+            Self::Lines(max) => {
+                format!("a text, or a list of at most {MEMBERS} texts, of at most {max} bytes each")
+            }
         }
     }
 
@@ -117,6 +122,9 @@ impl Shape {
             Self::Table(max) => value
                 .as_object()
                 .is_some_and(|all| all.len() <= MEMBERS && all.values().all(|it| short(it, max))),
+            Self::Lines(max) => [Self::Text(max), Self::List(max), Self::Table(max)]
+                .into_iter()
+                .any(|shape| shape.fits(value)),
         }
     }
 
@@ -133,6 +141,7 @@ impl Shape {
             Self::Table(_) => {
                 json!({"type": "object", "additionalProperties": {"type": "string"}})
             }
+            Self::Lines(_) => json!({"type": "array", "items": {"type": "string"}}),
         }
     }
 }
@@ -191,6 +200,26 @@ impl<'v> Arguments<'v> {
     /// A text that the table requires.
     pub(super) fn needed(&self, name: &str) -> &'v str {
         self.text(name).unwrap_or_default()
+    }
+
+    /// Lines, whichever way they were written.
+    pub(super) fn lines(&self, name: &str) -> Vec<String> {
+        match self.0.get(name) {
+            Some(Value::String(text)) => text.lines().map(str::to_owned).collect(),
+            Some(Value::Array(all)) => {
+                let texts = all.iter().filter_map(Value::as_str);
+                texts.map(str::to_owned).collect()
+            }
+            Some(Value::Object(all)) => {
+                let lines = all
+                    .iter()
+                    .filter_map(|(name, it)| Some((name, it.as_str()?)));
+                lines
+                    .map(|(name, text)| format!("{name}: {text}"))
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// A whole number.

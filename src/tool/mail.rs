@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::domain::event::{Class, Kind, Text};
+use crate::domain::event::{Actor, Class, Kind, Text};
 use crate::domain::mail::{self, BODY_LIMIT, SUBJECT_LIMIT};
 use crate::domain::state::{Mail, State};
 use crate::domain::texts::Key;
@@ -56,7 +56,12 @@ impl Tool for Send {
                 Err(outcome) => return outcome,
             };
             let to = args.needed("to").trim();
-            match mail::recipients(&desk.chart, &desk.agent, to) {
+            let asked =
+                match desk.look(|state| state.society.awaiting(&desk.agent).next().is_some()) {
+                    Ok(asked) => asked,
+                    Err(error) => return broken(&error),
+                };
+            match mail::recipients(&desk.chart, &desk.agent, to, asked) {
                 Ok(to) => Letter {
                     to,
                     subject: clip(args.needed("subject"), SUBJECT_LIMIT),
@@ -184,7 +189,7 @@ impl Letter {
         let Ok(Some(mail)) = desk.look(|state| state.mails.get(&id).cloned()) else {
             return;
         };
-        for name in &mail.to {
+        for name in mail.to.iter().filter(|name| *name != Actor::Org.name()) {
             let mailbox = Maildir::at(desk.dir.mailbox(name));
             let delivered = mailbox
                 .create()

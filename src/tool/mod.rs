@@ -17,6 +17,7 @@ mod mail;
 mod notebook;
 mod place;
 mod proposal;
+mod review;
 mod search;
 mod shell;
 mod shell_spec;
@@ -46,6 +47,7 @@ pub use arguments::{Argument, Problem, Shape};
 
 pub use proposal::{Proposal, ProposeError, propose, top_up};
 pub use shell::{end_jobs, end_jobs_of, freeze_jobs};
+pub use shell_spec::{Seated, seated};
 
 /// Longest line that stands for a call, in characters: it is shown in a pane and kept in the log.
 pub const BRIEF_LIMIT: usize = 100;
@@ -128,7 +130,7 @@ pub trait Tool: Send + Sync + std::fmt::Debug {
 }
 
 /// Every tool with the grants that give it, in the order in which models see them: fixed, since
-/// prompt caches are bound to it. `review` is not there yet, so nothing grants it.
+/// prompt caches are bound to it.
 fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
     vec![
         (&["shell"], Box::new(shell::Shell)),
@@ -138,6 +140,7 @@ fn all() -> Vec<(&'static [&'static str], Box<dyn Tool>)> {
         (&["files", "files:read"], Box::new(search::Search)),
         (&["mail"], Box::new(mail::Send)),
         (&["assign"], Box::new(mail::Assign)),
+        (&["review"], Box::new(review::Review)),
         (&["ledger"], Box::new(ledger::Ledger)),
         (&["experiment"], Box::new(experiment::Experiment)),
         (&["experiment"], Box::new(hypothesis::Hypothesis)),

@@ -241,6 +241,7 @@ fn a_role_is_granted_what_it_lists_and_done() {
             "write",
             "edit",
             "search",
+            "review",
             "experiment",
             "hypothesis",
             "withdraw",

@@ -157,6 +157,10 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::TakeBegan { .. } => "a person sits down at its desk".to_owned(),
+        Kind::TakeEnded { files, .. } if files.is_empty() => "nothing was changed".to_owned(),
+        Kind::TakeEnded { files, .. } => format!("changed: {}", files.join(", ")),
+        Kind::TakeLost { .. } => "the person's terminal is gone; it stays paused".to_owned(),
         Kind::ApprovalAsked { id, question, .. } => format!("a{id}: {question}?"),
         Kind::ApprovalDecided {
             id,
@@ -260,7 +264,6 @@ fn lab_summary(body: &Kind) -> Option<String> {
             id, done, total, ..
         } => format!("e{id} at {done} of {total}"),
         Kind::ExperimentCancelled { id, reason, .. } => format!("e{id}: {reason}"),
-        Kind::HypothesisWithdrawn { id, reason, .. } => format!("h{id}: {reason}"),
         Kind::ExperimentStarted { id, attempt, gpus } => {
             let gpus: Vec<String> = gpus.iter().map(|gpu| gpu.index.to_string()).collect();
             let on = if gpus.is_empty() {
@@ -290,6 +293,13 @@ fn lab_summary(body: &Kind) -> Option<String> {
                 }
             )
         }
+        other => return claim_summary(other),
+    })
+}
+
+fn claim_summary(body: &Kind) -> Option<String> {
+    Some(match body {
+        Kind::HypothesisWithdrawn { id, reason, .. } => format!("h{id}: {reason}"),
         Kind::HypothesisRegistered {
             id, title, claim, ..
         } => format!("h{id} ({}): {title}", claim.word()),

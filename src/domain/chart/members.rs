@@ -134,18 +134,52 @@ pub struct Process {
     pub name: String,
     /// Seconds between two, for timed ones.
     pub every: Option<f64>,
-    /// The time of day that starts it, as `09:00`.
+    /// The time of day that starts it, as `09:00`, where the supervisor lives.
     pub at: Option<String>,
-    /// The event that starts it, for the others.
+    /// The event that starts it, for the others; one of `keys::EVENTS`.
     pub on: Option<String>,
-    /// Who is asked.
+    /// Who is asked, all of them.
     pub from: Option<Party>,
-    /// Who gets the answers.
+    /// Who gets the answers; who is told, where nobody is asked.
     pub to: Option<Party>,
-    /// Who does it.
+    /// Who does it: one of them, chosen when it starts.
     pub by: Option<Party>,
-    /// Its prompt.
+    /// Its prompt; none means the built-in one.
     pub prompt: Option<PathBuf>,
+    /// Seconds until an answer is due; none means the default of its kind.
+    pub within: Option<f64>,
+    /// What happens when nobody answers in time; none means the default of its kind.
+    pub missed: Option<Missed>,
+    /// Claims in a row that ended without a promotion, for `plateau`.
+    pub fruitless_claims: Option<u32>,
+    /// GPU hours of measured runs without a promotion, for `plateau`.
+    pub fruitless_gpu_hours: Option<f64>,
+    /// Seconds that somebody has nothing to do, for `idle`.
+    pub idle_for: Option<f64>,
+}
+
+/// What happens when nobody answers in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missed {
+    /// Nothing: it goes on without them.
+    Skip,
+    /// They are asked again, a few times, and then a person is told.
+    Nag,
+    /// A person is told.
+    Escalate,
+}
+
+impl Missed {
+    /// The chart's word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Nag => "nag",
+            Self::Escalate => "escalate",
+        }
+    }
 }
 
 /// Who takes part in a process.
@@ -168,7 +202,7 @@ impl Role {
     pub fn built_in(name: &str) -> Option<Self> {
         let tools: &[&str] = match name {
             "researcher" => &["shell", "files", "mail", "ledger", "experiment", "notebook"],
-            "chief" => &["mail", "files:read", "ledger", "assign"],
+            "chief" => &["mail", "files:read", "ledger", "assign", "review"],
             _ => return None,
         };
         Some(Self {

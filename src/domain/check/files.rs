@@ -9,6 +9,7 @@ use crate::domain::decode::segment;
 use crate::domain::decode::text::is_address;
 use crate::domain::suggest::quoted;
 use crate::domain::template::{self, PROMPT_VARIABLES};
+use crate::domain::{model, process};
 
 pub(super) fn judge(judge: &mut Judge<'_>, beside: &Beside<'_>) {
     let chart = judge.chart;
@@ -16,14 +17,17 @@ pub(super) fn judge(judge: &mut Judge<'_>, beside: &Beside<'_>) {
         if let Some(prompt) = &role.prompt {
             let key = format!("{}.prompt", segment("roles", name));
             if let Some(text) = text_of(judge, beside, &key, prompt) {
-                template_of(judge, &key, prompt, &text);
+                template_of(judge, &key, prompt, &text, PROMPT_VARIABLES);
+                fits(judge, &key, name, &text);
             }
         }
     }
     for (index, process) in chart.processes.iter().enumerate() {
         if let Some(prompt) = &process.prompt {
             let key = format!("processes[{index}].prompt");
-            drop(text_of(judge, beside, &key, prompt));
+            if let Some(text) = text_of(judge, beside, &key, prompt) {
+                template_of(judge, &key, prompt, &text, &process::variables(process));
+            }
         }
     }
     if let Some(overlay) = &chart.task.overlay {
@@ -90,8 +94,30 @@ fn directory(judge: &mut Judge<'_>, beside: &Beside<'_>, key: &str, path: &Path)
     judge.problem(key, message, hint);
 }
 
-fn template_of(judge: &mut Judge<'_>, key: &str, path: &Path, text: &str) {
-    for flaw in template::flaws(text, PROMPT_VARIABLES) {
+/// A prompt must leave its model room to think: bytes by four are tokens, roughly.
+fn fits(judge: &mut Judge<'_>, key: &str, role: &str, text: &str) {
+    let chart = judge.chart;
+    let tokens = text.len() as u64 / 4;
+    let members = chart.agents.iter().filter(|agent| agent.role == role);
+    let windows = members.filter_map(|agent| {
+        let window = model::resolve(chart, &agent.model)?.context;
+        (tokens >= window).then_some((&agent.model, window))
+    });
+    if let Some((model, window)) = windows.min_by_key(|(_, window)| *window) {
+        let message = format!(
+            "the prompt has about {tokens} tokens, and the model {} holds {window}",
+            quoted(model)
+        );
+        judge.problem(
+            key,
+            message,
+            "shorten it, or give the role a model that holds more",
+        );
+    }
+}
+
+fn template_of(judge: &mut Judge<'_>, key: &str, path: &Path, text: &str, known: &[&str]) {
+    for flaw in template::flaws(text, known) {
         let place = format!("{}:{}:{}", path.display(), flaw.line, flaw.column);
         judge.problem(key, format!("{place}: {}", flaw.message), flaw.hint);
     }

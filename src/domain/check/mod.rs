@@ -7,6 +7,7 @@
 
 mod files;
 mod org;
+mod processes;
 mod rules;
 mod search;
 
@@ -88,6 +89,7 @@ pub fn check(
     };
     rules::judge(&mut judge);
     org::judge(&mut judge);
+    processes::judge(&mut judge);
     search::judge(&mut judge);
     files::judge(&mut judge, beside);
     (spans.sorted(judge.problems), spans.sorted(judge.warnings))

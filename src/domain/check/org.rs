@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Judge;
 use super::rules::listed;
-use crate::domain::chart::{Agent, GpuHome, GpuRequest, Party};
+use crate::domain::chart::{Agent, GpuHome, GpuRequest};
 use crate::domain::decode::segment;
 use crate::domain::suggest::{meant, quoted};
 
@@ -18,9 +18,15 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     prices(judge);
     reports(judge);
     cycles(judge);
+    limits(judge);
     homes(judge);
-    processes(judge);
 }
+
+/// Longest chain of reports: each level waits for the one beneath it, and nothing that a person would
+/// call an organisation is deeper.
+const DEPTH_MAX: usize = 6;
+/// Most agents that report to one: it reads all their letters in one conversation.
+const REPORTS_MAX: usize = 64;
 
 /// The agents with the paths of their tables; agents of one table only once.
 fn tables<'a>(judge: &Judge<'a>) -> Vec<(String, &'a Agent)> {
@@ -33,7 +39,7 @@ fn tables<'a>(judge: &Judge<'a>) -> Vec<(String, &'a Agent)> {
 }
 
 /// Whether all agents' names could be read, so that a name that is not there is really not there.
-fn named(judge: &Judge<'_>) -> bool {
+pub(super) fn named(judge: &Judge<'_>) -> bool {
     let agents = 0..judge.chart.agents.len();
     judge.spans.sound("agents")
         && agents.into_iter().all(|index| {
@@ -224,6 +230,44 @@ fn reports(judge: &mut Judge<'_>) {
     }
 }
 
+/// How deep and how wide an org may be.
+fn limits(judge: &mut Judge<'_>) {
+    let chart = judge.chart;
+    if !named(judge) {
+        return;
+    }
+    let mut reports: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut deep, mut wide) = (false, BTreeSet::new());
+    for (index, agent) in chart.agents.iter().enumerate() {
+        let Some(boss) = agent.reports_to.as_deref() else {
+            continue;
+        };
+        let path = format!("{}.reports_to", judge.spans.agent(index));
+        let count = reports.entry(boss).or_insert(0);
+        *count += 1;
+        if *count > REPORTS_MAX && wide.insert(boss) {
+            let message = format!("more than {REPORTS_MAX} agents report to {}", quoted(boss));
+            judge.problem(
+                &path,
+                message,
+                "put somebody in between, or make it two orgs",
+            );
+        }
+        let chain = std::iter::successors(Some(agent), |it| chart.agent(it.reports_to.as_deref()?));
+        let levels = chain.take(DEPTH_MAX + 2).count();
+        // A circle is as deep as one likes, and was told.
+        let circle = levels > DEPTH_MAX + 1 && !judge.problems.is_empty();
+        if levels > DEPTH_MAX && !deep && !circle {
+            deep = true;
+            let message = format!(
+                "{} is more than {DEPTH_MAX} levels deep in the org",
+                quoted(&agent.name)
+            );
+            judge.problem(&path, message, "let it report to somebody higher up");
+        }
+    }
+}
+
 fn cycles(judge: &mut Judge<'_>) {
     let chart = judge.chart;
     let bosses: BTreeMap<&str, &str> = chart
@@ -318,47 +362,5 @@ fn homes(judge: &mut Judge<'_>) {
             message,
             "list more GPUs, or leave gpu out of some agents",
         );
-    }
-}
-
-fn processes(judge: &mut Judge<'_>) {
-    const MAILED: [&str; 3] = ["human", "lab", "all"];
-    let chart = judge.chart;
-    let people = named(judge);
-    let mut seen = BTreeSet::new();
-    for (index, process) in chart.processes.iter().enumerate() {
-        let path = format!("processes[{index}]");
-        if !seen.insert(process.name.as_str()) {
-            let message = format!("two processes are called {}", quoted(&process.name));
-            judge.problem(
-                &format!("{path}.name"),
-                message,
-                "give each a name of its own",
-            );
-        }
-        let parties = [
-            ("from", &process.from),
-            ("to", &process.to),
-            ("by", &process.by),
-        ];
-        for (key, party) in parties {
-            let path = format!("{path}.{key}");
-            let roles = chart.roles.keys().map(String::as_str);
-            match party {
-                Some(Party::Role { role, .. }) if !chart.roles.contains_key(role) => {
-                    let message = format!("there is no role {}", quoted(role));
-                    judge.problem(&path, message, meant(role, roles, "write one of"));
-                }
-                Some(Party::Name(name)) if people => {
-                    let agents = chart.agents.iter().map(|agent| agent.name.as_str());
-                    let all = agents.chain(roles).chain(MAILED);
-                    if !all.clone().any(|one| one == name) {
-                        let message = format!("there is no agent or role {}", quoted(name));
-                        judge.problem(&path, message, meant(name, all, "write one of"));
-                    }
-                }
-                Some(_) | None => {}
-            }
-        }
     }
 }

@@ -15,7 +15,9 @@ fn there(path: &Path) -> FileFact {
     match path.to_str().unwrap_or_default() {
         "/lab/prompts/chief.md" => file("You are {{ agent.name }}.\n\n{{ mission }}"),
         "/lab/prompts/researcher.md" => file("You have {{ tools }}."),
-        "/lab/prompts/standup.md" | "/lab/prompts/review.md" => file("Say {{ whatever }}."),
+        "/lab/prompts/standup.md" | "/lab/prompts/idle.md" => file("Say {{ digest }}."),
+        "/lab/prompts/review.md" => file("{{ claim.id }}: {{ evidence }} {{ diff }}"),
+        "/lab/claim.md" => file("{{ claim.id }}"),
         "/lab/examples/nanochat/scenario.toml" => file("version = 1"),
         "/lab/examples/nanochat/overlay" | "/lab/examples/nanochat/stand-in" => FileFact::Dir,
         "/lab/bad.md" => file("one\n  {{ agent.nmae }} {{ open"),
@@ -71,8 +73,19 @@ const WRONG: &[(&str, &str, usize, usize, &str, &str)] = &[
     ("[roles.chief]\nprompt = \"../examples/nanochat/overlay\"", "roles.chief.prompt", 8, 10, "is a directory", "name a file"),
     ("[mock]\nrepo = \"../prompts/chief.md\"", "mock.repo", 8, 8, "must be a directory", "around it"),
     ("[mock]\nscenario = \"gone.toml\"", "mock.scenario", 8, 12, "there is no file \"/lab/orgs/gone.toml\"", "correct the path"),
-    ("[[processes]]\nname = \"p\"\non = \"idle\"\nto = \"chef\"", "processes[0].to", 10, 6, "no agent or role \"chef\"", "\"chief\""),
-    ("[[processes]]\nname = \"p\"\non = \"idle\"\nby = { role = \"x\" }", "processes[0].by", 10, 6, "there is no role \"x\"", "chief, researcher"),
+    ("[[processes]]\nname = \"p\"\non = \"end\"\nto = \"chef\"", "processes[0].to", 10, 6, "no agent or role \"chef\"", "\"chief\""),
+    ("[[processes]]\nname = \"p\"\non = \"end\"\nby = { role = \"x\" }", "processes[0].by", 10, 6, "there is no role \"x\"", "chief, researcher"),
+    ("[[processes]]\nname = \"p\"\non = \"end\"\nby = { role = \"chief\" }", "processes[0].by", 10, 6, "no agent has the role \"chief\"", "name a role"),
+    ("[[processes]]\nname = \"p\"\non = \"end\"", "processes[0]", 7, 1, "\"p\" refers to nobody", "to = \"chief\""),
+    ("[[processes]]\nname = \"p\"\non = \"idle\"\nto = \"human\"", "processes[0]", 7, 1, "\"p\" has no prompt", "write prompt"),
+    ("[[processes]]\nname = \"p\"\nevery = \"1h\"\nto = \"human\"\nprompt = \"../claim.md\"", "processes[0].prompt", 11, 10, "unknown variable \"claim.id\"", "digest"),
+    ("[[processes]]\nname = \"p\"\nevery = \"1h\"\nto = \"human\"\nmissed = \"nag\"", "processes[0].missed", 11, 10, "nobody is asked", "from or by"),
+    ("[[processes]]\nname = \"p\"\nevery = \"1h\"\nto = \"human\"\nidle_for = \"1m\"", "processes[0].idle_for", 11, 12, "for processes on \"idle\"", "take it out"),
+    ("[[processes]]\nname = \"p\"\nevery = \"1h\"\nfrom = \"all\"\nwithin = \"2h\"\n@\"a\"", "processes[0].within", 11, 10, "due after 7200 s", "shorter"),
+    ("[[processes]]\nname = \"p\"\nevery = \"1h\"\nfrom = { role = \"researcher\", not = \"author\" }\n@\"a\"", "processes[0].from", 10, 8, "about no claim", "take not out"),
+    ("[[processes]]\nname = \"r\"\non = \"hypothesis.confirmed\"\nby = { role = \"researcher\", not = \"author\" }\n@\"a\"", "processes[0].by", 10, 6, "\"a\" is the only author", "somebody else"),
+    ("[[processes]]\nname = \"r\"\non = \"hypothesis.confirmed\"\nby = \"b\"\n@\"a\"\n@\"b\"", "processes[0].by", 10, 6, "\"b\" may claim something", "not = \"author\""),
+    ("[[processes]]\nname = \"r\"\non = \"hypothesis.confirmed\"\nmissed = \"skip\"\nby = \"human\"", "processes[0].missed", 10, 10, "no gate", "nag"),
 ];
 
 #[test]

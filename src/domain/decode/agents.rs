@@ -10,7 +10,7 @@ use super::protocol::{gpu_index, is_uuid};
 use super::sheet::Sheet;
 use super::table::Table;
 use super::{text, units};
-use crate::domain::chart::{Agent, GpuHome, Party, Process};
+use crate::domain::chart::{Agent, GpuHome, Missed, Party, Process};
 use crate::domain::keys::AGENTS_MAX;
 use crate::domain::suggest::{meant, quoted};
 
@@ -111,7 +111,6 @@ pub(super) fn processes(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Vec<Proc
     let mut processes = Vec::new();
     for item in root.list(sheet, "processes").unwrap_or_default() {
         sheet.remember(&item.path, item.span.start);
-        sheet.idle(&item.path, item.span.start);
         processes.push(process(sheet, &item));
     }
     processes
@@ -138,7 +137,7 @@ fn process(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Process {
             .take(sheet, "every")
             .and_then(|item| item.seconds(sheet)),
         at,
-        on: table.text(sheet, "on"),
+        on: table.word(sheet, "on").map(str::to_owned),
         from: table
             .take(sheet, "from")
             .and_then(|item| party(sheet, &item)),
@@ -147,6 +146,21 @@ fn process(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Process {
         prompt: table
             .take(sheet, "prompt")
             .and_then(|item| text::path(sheet, &item)),
+        within: table
+            .take(sheet, "within")
+            .and_then(|item| item.seconds(sheet)),
+        missed: table.word(sheet, "missed").map(|word| match word {
+            "skip" => Missed::Skip,
+            "nag" => Missed::Nag,
+            _ => Missed::Escalate,
+        }),
+        fruitless_claims: table
+            .take(sheet, "fruitless_claims")
+            .and_then(|item| item.count(sheet)),
+        fruitless_gpu_hours: table.real(sheet, "fruitless_gpu_hours"),
+        idle_for: table
+            .take(sheet, "idle_for")
+            .and_then(|item| item.seconds(sheet)),
     };
     let starts = ["every", "at", "on"]
         .iter()

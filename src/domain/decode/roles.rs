@@ -213,13 +213,7 @@ fn grants(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Vec<String> {
         let Some(tool) = element.text(sheet) else {
             continue;
         };
-        if tool == "review" {
-            let message = format!(
-                "{}: the tool \"review\" is not available in this version",
-                element.path
-            );
-            element.problem(sheet, message, "take \"review\" out of the list".to_owned());
-        } else if tool != "done" && !TOOLS.contains(&tool.as_str()) {
+        if tool != "done" && !TOOLS.contains(&tool.as_str()) {
             let message = format!("{}: there is no tool {}", element.path, quoted(&tool));
             let hint = granted_by(&tool).unwrap_or_else(|| meant(&tool, TOOLS, "write one of"));
             element.problem(sheet, message, hint);

@@ -111,6 +111,11 @@ impl Pile {
         }
     }
 
+    /// Whether nothing was found.
+    pub(in crate::domain) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     fn sorted(mut self, text: &str) -> Vec<Problem> {
         self.found.sort_by_key(|found| found.offset);
         let mut problems: Vec<Problem> = self

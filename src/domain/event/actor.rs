@@ -15,6 +15,8 @@ pub enum Actor {
     Supervisor,
     /// The part of the supervisor that runs and judges experiments.
     Lab,
+    /// The org itself: its processes, as the chart has them.
+    Org,
     /// An agent, by name.
     Agent(String),
 }
@@ -27,6 +29,7 @@ impl Actor {
             Self::Human => "human",
             Self::Supervisor => "supervisor",
             Self::Lab => "lab",
+            Self::Org => "org",
             Self::Agent(name) => name,
         }
     }
@@ -38,6 +41,7 @@ impl Actor {
             "human" => Self::Human,
             "supervisor" => Self::Supervisor,
             "lab" => Self::Lab,
+            "org" => Self::Org,
             other => Self::Agent(other.to_owned()),
         }
     }

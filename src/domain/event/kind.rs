@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Text;
 use super::parts::{Gpu, Headline, LoggedCall, Matter, Measured};
+use super::society::{Closed, Fired, Reminded, Review};
 use super::words::{Arm, Class, RunStatus, Stage, Status, Why};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
@@ -112,6 +113,28 @@ pub enum Kind {
     PauseCleared {
         /// The agent; none means all.
         agent: Option<String>,
+    },
+    /// A person sits down in an agent's worktree: it begins nothing, and its mail waits.
+    #[serde(rename = "take.began")]
+    TakeBegan {
+        /// The agent.
+        agent: String,
+    },
+    /// The person has left, and the agent goes on.
+    #[serde(rename = "take.ended")]
+    TakeEnded {
+        /// The agent.
+        agent: String,
+        /// The commit that holds what the person changed; none where that was nothing.
+        commit: Option<String>,
+        /// The files that were changed.
+        files: Vec<String>,
+    },
+    /// The person's terminal is gone without a word: the agent stays paused.
+    #[serde(rename = "take.lost")]
+    TakeLost {
+        /// The agent.
+        agent: String,
     },
     /// A person wants an agent's process started anew, and released where it was held.
     #[serde(rename = "agent.restart")]
@@ -647,6 +670,18 @@ pub enum Kind {
         /// The comparison of start and end.
         headline: Headline,
     },
+    /// A process of the org fired.
+    #[serde(rename = "process.fired")]
+    ProcessFired(Fired),
+    /// Somebody is asked again, or in another's place.
+    #[serde(rename = "process.reminded")]
+    ProcessReminded(Reminded),
+    /// A firing is over.
+    #[serde(rename = "process.closed")]
+    ProcessClosed(Closed),
+    /// Somebody decided on another's claim.
+    #[serde(rename = "review.given")]
+    ReviewGiven(Review),
     /// A person raised or lowered a cap.
     #[serde(rename = "budget.set")]
     BudgetSet {

@@ -5,7 +5,18 @@
 use super::actor::Actor;
 use super::kind::Kind;
 use super::parts::Matter;
+use super::society::{Fired, Reminded, Review};
 use super::words::{Arm, Class};
+
+/// Whether it is this agent's own.
+fn own(actor: &Actor, agent: &str) -> bool {
+    matches!(actor, Actor::Agent(name) if name == agent)
+}
+
+/// Whether it is an agent's or a person's own word.
+fn by_somebody(actor: &Actor, name: &str) -> bool {
+    matches!(actor, Actor::Agent(_) | Actor::Human) && actor.name() == name
+}
 
 impl Kind {
     /// Whether an actor may write this. Checked at append and at apply, so that a process with a bug,
@@ -14,7 +25,7 @@ impl Kind {
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
         match self.writer() {
             _ if matches!(self, Self::LogRepaired { .. }) => true,
-            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            Some(agent) => own(actor, agent),
             None => self.may_be_said_by(actor),
         }
     }
@@ -41,13 +52,15 @@ impl Kind {
 
     /// Whether an actor may write what is no agent's alone.
     fn may_be_said_by(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Supervisor};
+        use Actor::{Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
             | Self::FreezeSet { .. }
+            | Self::TakeBegan { .. }
+            | Self::TakeEnded { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -59,6 +72,7 @@ impl Kind {
             | Self::MailUndelivered { .. }
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
+            | Self::TakeLost { .. }
             | Self::AgentSeated { .. }
             | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
@@ -66,7 +80,7 @@ impl Kind {
             Self::ApprovalAsked { matter, .. } => match matter {
                 Matter::Promote { .. } => *actor == Lab,
                 Matter::Land { .. } => *actor == Human,
-                Matter::Spend { agent } => matches!(actor, Agent(name) if name == agent),
+                Matter::Spend { agent } => own(actor, agent),
             },
             Self::LabOpened { .. }
             | Self::ExperimentStarted { .. }
@@ -82,31 +96,49 @@ impl Kind {
             | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
-            Self::AgentHeld { agent, .. } => {
-                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
+            Self::AgentHeld { agent, .. } => *actor == Supervisor || own(actor, agent),
+            Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
+                *actor == Org
             }
+            Self::ReviewGiven(_)
+            | Self::HypothesisRegistered { .. }
+            | Self::HypothesisRejected { .. }
+            | Self::HypothesisWithdrawn { .. }
+            | Self::MailSent { .. }
+            | Self::MailRead { .. }
+            | Self::ExperimentCancelled { .. }
+            | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
+            // `writer` names who may.
+            _ => false,
+        }
+    }
+
+    /// Whether what people and agents do themselves names its doer.
+    fn is_own_word_of(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
+        match self {
+            Self::ReviewGiven(Review { by, .. }) => by_somebody(actor, by),
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
-                matches!(actor, Agent(_) | Human) && actor.name() == agent
+                by_somebody(actor, agent)
             }
             Self::MailSent { from, .. } => actor.name() == from,
             Self::MailRead { by, .. } => actor.name() == by,
             Self::ExperimentCancelled { agent, .. } => match actor {
                 Lab | Human => agent.is_none(),
                 Agent(name) => agent.as_ref() == Some(name),
-                Supervisor => false,
+                Supervisor | Org => false,
             },
             Self::HypothesisWithdrawn { agent, .. } => match actor {
                 Human => agent.is_none(),
                 Agent(name) => agent.as_ref() == Some(name),
-                Lab | Supervisor => false,
+                Lab | Supervisor | Org => false,
             },
             Self::ExperimentQueued { agent, arm, .. } => match actor {
                 Lab => true,
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
-            // `writer` names who may.
             _ => false,
         }
     }
@@ -132,11 +164,15 @@ impl Kind {
                 | Self::HypothesisWithdrawn { .. }
                 | Self::HypothesisRegistered { .. }
                 | Self::HypothesisMoved { .. }
+                | Self::ReviewGiven(_)
+                | Self::ProcessFired(_)
                 | Self::ProgrammeAdvanced { .. }
                 | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
+                | Self::TakeBegan { .. }
+                | Self::TakeEnded { .. }
                 | Self::ApprovalAsked { .. }
                 | Self::ApprovalDecided { .. }
                 | Self::RunDown { .. }
@@ -153,6 +189,8 @@ impl Kind {
                 | Self::LabOpened { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
+                | Self::ExperimentFrozen { .. }
+                | Self::ExperimentThawed { .. }
                 | Self::ExperimentFinished { .. }
                 | Self::ExperimentCancelled { .. }
                 | Self::HypothesisWithdrawn { .. }
@@ -161,7 +199,10 @@ impl Kind {
                 | Self::HypothesisPlanned { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::HypothesisRebased { .. }
+                | Self::HypothesisSplit { .. }
+                | Self::HypothesisTrimmed { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
         )
     }
@@ -171,6 +212,9 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
+            | Self::TakeBegan { agent }
+            | Self::TakeEnded { agent, .. }
+            | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }
@@ -190,6 +234,11 @@ impl Kind {
             | Self::NoteKept { agent, .. }
             | Self::HypothesisRegistered { agent, .. }
             | Self::HypothesisRejected { agent, .. } => vec![agent],
+            Self::ReviewGiven(review) => vec![&review.by],
+            Self::ProcessFired(Fired { asked, .. })
+            | Self::ProcessReminded(Reminded { asked, .. }) => {
+                asked.iter().map(String::as_str).collect()
+            }
             Self::PauseSet { agent: Some(agent) }
             | Self::FreezeSet { agent: Some(agent) }
             | Self::PauseCleared { agent: Some(agent) }
@@ -208,5 +257,38 @@ impl Kind {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The events that say what was claimed, measured, judged or merged, by how their names begin.
+    const OF_THE_LEDGER: [&str; 7] = [
+        "run.created",
+        "lab.",
+        "experiment.",
+        "hypothesis.",
+        "programme.",
+        "headline.",
+        "review.",
+    ];
+
+    #[test]
+    fn whatever_is_said_of_a_claim_or_a_run_is_an_entry_of_the_ledger() {
+        let rights = include_str!("rights.rs");
+        let begin = rights.find("fn is_ledger").expect("it is there");
+        let end = rights.find("fn concerns").expect("it is there");
+        let mut entries = 0;
+        for kind in include_str!("kind.rs").split("#[serde(rename = \"").skip(1) {
+            let (name, rest) = kind.split_once('"').expect("a name");
+            let ident = |c: char| !c.is_alphanumeric();
+            let rest = rest.trim_start_matches(ident);
+            let variant = rest.split(ident).next().unwrap_or_default();
+            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of));
+            let listed = rights[begin..end].contains(&format!("Self::{variant}"));
+            assert_eq!(listed, belongs, "{name} ({variant})");
+            entries += usize::from(listed);
+        }
+        assert!(entries > 10, "{entries}");
     }
 }

@@ -8,6 +8,7 @@ use super::admission::usable;
 use super::compare::change;
 use super::words::{Claim, Step, Wanted};
 use crate::domain::event::{Arm, RunStatus, Stage, Status};
+use crate::domain::process;
 use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::figure;
 
@@ -41,6 +42,10 @@ impl View<'_> {
         };
         match claim.status {
             Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
+            Status::Screened | Status::Confirmed if process::veto(self.state, claim).is_some() => {
+                let why = process::veto(self.state, claim).unwrap_or_default();
+                vec![Step::Move(claim.id, Status::Vetoed, why, None)]
+            }
             Status::Screened => self.confirm(claim, commit, &baseline),
             Status::Confirmed | Status::Reviewed if !self.settled() => Vec::new(),
             Status::Confirmed | Status::Reviewed if claim.base == self.state.champion => {
@@ -54,6 +59,9 @@ impl View<'_> {
     /// From confirmed to promoted: each gate names what it still wants, or lets the claim pass.
     fn onward(&self, claim: &Hypothesis, commit: &str, baseline: &[&Experiment]) -> Vec<Step> {
         if let Some(steps) = self.hidden(claim, commit, baseline) {
+            return steps;
+        }
+        if let Some(steps) = self.review(claim) {
             return steps;
         }
         if let Some(steps) = self.ablate(claim, commit, baseline) {

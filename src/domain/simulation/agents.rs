@@ -297,6 +297,17 @@ impl World {
             let again = self.now + i64::try_from(self.rng.below(2000)).expect("short");
             return self.fail(name, request, Some(again), 0.0);
         }
+        if self.to_review(name).is_some() && self.rng.chance(600) {
+            return self.say(
+                name,
+                request,
+                vec![LoggedCall {
+                    id: format!("{name}-{request}-review"),
+                    name: "review".to_owned(),
+                    arguments: Text::from(""),
+                }],
+            );
+        }
         // A model that is asked the same again may answer otherwise, but the ids are the wire's.
         let plan = self.plans.get_mut(name).expect("planned");
         let mut calls = Vec::new();
@@ -326,6 +337,10 @@ impl World {
                 arguments: Text::from("{}"),
             });
         }
+        self.say(name, request, calls);
+    }
+
+    fn say(&mut self, name: &str, request: u64, calls: Vec<LoggedCall>) {
         let truncated = if calls.is_empty() && self.rng.chance(50) {
             vec!["edit".to_owned()]
         } else {
@@ -383,6 +398,10 @@ impl World {
                 summary: Text::from(""),
             },
             "send" => self.letter(name, id),
+            "review" => match self.review(name, id) {
+                Some(review) => review,
+                None => return,
+            },
             "experiment" => self.experiment(name, id),
             _ => self.hypothesis(name, id),
         };
@@ -522,6 +541,12 @@ impl World {
                 state.mails.values().any(|mail| by(&mail.call))
                     || state.experiments.values().any(|run| by(&run.call))
                     || state.hypotheses.values().any(|claim| by(&claim.call))
+                    || state
+                        .society
+                        .reviews
+                        .values()
+                        .flatten()
+                        .any(|it| by(&it.call))
             }
         }
     }

@@ -27,13 +27,15 @@
 //!     vetoed, and nothing is spent past what was asked about while the question is open. Nothing is
 //!     asked twice, and nothing is answered twice.
 //! 18. Nothing is started while a person has it frozen; what is said to stand still runs, and was meant.
+//! 19. The org's processes keep their own laws (`society`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Job, World};
 use crate::domain::approval::{self, Gate};
 use crate::domain::chart::Chart;
-use crate::domain::event::{Actor, Event, Kind, RunStatus, Stage, Status};
+use crate::domain::event::{Actor, Decision, Event, Kind, RunStatus, Stage, Status};
+use crate::domain::process;
 use crate::domain::protocol::{Claim, Trim, Verdict};
 use crate::domain::state::{Hypothesis, State};
 use crate::domain::{budget, freeze, lease};
@@ -109,6 +111,7 @@ impl Laws {
             }
             _ => self.turns(state, event),
         }
+        Self::society(state, event);
         self.work(chart, state, event);
     }
 
@@ -127,7 +130,8 @@ impl Laws {
             Kind::RequestReserved { agent, .. } => {
                 assert!(state.may_think(agent), "{agent} may not ask");
                 let mine = &state.agents[agent];
-                assert!(!mine.paused && !state.paused, "{agent} is paused");
+                let taken = mine.taken.is_some();
+                assert!(!mine.paused && !state.paused && !taken, "{agent} is paused");
                 let open = &state.agents[agent].calls;
                 assert!(
                     open.iter().all(|call| call.result.is_some()),
@@ -135,6 +139,10 @@ impl Laws {
                 );
             }
             Kind::ToolIntent { agent, call, .. } => {
+                assert!(
+                    state.may_think(agent),
+                    "{agent} begins something while it may not"
+                );
                 let open = state.agents[agent].calls.iter();
                 let open = open.filter(|open| open.call.id == *call && !open.intent);
                 assert_eq!(open.count(), 1, "{call} was begun before");
@@ -152,7 +160,8 @@ impl Laws {
             | Kind::ExperimentQueued { call, .. }
             | Kind::HypothesisRegistered { call, .. }
             | Kind::HypothesisRejected { call, .. } => {
-                if let Some(call) = call {
+                // The org's letters have laws of their own.
+                if let (Some(call), true) = (call, event.actor != Actor::Org) {
                     self.trace(call);
                 }
             }
@@ -229,7 +238,7 @@ impl Laws {
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
                 assert_eq!(approval::promotion(chart, state, *hypothesis), Gate::Open);
                 let claim = &state.hypotheses[hypothesis];
-                assert_eq!(claim.status, Status::Confirmed);
+                assert_eq!(claim.status, way_in(chart));
                 assert_eq!(
                     claim.base, state.champion,
                     "it was measured on another champion"
@@ -306,18 +315,35 @@ fn held(chart: &Chart, state: &State, actor: &Actor, agent: &str, reason: &str) 
     }
 }
 
+/// The status from which a claim is promoted.
+fn way_in(chart: &Chart) -> Status {
+    if process::gates(chart).next().is_some() {
+        Status::Reviewed
+    } else {
+        Status::Confirmed
+    }
+}
+
 /// The legal ways of a claim.
 fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: Option<&Verdict>) {
     use Status::{
         Confirmed, Contended, Crashed, Invalid, Mismatched, Parked, Promoted, Refuted, Registered,
-        RolledBack, Screened, Smoke, Undecided, Vetoed,
+        Reviewed, RolledBack, Screened, Smoke, Undecided, Vetoed,
+    };
+    let gated = way_in(chart) == Reviewed;
+    let decided = |decision| {
+        let mut all = state.society.reviews.get(&claim.id).into_iter().flatten();
+        all.any(|it| it.decision == decision && it.by != claim.agent)
     };
     let broken = [Crashed, Invalid, Contended];
     let next: &[Status] = match claim.status {
         Registered => &[Smoke, Mismatched],
         Smoke => &[Smoke, Mismatched, Screened, Parked],
-        Screened => &[Confirmed, Refuted, Undecided, Mismatched],
-        Confirmed => &[Promoted, Parked, Refuted, Vetoed],
+        Screened => &[Confirmed, Refuted, Undecided, Mismatched, Vetoed],
+        Confirmed if gated => &[Reviewed, Vetoed, Parked, Refuted],
+        Confirmed | Reviewed => &[Promoted, Parked, Refuted, Vetoed],
+        // A decision that came after all.
+        Parked if gated => &[Reviewed, Vetoed],
         Promoted => &[RolledBack],
         _ => &[],
     };
@@ -330,12 +356,18 @@ fn moved(chart: &Chart, state: &State, claim: &Hypothesis, to: Status, verdict: 
     );
     if to == Vetoed {
         let gate = approval::promotion(chart, state, claim.id);
-        assert!(matches!(gate, Gate::Denied(_)), "vetoed by nobody");
+        let vetoed = matches!(gate, Gate::Denied(_)) || decided(Decision::Veto);
+        assert!(vetoed, "vetoed by nobody");
     }
     if to == Confirmed {
         proven(chart, state, claim, verdict.expect("a verdict"));
     }
+    assert!(to != Reviewed || decided(Decision::Approve));
     if to == Promoted {
+        assert!(
+            !gated || decided(Decision::Approve),
+            "promoted past the gate"
+        );
         let last = state.promotions.last();
         assert!(
             last.is_some_and(|(id, ..)| *id == claim.id),
@@ -405,7 +437,7 @@ fn re_baselined(chart: &Chart, state: &State) -> bool {
 /// What is dropped was in the claim, and what is left is proven without it.
 fn trimmed(chart: &Chart, state: &State, id: u64, trim: &Trim) {
     let claim = &state.hypotheses[&id];
-    assert_eq!(claim.status, Status::Confirmed);
+    assert_eq!(claim.status, way_in(chart));
     let split = claim.split.as_ref().expect("taken apart");
     let part = split.iter().find(|part| part.name == trim.part);
     assert_eq!(part.map(|part| &part.without), Some(&trim.commit));

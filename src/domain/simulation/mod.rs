@@ -9,6 +9,7 @@
 mod agents;
 mod laws;
 mod overseer;
+mod society;
 mod world;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,10 @@ fn a_hostile_world_breaks_no_law() {
         "topped up",
         "looked early",
         "hidden",
+        "fired",
+        "reviewed",
+        "vetoed",
+        "unreviewed",
     ] {
         assert!(seen.get(what).is_some_and(|n| *n > 2), "{what}: {seen:?}");
     }

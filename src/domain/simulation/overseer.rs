@@ -98,6 +98,7 @@ impl World {
         let seen = Observed {
             agents: me.alive.keys().cloned().collect(),
             mock: me.mock == Some(true),
+            ahead_s: 3600,
         };
         let now = self.time();
         let mut effects = decide(&self.chart, &self.state, &seen, now);
@@ -336,6 +337,7 @@ impl World {
                 self.append(&Actor::Supervisor, vec![called]);
             }
             Effect::Lab(step) => self.lab(me, step),
+            Effect::Society(act) => self.society(act),
             Effect::Close(wanted) => self.queue(&wanted),
             Effect::Headline => {
                 if let Some(verdict) = protocol::headline(&self.chart, &self.state) {

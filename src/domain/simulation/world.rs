@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::agents::Proc;
 use super::laws::Laws;
 use super::overseer::Overseer;
+use super::society::PROCESSES;
 use crate::domain::approval;
 use crate::domain::chart::{Ask, Chart, Confirm, OnIdle};
 use crate::domain::decode::{decode, fixtures};
@@ -139,7 +140,8 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng(seed);
-        let decoded = decode(CHART, &fixtures::context());
+        let together = if rng.chance(600) { PROCESSES } else { "" };
+        let decoded = decode(&format!("{CHART}{together}"), &fixtures::context());
         assert_eq!(decoded.problems, [], "the chart of the simulation");
         let mut chart = decoded.chart.expect("a good chart");
         vary(&mut chart, &mut rng);
@@ -367,7 +369,19 @@ impl World {
                 what: "usd".to_owned(),
                 cap: 20.0 + self.rng.below(40) as f64,
             },
-            8..=10 => match self.a_word() {
+            8 => match self.state.agents[&agent].taken {
+                None => Kind::TakeBegan { agent },
+                Some(taken) if taken.lost.is_none() && self.rng.chance(700) => Kind::TakeEnded {
+                    agent,
+                    commit: None,
+                    files: Vec::new(),
+                },
+                Some(taken) if taken.lost.is_none() => {
+                    return self.append(&Actor::Supervisor, vec![Kind::TakeLost { agent }]);
+                }
+                Some(_) => Kind::PauseCleared { agent: Some(agent) },
+            },
+            9..=10 => match self.a_word() {
                 Some(decided) => decided,
                 None => return,
             },
@@ -426,6 +440,15 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         self.hostile = false;
         self.append(&Actor::Human, vec![Kind::PauseCleared { agent: None }]);
+        let agents = self.state.agents.iter();
+        let taken = agents.filter(|(_, agent)| agent.taken.is_some());
+        let left = taken.map(|(agent, _)| Kind::TakeEnded {
+            agent: agent.clone(),
+            commit: None,
+            files: Vec::new(),
+        });
+        let left = left.collect();
+        self.append(&Actor::Human, left);
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -465,6 +488,13 @@ impl World {
                 {
                     "hidden"
                 }
+                Kind::ProcessFired(_) => "fired",
+                Kind::HypothesisMoved { status, reason, .. } => match status {
+                    Status::Reviewed => "reviewed",
+                    Status::Vetoed if reason.starts_with("vetoed by") => "vetoed",
+                    Status::Parked if reason.starts_with("review without") => "unreviewed",
+                    _ => continue,
+                },
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;

@@ -364,8 +364,9 @@ impl State {
         );
     }
 
-    fn register(&mut self, event: &Event) {
-        let blank = |id: u64, agent: &str, title: &str, claim: Claim| Hypothesis {
+    /// A claim of which only its author and its title are known.
+    fn bare(&self, at: Timestamp, id: u64, agent: &str, title: &str, claim: Claim) -> Hypothesis {
+        Hypothesis {
             id,
             agent: agent.to_owned(),
             title: title.to_owned(),
@@ -389,10 +390,15 @@ impl State {
             parts: Vec::new(),
             split: None,
             dropped: Vec::new(),
-            at: event.at,
-            since: event.at,
+            at,
+            since: at,
             call: None,
-        };
+        }
+    }
+
+    fn register(&mut self, event: &Event) {
+        let blank =
+            |id, agent: &str, title: &str, claim| self.bare(event.at, id, agent, title, claim);
         let claim = match &event.body {
             Kind::HypothesisRegistered {
                 id,
