@@ -188,7 +188,7 @@ fn a_pause_goes_on_and_an_overflow_begins_anew() {
         .of("request.reserved")
         .into_iter()
         .filter(|it| it["agent"] == "ana")
-        .last()
+        .next_back()
         .unwrap();
     let items = last["items"].as_array().unwrap();
     let blob = items[0].as_str().unwrap();
