@@ -187,8 +187,7 @@ fn a_pause_goes_on_and_an_overflow_begins_anew() {
     let last = run
         .of("request.reserved")
         .into_iter()
-        .filter(|it| it["agent"] == "ana")
-        .next_back()
+        .rfind(|it| it["agent"] == "ana")
         .unwrap();
     let items = last["items"].as_array().unwrap();
     let blob = items[0].as_str().unwrap();
