@@ -8,7 +8,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::ground::{Run, TestEnvironment, write};
+use crate::ground::{Run, TestEnvironment, until, write};
 
 const CHART: &str = r#"version = 1
 name = "minds"
@@ -350,4 +350,126 @@ fn whoever_waits_says_for_how_long_and_for_what_and_calls_of_a_reply_run_side_by
         .well()
         .naming(&["openai: rate limit", "stops ben"]);
     world.org(&["down"]).well();
+}
+
+/// A server that is none: what it answers depends on the path.
+const BAD_SERVER: &str = r#"
+import http.server, socket, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *words): pass
+    def answer(self, status, kind, body, **headers):
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        for name, value in headers.items(): self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        with open(sys.argv[2], "ab") as seen:
+            seen.write(b"%s %s %s\\n" % (self.path.encode(), str(self.headers.get("authorization")).encode(), body))
+        if self.path.startswith("/html"): self.answer(200, "text/html", b"<html>hello</html>")
+        elif self.path.startswith("/moved"): self.answer(302, "text/html", b"", location="http://elsewhere/")
+        elif self.path.startswith("/key"): self.answer(401, "application/json", b'{"error":{"message":"Incorrect API key","type":"invalid_request_error","code":"invalid_api_key"}}')
+        elif self.path.startswith("/model"): self.answer(404, "application/json", b'{"error":{"message":"The model does not exist","type":"invalid_request_error","code":"model_not_found"}}')
+        else: self.connection.shutdown(socket.SHUT_RDWR); self.close_connection = True
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+open(sys.argv[1] + ".new", "w").write(str(server.server_port))
+import os; os.rename(sys.argv[1] + ".new", sys.argv[1])
+server.serve_forever()
+"#;
+
+#[test]
+fn servers_that_are_none_hold_their_agents_with_a_plain_sentence() {
+    let mut world = TestEnvironment::new();
+    write(&world.at("server.py"), BAD_SERVER);
+    let (port_file, seen) = (world.at("port"), world.at("seen"));
+    let mut server = world.command("python3");
+    server.arg(world.at("server.py")).args([&port_file, &seen]);
+    let mut server = server.spawn().unwrap();
+    let port = until("the server's port", || fs::read_to_string(&port_file).ok());
+    let agents = ["html", "moved", "key", "model", "reset"];
+    let mut chart = CHART
+        .split("[[agents]]")
+        .next()
+        .unwrap()
+        .replace("ROLE", "");
+    for name in agents {
+        chart += &format!(
+            "[providers.{name}]\nwire = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{name}\"\n\
+             key_env = \"A_KEY\"\n[models.\"m-{name}\"]\nprovider = \"{name}\"\n\
+             [[agents]]\nname = \"a-{name}\"\nrole = \"worker\"\nmodel = \"m-{name}\"\n"
+        );
+    }
+    write(&world.at("org/task/train.sh"), "echo 'loss: 1'\n");
+    write(&world.at("org/worker.md"), "You are {{agent.name}}.\n");
+    write(&world.at("org/scenario.toml"), "version = 1\n");
+    write(&world.at("org/real.toml"), chart);
+    let chart = world.at("org/real.toml").display().to_string();
+    let up = ["up", &chart, "--headless", "--detach"];
+    world.org(&up).refused(1).naming(&["A_KEY"]);
+    world.set("A_KEY", "sk-canary-123");
+    world.org(&up).well();
+    let run = world.run();
+    for (name, word) in [
+        ("html", "text/html"),
+        ("moved", "elsewhere"),
+        ("key", "Incorrect API key"),
+        ("model", "does not exist"),
+    ] {
+        let agent = format!("a-{name}");
+        let held = run.wait_for(&agent, |events| {
+            let held = |it: &&Value| it["kind"] == "agent.held" && it["agent"] == agent.as_str();
+            events.iter().find(held).cloned()
+        });
+        assert!(held["reason"].as_str().unwrap().contains(word), "{held}");
+    }
+    // A connection that is cut is an outage: parked, never held.
+    run.wait_for("a cut", |events| {
+        let cut = |it: &&Value| it["agent"] == "a-reset" && it["what"] == "cut";
+        events.iter().find(cut).cloned()
+    });
+    let asked = fs::read_to_string(&seen).unwrap();
+    assert!(
+        asked.contains("/key/responses Bearer sk-canary-123 {"),
+        "{asked}"
+    );
+    world.org(&["down"]).well();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // No key lies anywhere in the run.
+    let log = fs::read_to_string(run.path("events.jsonl")).unwrap();
+    assert!(!log.contains("sk-canary"));
+}
+
+#[test]
+fn a_run_is_played_again_from_any_moment() {
+    let script = "[[scripts]]\nagent = 'ana'\n[[scripts.steps]]\nsay = 'first words'\n\
+        [[scripts]]\nagent = 'ben'\nsteps = []\n";
+    let (world, chart) = world("", script, "");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--until", "done"])
+        .well();
+    let run = world.run();
+    let all = world.org(&[
+        "replay",
+        &run.id(),
+        "--speed",
+        "max",
+        "--json",
+        "--headless",
+    ]);
+    let log = fs::read_to_string(run.path("events.jsonl")).unwrap();
+    assert_eq!(all.well().out, log, "what is played is what happened");
+    let some = world.org(&[
+        "replay", "--speed", "1000", "--from", "3", "--to", "5", "--json",
+    ]);
+    assert_eq!(some.well().out.lines().count(), 3);
+    world
+        .org(&["replay", "--speed", "max", "--who", "ana"])
+        .well()
+        .naming(&["first words"]);
+    let bad = world.org(&["replay", "--from", "soon"]).refused(2);
+    bad.naming(&["1h30m"]);
 }
