@@ -135,7 +135,7 @@ fn speed(word: &str) -> Result<Option<f64>, Failure> {
 fn pause(between: SignedDuration, speed: f64) -> Result<(), io::Error> {
     let seconds = between.as_secs_f64().clamp(0.0, LONGEST_SILENCE) / speed;
     let wait = Duration::try_from_secs_f64(seconds).map_err(io::Error::other)?;
-    block_on(tokio::time::sleep(wait));
+    block_on(async { tokio::time::sleep(wait).await });
     Ok(())
 }
 

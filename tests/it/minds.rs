@@ -394,7 +394,8 @@ fn servers_that_are_none_hold_their_agents_with_a_plain_sentence() {
         .split("[[agents]]")
         .next()
         .unwrap()
-        .replace("ROLE", "");
+        .replace("ROLE", "")
+        .replace("timeout = ", "gpus = 0\ntimeout = ");
     for name in agents {
         chart += &format!(
             "[providers.{name}]\nwire = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{name}\"\n\
