@@ -390,19 +390,20 @@ fn servers_that_are_none_hold_their_agents_with_a_plain_sentence() {
     let mut server = server.spawn().unwrap();
     let port = until("the server's port", || fs::read_to_string(&port_file).ok());
     let agents = ["html", "moved", "key", "model", "reset"];
-    let mut chart = CHART
+    let chart = CHART
         .split("[[agents]]")
         .next()
         .unwrap()
         .replace("ROLE", "")
         .replace("timeout = ", "gpus = 0\ntimeout = ");
-    for name in agents {
-        chart += &format!(
+    let member = |name: &str| {
+        format!(
             "[providers.{name}]\nwire = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{name}\"\n\
              key_env = \"A_KEY\"\n[models.\"m-{name}\"]\nprovider = \"{name}\"\n\
              [[agents]]\nname = \"a-{name}\"\nrole = \"worker\"\nmodel = \"m-{name}\"\n"
-        );
-    }
+        )
+    };
+    let chart = chart + &agents.map(member).concat();
     write(&world.at("org/task/train.sh"), "echo 'loss: 1'\n");
     write(&world.at("org/worker.md"), "You are {{agent.name}}.\n");
     write(&world.at("org/scenario.toml"), "version = 1\n");
