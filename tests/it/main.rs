@@ -23,6 +23,7 @@ mod evaluation;
 mod git_safety;
 mod gpus;
 mod ledger;
+mod minds;
 mod nanochat;
 mod overnight;
 mod pauses;
