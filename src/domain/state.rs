@@ -249,7 +249,8 @@ impl State {
         }
     }
 
-    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    /// Whether a person stepped in: what people built, opened, read, ended or went on with
+    /// is no intervention.
     #[must_use]
     pub fn is_intervention(event: &Event) -> bool {
         event.actor == Actor::Human
@@ -259,6 +260,7 @@ impl State {
                     | Kind::OfficeOpened { .. }
                     | Kind::MailRead { .. }
                     | Kind::RunDown { .. }
+                    | Kind::RunResumed {}
             )
     }
 
