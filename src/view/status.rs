@@ -314,19 +314,19 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
     }
 }
 
+/// What was promoted, in order.
 fn promotions(state: &State) -> Vec<Promotion> {
-    let promoted = state.promotions.iter();
-    let row = |(id, before, after): &(u64, String, String)| {
-        let claim = state.hypotheses.get(id);
+    let of = |(claim, before, after): &(u64, String, String)| {
+        let claimed = state.hypotheses.get(claim);
         Promotion {
-            hypothesis: format!("h{id}"),
+            hypothesis: format!("h{claim}"),
             before: before.clone(),
             after: after.clone(),
-            title: claim.map(|it| it.title.clone()).unwrap_or_default(),
-            effect: claim.and_then(|it| it.verdict.as_ref()?.effect),
+            title: claimed.map(|it| it.title.clone()).unwrap_or_default(),
+            effect: claimed.and_then(|it| it.verdict.as_ref()?.effect),
         }
     };
-    promoted.map(row).collect()
+    state.promotions.iter().map(of).collect()
 }
 
 fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent, now: Timestamp) -> AgentRow {

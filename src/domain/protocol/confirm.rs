@@ -59,6 +59,10 @@ impl View<'_> {
                 Ok(pairs) => pairs,
                 Err(steps) => return steps,
             };
+            if let Some(why) = self.ignores_seeds(claim, commit, &pairs.base, &pairs.cand, baseline)
+            {
+                return vec![Step::Move(claim.id, Status::Invalid, why, None)];
+            }
             if let Some(step) = self.judge(claim, test, looks, at, &pairs, baseline) {
                 return vec![step];
             }

@@ -173,6 +173,37 @@ impl AgentState {
                 self.branch.clone_from(branch);
                 self.worktree.clone_from(worktree);
             }
+            Kind::PauseSet { .. } => self.paused = true,
+            Kind::FreezeSet { .. } => self.frozen = true,
+            Kind::PauseCleared { .. } => self.unpause(),
+            Kind::TakeBegan { .. } => {
+                let seq = event.seq;
+                self.taken = Some(Taken { seq, lost: None });
+            }
+            Kind::TakeEnded { commit, .. } => {
+                self.taken = None;
+                if commit.is_some() {
+                    self.commit.clone_from(commit);
+                }
+            }
+            Kind::TakeLost { .. } => {
+                if let Some(taken) = &mut self.taken {
+                    taken.lost = Some(event.at);
+                }
+            }
+            Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
+            Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
+            Kind::AgentDone { .. } => self.done = true,
+            _ => self.process_event(event),
+        }
+        if progresses(&event.body) {
+            self.deaths.progress();
+        }
+    }
+
+    /// What its process did, and what was done to it.
+    fn process_event(&mut self, event: &Event) {
+        match &event.body {
             Kind::AgentRestart { model, .. } => {
                 if let Some(model) = model {
                     self.model = Some(model.clone());
@@ -212,41 +243,7 @@ impl AgentState {
                 self.held_until = *until;
             }
             Kind::AgentReleased { .. } => self.release(event.at),
-            Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
-            Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
-            Kind::AgentDone { .. } => self.done = true,
-            _ => {
-                self.person_event(event);
-                self.turn_event(event);
-            }
-        }
-        if progresses(&event.body) {
-            self.deaths.progress();
-        }
-    }
-
-    /// What a person does at its desk.
-    fn person_event(&mut self, event: &Event) {
-        match &event.body {
-            Kind::PauseSet { .. } => self.paused = true,
-            Kind::FreezeSet { .. } => self.frozen = true,
-            Kind::PauseCleared { .. } => self.unpause(),
-            Kind::TakeBegan { .. } => {
-                let seq = event.seq;
-                self.taken = Some(Taken { seq, lost: None });
-            }
-            Kind::TakeEnded { commit, .. } => {
-                self.taken = None;
-                if commit.is_some() {
-                    self.commit.clone_from(commit);
-                }
-            }
-            Kind::TakeLost { .. } => {
-                if let Some(taken) = &mut self.taken {
-                    taken.lost = Some(event.at);
-                }
-            }
-            _ => {}
+            _ => self.turn_event(event),
         }
     }
 
