@@ -301,24 +301,7 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
                 command: need.command,
             })
             .collect(),
-        promotions: state
-            .promotions
-            .iter()
-            .map(|(claim, before, after)| Promotion {
-                hypothesis: format!("h{claim}"),
-                before: before.clone(),
-                after: after.clone(),
-                title: state
-                    .hypotheses
-                    .get(claim)
-                    .map(|it| it.title.clone())
-                    .unwrap_or_default(),
-                effect: state
-                    .hypotheses
-                    .get(claim)
-                    .and_then(|it| it.verdict.as_ref()?.effect),
-            })
-            .collect(),
+        promotions: promotions(state),
         headline: state.headline.as_ref().map(|headline| HeadlineRow {
             from: headline.from.clone(),
             to: headline.to.clone(),
@@ -329,6 +312,21 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
         }),
         interventions: state.interventions,
     }
+}
+
+fn promotions(state: &State) -> Vec<Promotion> {
+    let all = state.promotions.iter();
+    let one = |(id, before, after): &(u64, String, String)| {
+        let claim = state.hypotheses.get(id);
+        Promotion {
+            hypothesis: format!("h{id}"),
+            before: before.clone(),
+            after: after.clone(),
+            title: claim.map(|it| it.title.clone()).unwrap_or_default(),
+            effect: claim.and_then(|it| it.verdict.as_ref()?.effect),
+        }
+    };
+    all.map(one).collect()
 }
 
 fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent, now: Timestamp) -> AgentRow {
