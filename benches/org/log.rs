@@ -226,6 +226,9 @@ fn turn_of(agent: &str, turn: u64) -> Vec<Kind> {
             conversation: 1,
             items: vec![hash(0)],
             usd: 0.4,
+            model: "claude-opus-5-5".to_owned(),
+            provider: "anthropic".to_owned(),
+            near: String::new(),
         },
         Kind::ReplyReceived {
             agent: agent.clone(),

@@ -286,6 +286,7 @@ fn head(dir: &RunDir) -> Result<Head, Broken> {
         system: std::fs::read_to_string(dir.system_prompt("solo"))?,
         tools: tool::specs(&tools, &words),
         effort: None,
+        patient: true,
         max_output: 32_000,
         cache_key: "bench".to_owned(),
     })

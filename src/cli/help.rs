@@ -14,12 +14,14 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run it",
         &[
-            "init", "check", "doctor", "up", "down", "pause", "resume", "restart",
+            "init", "check", "doctor", "up", "down", "pause", "resume", "restart", "budget",
         ],
     ),
     (
         "Watch it",
-        &["ls", "status", "watch", "attach", "next", "logs", "wait"],
+        &[
+            "ls", "status", "watch", "attach", "next", "logs", "costs", "wait",
+        ],
     ),
     (
         "Talk to it",

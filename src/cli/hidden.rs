@@ -7,7 +7,7 @@ use std::io::Read as _;
 use super::Context;
 use super::args::{AgentArgs, MockArgs, PaneArgs, SuperviseArgs};
 use super::failure::Failure;
-use super::{block_on, place};
+use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
 use crate::engine::keys::KeyRing;
 use crate::engine::seats::{FEED, WATCH};
@@ -50,7 +50,12 @@ fn broke(what: &str, error: &dyn std::error::Error) -> Failure {
 pub(super) fn supervise(args: &SuperviseArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
-    let run = supervise::run(RunDir::at(&args.dir), place::clean_env(), keys);
+    let run = supervise::run(
+        RunDir::at(&args.dir),
+        place::clean_env(),
+        keys,
+        derived::results,
+    );
     block_on(run).map_err(|error| broke("the supervisor", &error))
 }
 

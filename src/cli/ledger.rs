@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::failure::Failure;
+use super::place;
 use super::ui::Ui;
 use crate::domain::state::State;
 use crate::domain::suggest;
@@ -108,11 +109,15 @@ fn list(ui: &Ui, log: &Log, json: bool) -> Result<(), Failure> {
     if json {
         return ui.json(&entries);
     }
+    let metric = place::chart(log.dir())?.task.metric.name;
+    let looks = ledger::looks(log.state(), &metric, ui.width(), ui.paint());
     if entries.is_empty() {
         ui.note("no claim was made yet; `org logs lab` shows what is being measured");
-        return Ok(());
+        return ui.out(&looks);
     }
-    ui.out(&ledger::text(&entries, ui.width(), ui.paint()))
+    let gap = if looks.is_empty() { "" } else { "\n" };
+    let claims = ledger::text(&entries, ui.width(), ui.paint());
+    ui.out(&format!("{claims}{gap}{looks}"))
 }
 
 /// Whether a word looks like the id of an attempt.

@@ -3,11 +3,13 @@
 mod approve;
 mod args;
 mod attach;
+mod budget;
 mod bug;
 mod cancel;
 mod charts;
 mod check;
 mod completions;
+mod costs;
 mod derived;
 mod doctor;
 mod down;
@@ -68,6 +70,7 @@ enum Command {
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Restart(restart::RestartArgs),
+    Budget(budget::BudgetArgs),
     Ls(ls::LsArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
@@ -75,6 +78,7 @@ enum Command {
     Next(next::NextArgs),
     Wait(wait::WaitArgs),
     Logs(logs::LogsArgs),
+    Costs(costs::CostsArgs),
     Send(send::SendArgs),
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
@@ -146,6 +150,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Pause(args) => pause::pause(context, &args).map(done),
         Command::Resume(args) => pause::resume(context, &args).map(done),
         Command::Restart(args) => restart::run(context, &args).map(done),
+        Command::Budget(args) => budget::run(context, &args).map(done),
+        Command::Costs(args) => costs::run(context, &args).map(done),
         Command::Ls(args) => ls::run(context, &args).map(done),
         Command::Status(args) => status::run(context, &args).map(done),
         Command::Approve(args) => approve::approve(context, &args).map(done),

@@ -365,7 +365,7 @@ impl Awaited {
 
     fn agent(&self, state: &State, name: &str) -> standing::Standing {
         let alive = lock::holder(&self.dir.agent_lock(name)).is_some();
-        standing::agent(state, name, Some(alive))
+        standing::agent(state, name, Some(alive), clock::now())
     }
 
     /// The first run or claim, of an agent or of all, that ended after we began to wait.

@@ -94,6 +94,8 @@ pub struct Head {
     pub effort: Option<Effort>,
     /// Most tokens one reply may have, thinking included.
     pub max_output: u64,
+    /// Whether the conversation waits for things that take longer than a short-lived cache lasts.
+    pub patient: bool,
     /// Names the conversation to a vendor's cache router.
     pub cache_key: String,
 }

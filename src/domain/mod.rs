@@ -17,6 +17,7 @@ pub mod freeze;
 pub mod glob;
 pub mod keys;
 pub mod lease;
+pub mod likeness;
 pub mod mail;
 pub mod model;
 pub mod needs;

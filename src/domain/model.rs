@@ -17,6 +17,8 @@ pub struct Model {
     pub provider: String,
     /// The server.
     pub spec: ProviderSpec,
+    /// Whether it is its vendor's own, at the provider of that name.
+    pub vendors: bool,
     /// What it costs; none where nobody said.
     pub rates: Option<Rates>,
     /// Context window, tokens.
@@ -51,16 +53,24 @@ pub fn resolve(chart: &Chart, name: &str) -> Option<Model> {
         .and_then(|own| own.price)
         .map(Rates::from)
         .or(builtin.map(|builtin| builtin.rates));
+    let context = own
+        .and_then(|own| own.context)
+        .or(builtin.map(|builtin| builtin.context))
+        .unwrap_or(UNKNOWN_CONTEXT);
     Some(Model {
         spec: chart.providers.get(&provider)?.clone(),
-        provider,
         rates,
-        context: own
-            .and_then(|own| own.context)
-            .or(builtin.map(|builtin| builtin.context))
-            .unwrap_or(UNKNOWN_CONTEXT),
-        max_output: builtin.map_or(MAX_OUTPUT, |builtin| builtin.max_output.min(MAX_OUTPUT)),
+        context,
+        vendors: builtin.is_some_and(|builtin| builtin.provider == provider),
+        max_output: most_output(context, builtin.map(|builtin| builtin.max_output)),
+        provider,
     })
+}
+
+/// A small window must not be promised away to the reply: servers refuse a limit that the prompt
+/// leaves no room for.
+fn most_output(context: u64, own: Option<u64>) -> u64 {
+    MAX_OUTPUT.min(own.unwrap_or(MAX_OUTPUT)).min(context / 4)
 }
 
 /// In place of a model where none is asked: nothing is sent anywhere, and nothing costs anything.
@@ -79,6 +89,7 @@ fn nobody() -> Model {
             cache_write: 0.0,
         })),
         context: UNKNOWN_CONTEXT,
+        vendors: false,
         max_output: 0,
     }
 }

@@ -55,6 +55,7 @@ pub fn needs_you(chart: &Chart, state: &State, now: Timestamp) -> Vec<Need> {
     needs.extend(undelivered(state));
     needs.extend(baseline(state));
     needs.extend(society(chart, state));
+    needs.extend(unpaid(state));
     if !state.stopped && state.down.is_none() {
         needs.extend(budgets(chart, state).filter(|need| need.since <= now));
     }
@@ -72,7 +73,8 @@ pub fn next_due(chart: &Chart, state: &State, now: Timestamp) -> Option<Timestam
 /// Agents that do nothing until a person has looked, with what waits for them.
 fn held(state: &State) -> Vec<Need> {
     let held = state.agents.iter().filter_map(|(name, agent)| {
-        let held = agent.held.as_ref()?;
+        // What ends by itself needs nobody.
+        let held = agent.held.as_ref().filter(|_| agent.held_until.is_none())?;
         let reason = match agent.unread.len() {
             0 => held.clone(),
             1 => format!("{held}; a message waits for it"),
@@ -87,6 +89,25 @@ fn held(state: &State) -> Vec<Need> {
         })
     });
     held.collect()
+}
+
+/// Servers that want money, one line each, however many agents wait for it.
+fn unpaid(state: &State) -> impl Iterator<Item = Need> + '_ {
+    let unpaid = state.outages.iter().filter(|(_, it)| it.what == "quota");
+    unpaid.map(|(provider, outage)| {
+        let agents: Vec<&str> = outage.agents.iter().map(String::as_str).collect();
+        Need {
+            since: outage.since,
+            agent: agents.first().map(|name| (*name).to_owned()),
+            reason: format!(
+                "{provider}: {}; {} wait, and it is tried again now and then",
+                outage.error,
+                agents.join(", ")
+            ),
+            command: format!("pay {provider}, or org restart … --model …"),
+            kind: "quota",
+        }
+    })
 }
 
 /// What is parked until a person says yes or no.
@@ -108,11 +129,10 @@ fn approvals(state: &State) -> Vec<Need> {
 
 /// What lets a held agent go on, by why it is held.
 fn release(name: &str, held: &str) -> String {
-    if held.contains("the wall budget") {
-        return format!("org budget wall=… && org restart {name}");
-    }
-    if held.contains("the cap of") {
-        return format!("org budget usd=… && org restart {name}");
+    // Raising a cap releases whom it stopped; why it was held says which cap.
+    let raise = held.find("`org budget ").map(|at| &held[at + 1..]);
+    if let Some((command, _)) = raise.and_then(|rest| rest.split_once('`')) {
+        return command.to_owned();
     }
     if held == NO_KEY {
         // A process that holds no key cannot be given one: the next one is.

@@ -14,10 +14,6 @@ pub const AS_OF: &str = "2026-11-23";
 /// it; charts give the former.
 const HOUR_OVER_FIVE_MINUTES: f64 = 1.6;
 
-/// Fewest bytes of a request that make one token, for reservations. Prose has about four and dense
-/// digits about two; a reservation may be too high for a moment, but not too low.
-const BYTES_A_TOKEN: u64 = 2;
-
 /// A price that rises for the whole request once its prompt is long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Surcharge {
@@ -92,25 +88,34 @@ pub fn cost(rates: &Rates, usage: &Usage) -> f64 {
     (prompt * more_input + usage.output as f64 * output * more_output) / 1e6
 }
 
-/// Dollars that a request may cost at most: nothing read from a cache, all of it written to one,
-/// and the longest reply.
+/// Dollars that a request may cost at most: nothing read from a cache, all of it written to one
+/// (for an hour, where that is asked for), and the longest reply.
 #[must_use]
-pub fn worst_case(rates: &Rates, prompt_tokens: u64, max_output: u64) -> f64 {
+pub fn worst_case(rates: &Rates, prompt_tokens: u64, max_output: u64, hour: bool) -> f64 {
     let (more_input, more_output) = factors(rates, prompt_tokens);
-    let dearest = rates
-        .price
-        .input
-        .max(rates.price.cache_write)
-        .max(rates.price.cache_read);
+    let write = rates.price.cache_write * if hour { HOUR_OVER_FIVE_MINUTES } else { 1.0 };
+    let dearest = rates.price.input.max(write).max(rates.price.cache_read);
     (prompt_tokens as f64 * dearest * more_input
         + max_output as f64 * rates.price.output * more_output)
         / 1e6
 }
 
-/// At most about this many tokens are in a request of so many bytes.
+/// The longest reply, in tokens, that so many dollars pay for beside the prompt.
 #[must_use]
-pub fn tokens_at_most(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(BYTES_A_TOKEN)
+pub fn affordable(rates: &Rates, prompt_tokens: u64, hour: bool, usd: f64) -> u64 {
+    let (_, more_output) = factors(rates, prompt_tokens);
+    let left = usd - worst_case(rates, prompt_tokens, 0, hour);
+    let each = rates.price.output * more_output / 1e6;
+    if each <= 0.0 {
+        return u64::MAX;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and a cast saturates"
+    )]
+    let tokens = (left / each).max(0.0) as u64;
+    tokens
 }
 
 fn factors(rates: &Rates, prompt: u64) -> (f64, f64) {
@@ -275,7 +280,7 @@ mod tests {
         for name in names() {
             let rates = builtin(name).unwrap().rates;
             for prompt in [10, 99_999, 100_001, 272_001, 900_000] {
-                let most = worst_case(&rates, prompt, 500);
+                let most = worst_case(&rates, prompt, 500, false);
                 for usage in [
                     Usage {
                         input: prompt,

@@ -4,7 +4,7 @@
 //! step is derived from the fold, so a process that was killed goes on exactly where the log says, by
 //! the same code that runs always. Must not know providers, tools, or how long anything takes.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::chart::{Chart, OnIdle};
 use super::event::Why;
@@ -23,6 +23,17 @@ pub const REPEATS_TOLD: u32 = 3;
 /// And at which the agent is held: it was told, and goes on.
 pub const REPEATS_HELD: u32 = 8;
 
+/// Refusals in a row after which a person is asked; one may be bad luck, and is asked again.
+pub const REFUSALS: u32 = 2;
+/// Failures in a row after which a role's stand-in is asked in place of the model.
+pub const OUT_AFTER: u32 = 3;
+/// How long a stand-in serves before the model itself is tried again: a new conversation costs its
+/// whole beginning.
+pub const STAND_IN: SignedDuration = SignedDuration::from_mins(10);
+/// Replies of a conversation before it may be compacted: one that begins too long would otherwise
+/// never get anywhere.
+const COMPACT_AFTER: u32 = 2;
+
 /// What an agent does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -35,6 +46,8 @@ pub enum Next {
     Hold(String),
     /// Make a request, not before a time where the last one failed.
     Ask(Option<Timestamp>),
+    /// Go on with this model, in a new conversation, while the agent's own is out.
+    StandIn(String),
     /// Run the calls that have no result yet.
     Use,
     /// The turn is over.
@@ -65,20 +78,39 @@ pub fn next(chart: &Chart, state: &State, name: &str) -> Next {
     if !state.may_think(name) {
         return Next::Rest;
     }
+    if let Some(model) = stand_in(chart, agent, name) {
+        return Next::StandIn(model);
+    }
+    let retry = agent.retry.as_ref().and_then(|(_, at)| *at);
     if agent.turn.is_none() {
         return match wants_turn(chart, state, name) {
-            Some(_) if overflows(chart, agent, name) => {
-                Next::Compact(agent.retry.as_ref().and_then(|(_, at)| *at))
-            }
+            Some(_) if overflows(chart, agent, name) => Next::Compact(retry),
             Some(why) => Next::Begin(why, agent.unread.iter().copied().collect()),
             None => Next::Rest,
         };
     }
-    if agent.request.is_some() {
-        return Next::Ask(None);
+    // A request that failed, or whose process died, is made again as what it was.
+    let ask = |at| {
+        if overflows(chart, agent, name) {
+            Next::Compact(at)
+        } else {
+            Next::Ask(at)
+        }
+    };
+    if agent.request.is_some() || agent.retry.is_some() {
+        return ask(retry);
     }
-    if let Some((_, at)) = &agent.retry {
-        return Next::Ask(*at);
+    match &agent.refusals {
+        (0, _) => {}
+        (times, why) if *times >= REFUSALS => {
+            let why = if why.is_empty() {
+                "no reason given"
+            } else {
+                why
+            };
+            return Next::Hold(format!("its model refused {times} times in a row: {why}"));
+        }
+        _ => return Next::Ask(None),
     }
     if agent.repeated.1 >= REPEATS_HELD {
         let tool = agent.repeated.0.lines().next().unwrap_or_default();
@@ -92,20 +124,45 @@ pub fn next(chart: &Chart, state: &State, name: &str) -> Next {
     }
     let fresh = fresh(agent);
     if fresh.results || fresh.opening || fresh.truncated || agent.pause_turn {
-        return Next::Ask(None);
+        return ask(None);
     }
     Next::End
 }
 
-/// Whether an agent's conversation is longer than its role and its model allow.
+/// The model that an agent asks now: its stand-in, a person's word, or the chart's.
+#[must_use]
+pub fn model_of<'a>(chart: &'a Chart, agent: &'a AgentState, name: &str) -> Option<&'a str> {
+    let stand_in = agent.stand_in.as_ref().map(|(model, _)| model);
+    let own = || Some(&chart.agent(name)?.model);
+    let model = stand_in.or(agent.model.as_ref()).or_else(own)?;
+    Some(model)
+}
+
+/// The stand-in of an agent whose model has failed too often in a row.
+fn stand_in(chart: &Chart, agent: &AgentState, name: &str) -> Option<String> {
+    agent.retry.as_ref()?;
+    let out = agent.failures >= OUT_AFTER || agent.failed == "quota";
+    let of_model = !matches!(agent.failed.as_str(), "interrupted" | "malformed" | "cut");
+    if agent.stand_in.is_some() || !out || !of_model {
+        return None;
+    }
+    let fallback = chart.role_of(chart.agent(name)?).fallback.clone()?;
+    (model_of(chart, agent, name)? != fallback).then_some(fallback)
+}
+
+/// Whether an agent's conversation is longer than its role and its model allow. The longest reply, and
+/// what a turn adds, must still fit.
 fn overflows(chart: &Chart, agent: &AgentState, name: &str) -> bool {
     let Some(member) = chart.agent(name) else {
         return false;
     };
-    let named = agent.model.as_ref().unwrap_or(&member.model);
-    let window = model::resolve(chart, named).map_or(u64::MAX, |model| model.context);
-    let most = chart.role_of(member).compact_at.min(window / 10 * 9);
-    agent.context > most
+    let model = model_of(chart, agent, name).and_then(|named| model::resolve(chart, named));
+    let room = model.map_or(u64::MAX, |model| {
+        let spare = model.max_output + model.context / 20;
+        model.context.saturating_sub(spare)
+    });
+    let most = chart.role_of(member).compact_at.min(room);
+    agent.replies >= COMPACT_AFTER && agent.context > most
 }
 
 /// Why an agent without an open turn would take one, if it would.

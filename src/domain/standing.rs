@@ -3,6 +3,8 @@
 //! Owns the definitions of *done*, of a run's state and of an agent's. Folded, never commanded. What
 //! has to be observed (who lives) is an argument. Must not know how it was observed.
 
+use jiff::Timestamp;
+
 use super::approval;
 use super::chart::Chart;
 use super::event::RunStatus;
@@ -27,14 +29,20 @@ impl Standing {
     }
 }
 
-/// How an agent stands. `alive` is whether its lock is held now; none where that could not be asked.
+/// How an agent stands at a time. `alive` is whether its lock is held now; none where that could not be
+/// asked.
 #[must_use]
-pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
+pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> Standing {
     let Some(agent) = state.agents.get(name) else {
         return Standing::new("starting", "not seated");
     };
-    if let Some(why) = &agent.held {
-        return Standing::new("held", why);
+    match (&agent.held, agent.held_until) {
+        (Some(_), Some(until)) => {
+            let reason = format!("{}: a cap of dollars an hour", wait(until, now));
+            return Standing::new("thinking", reason);
+        }
+        (Some(why), None) => return Standing::new("held", why),
+        (None, _) => {}
     }
     match alive {
         None => return Standing::new("unknown", "whether it lives could not be asked"),
@@ -57,12 +65,8 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
         let why = format!("to spend on waits for approval: org approve a{id}");
         return Standing::new("held", why);
     }
-    if let Some((error, at)) = &agent.retry {
-        let when = at.map_or_else(
-            || "not again by itself".to_owned(),
-            |at| format!("until {at}"),
-        );
-        return Standing::new("thinking", format!("{error}; waiting {when}"));
+    if let Some(reason) = retrying(state, name, agent, now) {
+        return Standing::new("thinking", reason);
     }
     if agent.request.is_some() {
         return Standing::new("thinking", "a request is in flight");
@@ -90,6 +94,53 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>) -> Standing {
     )
 }
 
+/// What an agent waits for that will ask its model again: nothing is said where it does not.
+fn retrying(state: &State, name: &str, agent: &AgentState, now: Timestamp) -> Option<String> {
+    if agent.request.is_some() {
+        return None;
+    }
+    let gate = state.gate(name, &agent.asked.provider, now);
+    match &agent.retry {
+        Some((_, Some(at))) => {
+            let until = gate.map_or(*at, |gate| gate.max(*at));
+            Some(format!("{}: {}", wait(until, now), plight(&agent.failed)))
+        }
+        Some((error, None)) => Some(format!("{error}; not again by itself")),
+        None => {
+            let outage = state.outages.get(&agent.asked.provider)?;
+            let until = gate.filter(|_| agent.turn.is_some())?;
+            Some(format!("{}: {}", wait(until, now), plight(&outage.what)))
+        }
+    }
+}
+
+/// `waiting 12 s`, and never nothing: a time that has come is about to be used.
+fn wait(until: Timestamp, now: Timestamp) -> String {
+    let seconds = until.duration_since(now).as_secs_f64().max(0.0).ceil();
+    if seconds < 120.0 {
+        format!("waiting {seconds:.0} s")
+    } else {
+        format!("waiting {:.0} min", (seconds / 60.0).ceil())
+    }
+}
+
+/// What kind of failure it was, in words for a line of a pane.
+#[must_use]
+pub fn plight(what: &str) -> &str {
+    match what {
+        "rate_limited" => "rate limit",
+        "overloaded" => "model server overloaded",
+        "server" => "model server failed",
+        "timeout" => "model server went silent",
+        "connect" => "model server cannot be reached",
+        "cut" => "reply was cut off",
+        "quota" => "quota or credit used up",
+        "malformed" => "unintelligible reply",
+        "interrupted" => "stopped by a person",
+        other => other,
+    }
+}
+
 fn absent(state: &State, agent: &AgentState) -> Standing {
     if state.stopped || state.down.is_some() || agent.ended.is_some() {
         return Standing::new("stopped", agent.ended.clone().unwrap_or_default());
@@ -113,7 +164,7 @@ pub fn quiet(chart: &Chart, state: &State) -> bool {
         _ => true,
     };
     let at_rest = |agent: &AgentState| {
-        agent.held.is_some()
+        (agent.held.is_some() && agent.held_until.is_none())
             || (agent.turns > 0
                 && agent.turn.is_none()
                 && agent.request.is_none()
@@ -123,7 +174,7 @@ pub fn quiet(chart: &Chart, state: &State) -> bool {
         state
             .agents
             .get(name)
-            .is_some_and(|agent| agent.held.is_none())
+            .is_some_and(|agent| agent.held.is_none() || agent.held_until.is_some())
             && session::wants_turn(chart, state, name).is_some()
     };
     let seated = chart

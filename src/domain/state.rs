@@ -8,21 +8,20 @@ mod agent;
 mod approval;
 mod lab;
 mod mail;
+mod outage;
 mod society;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-/// The failure after which a server's other clients wait as well.
-const THROTTLED: &str = "rate_limited";
-
-pub use agent::{AgentState, OpenCall, OpenTurn};
+pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
+pub use outage::Outage;
 pub use society::{Firing, Society, letter_key};
 
 /// Why a line cannot be folded.
@@ -117,9 +116,9 @@ pub struct State {
     pub headline: Option<Headline>,
     /// Caps that a person set during the run, by name.
     pub caps: BTreeMap<String, f64>,
-    /// Until when each server wants to be left alone, as some agent was told.
-    pub throttled: BTreeMap<String, Timestamp>,
-    /// US dollars in the order in which they were settled.
+    /// Servers that do not serve, by the chart's name.
+    pub outages: BTreeMap<String, Outage>,
+    /// US dollars in the order in which they were settled, or given up for lost.
     pub spending: Vec<(Timestamp, f64)>,
     /// What could not be taken as mail, and has not been said anew since.
     pub undelivered: Vec<Undelivered>,
@@ -161,9 +160,9 @@ impl State {
         self.seq = event.seq;
         self.at = Some(event.at);
         self.run_event(event);
-        self.provider_event(event);
         self.human_event(event);
         self.agent_event(event);
+        self.server_event(event);
         self.mail_event(event);
         self.lab_event(event);
         self.society_event(event);
@@ -227,35 +226,25 @@ impl State {
             }
             Kind::PauseSet { agent: None } => self.paused = true,
             Kind::FreezeSet { agent: None } => self.frozen = true,
-            Kind::PauseCleared { agent: None } => self.go_on(),
-            Kind::BudgetSet { what, cap } => {
-                self.caps.insert(what.clone(), *cap);
+            Kind::PauseCleared { agent: None } => {
+                self.paused = false;
+                self.frozen = false;
+                for agent in self.agents.values_mut() {
+                    agent.paused = false;
+                    agent.frozen = false;
+                }
             }
+            Kind::BudgetSet { what, cap } => self.cap(what, *cap, event.at),
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
         }
     }
 
-    /// Nobody is paused or frozen any more.
-    fn go_on(&mut self) {
-        (self.paused, self.frozen) = (false, false);
-        for agent in self.agents.values_mut() {
-            (agent.paused, agent.frozen) = (false, false);
-        }
-    }
-
-    /// Until when a provider asks for quiet: one that throttles one agent throttles all on its key.
-    fn provider_event(&mut self, event: &Event) {
-        if let Kind::RequestFailed {
-            provider,
-            what,
-            retry_at: Some(at),
-            ..
-        } = &event.body
-            && what == THROTTLED
-        {
-            let until = self.throttled.entry(provider.clone()).or_insert(*at);
-            *until = (*until).max(*at);
+    /// A person's word on a cap: whoever was stopped by one may try again.
+    fn cap(&mut self, what: &str, cap: f64, now: Timestamp) {
+        self.caps.insert(what.to_owned(), cap);
+        for agent in self.agents.values_mut().filter(|it| it.held_cap) {
+            agent.release(now);
         }
     }
 
@@ -283,13 +272,34 @@ impl State {
             return;
         };
         let agent = self.agents.entry(name.to_owned()).or_default();
+        let before = agent.usd + agent.usd_lost;
         agent.apply(event);
-        self.read_mail(event);
-        if let Kind::ReplyReceived { usd, .. } | Kind::RequestFailed { usd, .. } = &event.body
-            && *usd > 0.0
-        {
-            self.spending.push((event.at, *usd));
+        let spent = agent.usd + agent.usd_lost - before;
+        if spent > 0.0 {
+            self.spending.push((event.at, spent));
         }
+        self.read_mail(event);
+    }
+
+    /// US dollars settled within a span before a time.
+    #[must_use]
+    pub fn spent_since(&self, now: Timestamp, span: SignedDuration) -> f64 {
+        let lately = self.spent_lately(now, span);
+        lately.map(|(_, usd)| usd).sum::<f64>() + 0.0
+    }
+
+    /// What was settled within a span before a time, newest first.
+    pub(super) fn spent_lately(
+        &self,
+        now: Timestamp,
+        span: SignedDuration,
+    ) -> impl DoubleEndedIterator<Item = (Timestamp, f64)> + '_ {
+        let first = self
+            .spending
+            .iter()
+            .rposition(|(at, _)| now.duration_since(*at) >= span)
+            .map_or(0, |at| at + 1);
+        self.spending[first..].iter().rev().copied()
     }
 
     /// The number the next message gets.

@@ -18,7 +18,7 @@ use super::needs;
 use super::process::{self, Act, Clock};
 use super::protocol::{self, Step, Wanted};
 use super::standing;
-use super::state::{Experiment, State};
+use super::state::{AgentState, Experiment, State};
 
 /// What has to be observed, not folded.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +42,10 @@ pub enum Effect {
     Stop(String),
     /// Hold an agent.
     Hold(String, String),
+    /// Hold an agent for a cap that a person may raise.
+    Cap(String, String),
+    /// Let an agent go on whose time has come.
+    Release(String),
     /// Launch a run.
     Launch(Grant),
     /// Stop all processes of a running run.
@@ -121,6 +125,9 @@ pub fn decide(chart: &Chart, state: &State, seen: &Observed, now: Timestamp) -> 
 
 fn tend(state: &State, name: &str, seen: &Observed, now: Timestamp) -> Option<Effect> {
     let agent = state.agents.get(name)?;
+    if agent.held_until.is_some_and(|until| until <= now) {
+        return Some(Effect::Release(name.to_owned()));
+    }
     let alive = seen.agents.contains(name);
     if alive {
         // One that has not said that it started is fresh already.
@@ -147,12 +154,12 @@ fn overtime(chart: &Chart, state: &State, now: Timestamp) -> Vec<Effect> {
     let (Some(cap), Some(true)) = (cap, wall_ends(chart, state).map(|at| at <= now)) else {
         return Vec::new();
     };
-    let why = format!("the wall budget of {cap:.0} s is spent");
+    let why = format!("the wall budget of {cap:.0} s is spent; `org budget wall=…` raises it");
     let free = state
         .agents
         .iter()
         .filter(|(_, agent)| agent.held.is_none());
-    free.map(|(name, _)| Effect::Hold(name.clone(), why.clone()))
+    free.map(|(name, _)| Effect::Cap(name.clone(), why.clone()))
         .collect()
 }
 
@@ -235,8 +242,8 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off, of the wall time, the hour of a
-/// process, or what begins to need a person.
+/// When something falls due without an event: the end of a back-off or of a hold, of the wall time, the
+/// hour of a process, or what begins to need a person.
 #[must_use]
 pub fn next_due(
     chart: &Chart,
@@ -244,13 +251,13 @@ pub fn next_due(
     seen: &Observed,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let back_off = state
-        .agents
-        .values()
-        .filter(|agent| agent.pid.is_none() && agent.held.is_none())
-        .filter_map(|agent| agent.deaths.not_before())
-        .filter(|at| *at > now)
-        .min();
+    let agents = state.agents.values();
+    let due = |agent: &AgentState| {
+        let dead = agent.pid.is_none() && agent.held.is_none();
+        let start = dead.then(|| agent.deaths.not_before()).flatten();
+        [start, agent.held_until]
+    };
+    let back_off = agents.flat_map(due).flatten().filter(|at| *at > now).min();
     let wall = wall_ends(chart, state).filter(|at| *at > now && state.down.is_none());
     let need = needs::next_due(chart, state, now);
     let ahead_s = seen.ahead_s;

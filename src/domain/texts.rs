@@ -99,6 +99,8 @@ keys! {
     UnknownTool "unknown_tool" ["tool" "tools"];
     /// A call that was made again and again, with the same result.
     Repeated "repeated" ["tool" "times"];
+    /// A cap is near.
+    NearCap "near_cap" ["whom" "spent" "cap"];
     /// The nudge for an idle agent.
     Continue "continue" ["brief"];
     /// Body of the lab's mail on a run without a claim.

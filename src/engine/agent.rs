@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::chart::Chart;
 use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
-use crate::domain::model::{self, Model};
 use crate::domain::needs;
 use crate::domain::process as society;
 use crate::domain::session::{self, Next};
@@ -24,7 +23,7 @@ use crate::domain::state::{AgentState, State};
 use crate::domain::texts::ToolTexts;
 use crate::os::lock::Lock;
 use crate::os::{clock, exec, process};
-use crate::provider::{self, Provider};
+use crate::provider;
 use crate::repo;
 use crate::run::bell::Bell;
 use crate::run::frozen;
@@ -34,8 +33,12 @@ use crate::run::paths::RunDir;
 use crate::tool::{self, Desk, Tool};
 
 use super::keys::KeyRing;
+use super::mind::Mind;
 use super::words::Words;
 use super::{guard, task};
+
+/// Between two looks at a cap of which the rest is set aside for others, where the log stays still.
+const SETTLING: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 /// Why an agent's process cannot go on. Tool failures are not among them: they are results.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +84,15 @@ pub(super) struct Member {
     pub(super) texts: Words,
     pub(super) tools: Vec<Box<dyn Tool>>,
     pub(super) desk: Desk,
-    pub(super) model: Model,
-    pub(super) provider: Box<dyn Provider>,
+    pub(super) mind: Mind,
+    pub(super) keys: KeyRing,
     pub(super) client: provider::http::Client,
-    pub(super) key: Option<String>,
-    pub(super) head: Head,
     /// The conversation's wire items by hash, as far as they were needed.
     pub(super) history: Vec<(String, Raw)>,
+    /// Whether the rest of a cap is set aside for others' requests in flight.
+    pub(super) settling: bool,
+    /// Whether the vendor's compaction did not work here.
+    pub(super) own_summary: bool,
     /// Whether a tool may have changed the worktree since it was last saved.
     pub(super) touched: bool,
 }
@@ -109,7 +114,7 @@ pub async fn run(
         signal(SignalKind::terminate()).map_err(AgentError::io("listen for signals"))?;
     let lock = Lock::try_take(&dir.agent_lock(&name)).map_err(AgentError::io("lock"))?;
     let Some(_lock) = lock else { return Ok(()) };
-    let mut me = Member::open(dir, name, clean.clone(), &keys)?;
+    let mut me = Member::open(dir, name, clean.clone(), keys.clone())?;
     let started = Kind::AgentStarted {
         agent: me.name.clone(),
         pid: std::process::id(),
@@ -132,7 +137,7 @@ impl Member {
         dir: RunDir,
         name: String,
         env: BTreeMap<String, String>,
-        keys: &KeyRing,
+        keys: KeyRing,
     ) -> Result<Self, AgentError> {
         let chart = Arc::new(frozen::chart(&dir)?);
         let log = Log::open(&dir)?;
@@ -140,17 +145,6 @@ impl Member {
             .agent(&name)
             .ok_or_else(|| AgentError::Unknown(name.clone()))?
             .clone();
-        let role = chart.role_of(&agent).clone();
-        let mine = log.state().agents.get(&name);
-        let named = mine.and_then(|mine| mine.model.clone());
-        let named = named.unwrap_or_else(|| agent.model.clone());
-        let mut model =
-            model::resolve(&chart, &named).ok_or_else(|| AgentError::Unknown(name.clone()))?;
-        let mut key = keys.get(&model.provider).map(str::to_owned);
-        if let (true, Some(port)) = (log.state().mock, log.state().mock_port) {
-            model.spec.base_url = mock_url(&model, port);
-            key = Some(format!("mock-{name}"));
-        }
         let read = |file: &str| {
             std::fs::read_to_string(dir.prompts().join(file))
                 .map_err(|error| AgentError::Prompts(format!("{file}: {error}")))
@@ -159,15 +153,17 @@ impl Member {
         let words = ToolTexts::parse(&read("tools.toml")?)
             .map_err(|error| AgentError::Prompts(error.to_string()))?;
         let tools = tool::granted(&society::grants(&chart, &agent));
-        let head = Head {
-            model: named,
+        let like = Head {
+            model: String::new(),
             system: read(&format!("{name}.md"))?,
             tools: tool::specs(&tools, &words),
-            effort: role.effort,
-            max_output: model.max_output,
+            effort: None,
+            max_output: 0,
+            patient: false,
             cache_key: format!("org-{}-{name}", dir.id()),
         };
-        let provider = provider::provider(model.spec.wire);
+        let mind = Mind::of(&chart, log.state(), &name, &keys, like)
+            .ok_or_else(|| AgentError::Unknown(name.clone()))?;
         let bell = Bell::on(&[dir.events(), Maildir::at(dir.mailbox(&name)).new_dir()]);
         let log = Arc::new(Mutex::new(log));
         let desk = Desk {
@@ -189,12 +185,12 @@ impl Member {
             texts,
             tools,
             desk,
-            model,
-            provider,
-            client: provider::http::Client::new(),
-            key,
-            head,
+            mind,
+            client: provider::http::Client::behind(keys.detour().clone()),
+            keys,
             history: Vec::new(),
+            settling: false,
+            own_summary: false,
             touched: true,
         })
     }
@@ -237,22 +233,24 @@ impl Member {
                 };
                 return self.append(vec![ended]);
             }
+            self.make_up_mind();
             let next = session::next(&self.chart, self.log().state(), &self.name);
+            if let Next::Ask(at) | Next::Compact(at) = next
+                && let Some(until) = self.not_before(at)
+            {
+                self.wait(Some(until)).await;
+                continue;
+            }
             match next {
+                Next::Begin(..) if self.has_stood_in() => self.switch(None)?,
                 Next::Begin(..) => self.begin()?,
-                Next::Ask(Some(at)) | Next::Compact(Some(at)) if at > clock::now() => {
-                    self.wait(Some(at)).await;
-                }
-                Next::Ask(_) | Next::Compact(_) if self.throttled() => {
-                    let until = self.throttle();
-                    self.wait(until).await;
-                }
+                Next::StandIn(model) => self.switch(Some(model))?,
                 Next::Hold(reason) => self.hold(&reason)?,
                 Next::Ask(_) if self.asks_nobody() => self.draw()?,
-                Next::Compact(_) => self.compact().await?,
-                Next::Ask(_) if self.key.is_none() && self.needs_key() => {
+                Next::Ask(_) | Next::Compact(_) if self.mind.lacks_key() => {
                     self.hold(needs::NO_KEY)?;
                 }
+                Next::Compact(_) => self.compact().await?,
                 Next::Ask(_) => self.ask().await?,
                 Next::Use => self.use_tools().await?,
                 Next::End => self.end_turn(false)?,
@@ -261,8 +259,12 @@ impl Member {
         }
     }
 
-    fn needs_key(&self) -> bool {
-        self.model.spec.key != crate::domain::chart::KeySource::None
+    /// When a request may be made, where that is not now.
+    fn not_before(&mut self, own: Option<Timestamp>) -> Option<Timestamp> {
+        let now = clock::now();
+        let settled = std::mem::take(&mut self.settling).then(|| now + SETTLING);
+        let times = [own.filter(|at| *at > now), self.gate(), settled];
+        times.into_iter().flatten().max()
     }
 
     /// Why the process must end, if it must.
@@ -345,6 +347,8 @@ impl Member {
         let held = Kind::AgentHeld {
             agent: self.name.clone(),
             reason: reason.to_owned(),
+            cap: false,
+            until: None,
         };
         self.append(vec![held])
     }
@@ -362,14 +366,6 @@ impl Member {
             () = self.term.cancelled() => {}
             () = due => {}
         }
-    }
-}
-
-/// Where the mock stands in for a model's server.
-fn mock_url(model: &Model, port: u16) -> String {
-    match model.spec.wire {
-        crate::domain::chart::Wire::Anthropic => format!("http://127.0.0.1:{port}"),
-        crate::domain::chart::Wire::Openai => format!("http://127.0.0.1:{port}/v1"),
     }
 }
 

@@ -1,28 +1,32 @@
-//! One request to a model: what it carries, what it may cost, what came of it.
+//! One request to a model: what it carries, and what came of it.
 //!
 //! Order is everything here: wire items go into blobs, then the reservation with their names into the
 //! log, then the request out; a reply goes into blobs, then into the log with its usage, and only then
 //! does anybody act on it. A reply that was cut is not a reply.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
-use jiff::{SignedDuration, Timestamp};
-
-use crate::domain::approval::{self, Gate};
-use crate::domain::chat::{Delta, Raw, Reply, Stop, ToolOutput};
+use crate::domain::budget;
+use crate::domain::chat::{Delta, Head, Raw, Reply, Stop, ToolOutput};
 use crate::domain::event::{Kind, LoggedCall};
 use crate::domain::price;
-use crate::domain::state::{AgentState, State};
-use crate::domain::{budget, retry, session};
+use crate::domain::session;
+use crate::domain::state::AgentState;
 use crate::os::clock;
-use crate::provider::ProviderError;
-use crate::run::log::Decision;
+use crate::provider::{Asking, ProviderError};
 
 use super::agent::{AgentError, Member, interrupted};
 use super::live::Live;
+use super::money::Reserved;
 
-/// Longest extra wait after a server asked to be left alone, seconds.
-const SPREAD_S: f64 = 2.0;
+/// What a request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The next step of the turn.
+    Step,
+    /// A summary in the model's own words, asked for with this text.
+    Summary(String),
+    /// The vendor's own compaction.
+    Compaction,
+}
 
 /// What came of a request.
 enum Outcome {
@@ -31,10 +35,17 @@ enum Outcome {
     Interrupted,
 }
 
+/// The new items of a request, and the cap that they tell of.
+#[derive(Default)]
+struct Fresh {
+    items: Vec<Raw>,
+    near: String,
+}
+
 impl Member {
     /// Makes the request that the session asks for.
     pub(super) async fn ask(&mut self) -> Result<(), AgentError> {
-        match self.request(None).await? {
+        match self.request(Purpose::Step).await? {
             Some(reply) if reply.stop == Stop::ContextFull => {
                 self.renew("the model's context window was full", "")
             }
@@ -42,79 +53,62 @@ impl Member {
         }
     }
 
-    /// Makes a request with what is new, and `last` after it. None where no reply came of it; what
-    /// came of it then stands in the log.
-    pub(super) async fn request(
-        &mut self,
-        last: Option<&str>,
-    ) -> Result<Option<Reply>, AgentError> {
+    /// Makes a request with what is new. None where no reply came of it; what came of it then stands in
+    /// the log.
+    pub(super) async fn request(&mut self, purpose: Purpose) -> Result<Option<Reply>, AgentError> {
         let mine = self.mine();
-        let fresh = self.fresh_items(&mine, last)?;
         self.load_history(&mine)?;
+        let fresh = self.fresh_items(&mine, &purpose)?;
         let blobs = self.log().blobs();
         let mut names = Vec::new();
-        for item in &fresh {
+        for item in &fresh.items {
             let put = blobs.put(item.as_str().as_bytes());
             names.push(put.map_err(AgentError::io("keep a wire item"))?);
         }
-        let added = names.iter().cloned().zip(fresh);
+        let added = names.iter().cloned().zip(fresh.items);
         self.history.extend(added);
-        let items: Vec<Raw> = self.history.iter().map(|(_, raw)| raw.clone()).collect();
-        let body = self.provider.body(&self.head, &items);
-        let Some((request, reserved)) = self.reserve(&mine, names, body.len())? else {
+        let (asking, cost) = self.asking(&mine, &purpose);
+        let Some(reserved) = self.reserve(&mine, names, cost, fresh.near)? else {
             // The names that were added are not in the log; the history is read anew next time.
             self.history.clear();
             return Ok(None);
         };
-        match self.exchange(request, body).await {
-            Outcome::Replied(reply) => {
-                self.accept(request, &reply)?;
-                Ok(Some(reply))
-            }
+        match self.exchange(reserved.request, asking).await {
+            Outcome::Replied(reply) => self.accept(&reserved, reply, &purpose).map(Some),
             Outcome::Interrupted => {
-                self.stopped(request, reserved)?;
+                self.stopped(&reserved)?;
                 Ok(None)
             }
             Outcome::Failed(error, spent) => {
-                self.refused(&mine, request, &error, spent, reserved)?;
+                if purpose == Purpose::Compaction && !error.transient() {
+                    // Its own words will do.
+                    self.own_summary = true;
+                }
+                self.refused(&mine, &reserved, &error, spent)?;
                 Ok(None)
             }
         }
     }
 
-    /// A person or the run's end cut a request short.
-    fn stopped(&mut self, request: u64, reserved: f64) -> Result<(), AgentError> {
-        self.append(vec![Kind::RequestFailed {
-            agent: self.name.clone(),
-            request,
-            provider: self.model.provider.clone(),
-            what: "interrupted".to_owned(),
-            error: "stopped by a person".to_owned(),
-            retry_at: None,
-            usd: reserved,
-        }])?;
-        if self.has_word() && self.mine().turn.is_some() {
-            return self.end_turn(true);
+    /// The request's bytes, and what they may cost in tokens: prompt and reply.
+    fn asking(&self, mine: &AgentState, purpose: &Purpose) -> (Asking, (u64, u64)) {
+        let items: Vec<Raw> = self.history.iter().map(|(_, raw)| raw.clone()).collect();
+        let provider = &self.mind.provider;
+        let ask = |head: &Head| match purpose {
+            Purpose::Compaction => provider.compaction(head, &items),
+            Purpose::Step | Purpose::Summary(_) => Asking::of(provider.as_ref(), head, &items),
+        };
+        let asking = ask(&self.mind.head);
+        let prompt = self.prompt_at_most(mine, asking.body.len());
+        let reply = self.longest_reply(prompt);
+        if reply == self.mind.head.max_output {
+            return (asking, (prompt, reply));
         }
-        Ok(())
-    }
-
-    /// Until when the server wants to be left alone, with some spread so that agents on one key do
-    /// not come back in step.
-    pub(super) fn throttle(&self) -> Option<Timestamp> {
-        let until = self
-            .log()
-            .state()
-            .throttled
-            .get(&self.model.provider)
-            .copied()?;
-        Some(after(until, SPREAD_S * jitter()))
-    }
-
-    pub(super) fn throttled(&self) -> bool {
-        let log = self.log();
-        let until = log.state().throttled.get(&self.model.provider);
-        until.is_some_and(|until| *until > clock::now())
+        let head = Head {
+            max_output: reply,
+            ..self.mind.head.clone()
+        };
+        (ask(&head), (prompt, reply))
     }
 
     /// Whether a person has said something that interrupts.
@@ -129,38 +123,29 @@ impl Member {
         })
     }
 
-    /// New wire items: results, words on cut calls, what the turn takes in; in this order.
-    fn fresh_items(&self, mine: &AgentState, last: Option<&str>) -> Result<Vec<Raw>, AgentError> {
+    /// New wire items: results, words on cut calls, what the turn takes in, the wish for a summary; in
+    /// this order.
+    fn fresh_items(&self, mine: &AgentState, purpose: &Purpose) -> Result<Fresh, AgentError> {
+        let provider = &self.mind.provider;
+        let wish = match purpose {
+            Purpose::Summary(ask) => Some(provider.user(ask)),
+            Purpose::Step | Purpose::Compaction => None,
+        };
+        let mut new = Fresh::default();
         if mine.request.is_some() || mine.retry.is_some() {
             // The last request carried them already; the same history is sent again.
-            return Ok(Vec::new());
+            let last = self.history.last().map(|(_, raw)| raw);
+            new.items.extend(wish.filter(|wish| Some(wish) != last));
+            return Ok(new);
         }
         let fresh = session::fresh(mine);
-        let blobs = self.log().blobs();
-        let mut items = Vec::new();
         if fresh.results {
-            let mut outputs = Vec::new();
-            for open in &mine.calls {
-                let Some((ok, text)) = &open.result else {
-                    continue;
-                };
-                outputs.push(ToolOutput {
-                    call_id: open.call.id.clone(),
-                    text: blobs
-                        .whole(text)
-                        .map_err(AgentError::io("read a tool's output"))?,
-                    is_error: !ok,
-                });
-            }
-            items.extend(self.provider.results(&outputs));
+            new.items.extend(provider.results(&self.outputs(mine)?));
         }
         let mut said = Vec::new();
         if fresh.truncated {
-            said.extend(
-                mine.truncated
-                    .iter()
-                    .map(|tool| self.texts.truncated_call(tool)),
-            );
+            let cut = mine.truncated.iter();
+            said.extend(cut.map(|tool| self.texts.truncated_call(tool)));
         }
         if fresh.repeated {
             let (used, times) = &mine.repeated;
@@ -170,12 +155,45 @@ impl Member {
         if fresh.opening {
             said.push(self.opening()?);
         }
-        said.extend(last.map(str::to_owned));
+        if *purpose == Purpose::Step
+            && let Some((cap, words)) = self.near_cap(mine)
+        {
+            said.push(words);
+            new.near = cap;
+        }
         let said = said.join("\n\n");
         if !said.trim().is_empty() {
-            items.push(self.provider.user(&said));
+            new.items.push(provider.user(&said));
         }
-        Ok(items)
+        new.items.extend(wish);
+        Ok(new)
+    }
+
+    /// What the last reply's calls gave.
+    fn outputs(&self, mine: &AgentState) -> Result<Vec<ToolOutput>, AgentError> {
+        let blobs = self.log().blobs();
+        let mut outputs = Vec::new();
+        for open in &mine.calls {
+            let Some((ok, text)) = &open.result else {
+                continue;
+            };
+            outputs.push(ToolOutput {
+                call_id: open.call.id.clone(),
+                text: blobs
+                    .whole(text)
+                    .map_err(AgentError::io("read a tool's output"))?,
+                is_error: !ok,
+            });
+        }
+        Ok(outputs)
+    }
+
+    /// A cap that is near and that the agent was not told of yet: its name, and the words.
+    fn near_cap(&self, mine: &AgentState) -> Option<(String, String)> {
+        let log = self.log();
+        let purse = budget::near(&self.chart, log.state(), &self.name, clock::now())?;
+        let cap = format!("{}={:.2}", purse.key, purse.cap);
+        (mine.near != cap).then(|| (cap, self.texts.near_cap(&purse)))
     }
 
     /// Reads those wire items of the conversation that are not in memory.
@@ -201,66 +219,18 @@ impl Member {
         Ok(())
     }
 
-    /// Sets the worst cost aside, under the log's lock. None where a cap forbids it or a person has
-    /// stepped in meanwhile.
-    fn reserve(
-        &self,
-        mine: &AgentState,
-        items: Vec<String>,
-        bytes: usize,
-    ) -> Result<Option<(u64, f64)>, AgentError> {
-        let usd = self.model.rates.as_ref().map_or(0.0, |rates| {
-            price::worst_case(rates, price::tokens_at_most(bytes), self.head.max_output)
-        });
-        let (chart, name) = (&self.chart, &self.name);
-        let conversation = mine.conversation.max(1);
-        let decide = |state: &State| -> Decision<Option<u64>, Option<String>> {
-            if !state.may_think(name) {
-                return Err(None);
-            }
-            match approval::spending(chart, state, usd) {
-                Gate::Open => {}
-                Gate::Ask => {
-                    return Ok((vec![approval::ask_to_spend(chart, state, name, usd)], None));
-                }
-                Gate::Parked(_) => return Err(None),
-                Gate::Denied(why) => return Err(Some(approval::denied_spending(&why))),
-            }
-            budget::may_reserve(chart, state, name, usd)
-                .map_err(|capped| Some(capped.to_string()))?;
-            let request = state.agents.get(name).map_or(0, |agent| agent.requests) + 1;
-            let reserved = Kind::RequestReserved {
-                agent: name.clone(),
-                request,
-                conversation,
-                items,
-                usd,
-            };
-            Ok((vec![reserved], Some(request)))
-        };
-        let decided = self.log().transact(&self.actor, decide)?;
-        match decided {
-            Ok(request) => Ok(request.map(|request| (request, usd))),
-            Err(None) => Ok(None),
-            Err(Some(why)) => {
-                self.hold(&why)?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn exchange(&mut self, request: u64, body: Vec<u8>) -> Outcome {
+    async fn exchange(&mut self, request: u64, asking: Asking) -> Outcome {
         let mut live = Live::begin(&self.dir.live(&self.name), request);
         let mut streamed = false;
         let mut show = |delta: Delta| {
             streamed = true;
             live.push(&delta);
         };
-        let exchange = self.client.exchange(
-            self.provider.as_ref(),
-            &self.model.spec.base_url,
-            self.key.as_deref(),
-            body,
+        let exchange = self.client.send(
+            self.mind.provider.as_ref(),
+            &self.mind.model.spec.base_url,
+            self.mind.key.as_deref(),
+            asking,
             &mut show,
         );
         let outcome = tokio::select! {
@@ -278,7 +248,18 @@ impl Member {
         }
     }
 
-    fn accept(&mut self, request: u64, reply: &Reply) -> Result<(), AgentError> {
+    /// Writes a reply down, with the new conversation where it is a summary.
+    fn accept(
+        &mut self,
+        reserved: &Reserved,
+        mut reply: Reply,
+        purpose: &Purpose,
+    ) -> Result<Reply, AgentError> {
+        if matches!(reply.stop, Stop::Refusal(_)) {
+            // Half an answer would stand in the way of asking again.
+            reply.items.clear();
+            reply.calls.clear();
+        }
         let blobs = self.log().blobs();
         let keep = |text: &str| blobs.text(text).map_err(AgentError::io("keep a text"));
         let mut items = Vec::new();
@@ -294,85 +275,28 @@ impl Member {
                 arguments: keep(&call.arguments)?,
             });
         }
-        let usd = self
-            .model
-            .rates
-            .as_ref()
-            .map_or(0.0, |rates| price::cost(rates, &reply.usage));
+        let rates = self.mind.model.rates.as_ref();
+        let usd = rates.map_or(0.0, |rates| price::cost(rates, &reply.usage));
+        let step = *purpose == Purpose::Step;
         let received = Kind::ReplyReceived {
             agent: self.name.clone(),
-            request,
-            items: items.clone(),
+            request: reserved.request,
+            items: if step { items.clone() } else { Vec::new() },
             text: keep(&reply.text)?,
             thinking: keep(&reply.thinking)?,
-            calls,
+            calls: if step { calls } else { Vec::new() },
             truncated: reply.truncated.clone(),
             stop: reply.stop.clone(),
             usage: reply.usage,
             usd,
         };
-        self.append(vec![received])?;
-        let raws = reply.items.iter().cloned();
-        self.history.extend(items.into_iter().zip(raws));
-        Ok(())
-    }
-
-    /// Writes a failure down and says when it is tried again, or holds the agent.
-    fn refused(
-        &mut self,
-        mine: &AgentState,
-        request: u64,
-        error: &ProviderError,
-        spent: bool,
-        reserved: f64,
-    ) -> Result<(), AgentError> {
-        let failures = mine.failures + 1;
-        let seconds = match error {
-            ProviderError::Quota { .. } => Some(retry::QUOTA_PROBE_S),
-            ProviderError::Malformed { .. } if failures < retry::MALFORMED_IN_A_ROW => {
-                Some(retry::wait(failures, None, jitter()))
-            }
-            error if error.transient() => {
-                Some(retry::wait(failures, error.retry_after(), jitter()))
-            }
-            _ => None,
-        };
-        let retry_at = seconds.map(|seconds| after(clock::now(), seconds));
-        let mut kinds = vec![Kind::RequestFailed {
-            agent: self.name.clone(),
-            request,
-            provider: self.model.provider.clone(),
-            what: error.kind().to_owned(),
-            error: error.to_string(),
-            retry_at,
-            usd: if spent { reserved } else { 0.0 },
-        }];
-        let too_long = matches!(error, ProviderError::ContextTooLong { .. });
-        if too_long && !mine.items.is_empty() {
-            // Never a blind retry: the same turn goes on in a new conversation.
-            self.append(kinds)?;
-            return self.renew("it no longer fitted the model's window", "");
+        if step {
+            self.append(vec![received])?;
+            let raws = reply.items.iter().cloned();
+            self.history.extend(items.into_iter().zip(raws));
+        } else {
+            self.compacted(received, purpose, &reply, items)?;
         }
-        if retry_at.is_none() {
-            let reason = error.to_string();
-            kinds.push(Kind::AgentHeld {
-                agent: self.name.clone(),
-                reason,
-            });
-        }
-        self.append(kinds)
+        Ok(reply)
     }
-}
-
-fn after(now: Timestamp, seconds: f64) -> Timestamp {
-    SignedDuration::try_from_secs_f64(seconds)
-        .ok()
-        .and_then(|wait| now.checked_add(wait).ok())
-        .unwrap_or(now)
-}
-
-/// A number in [0, 1) that differs between agents: the standard library's own random hasher keys.
-fn jitter() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1_u64 << 53) as f64
 }

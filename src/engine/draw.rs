@@ -13,7 +13,7 @@ use super::agent::{AgentError, Member};
 impl Member {
     /// Whether this agent asks no model.
     pub(super) fn asks_nobody(&self) -> bool {
-        search::plays(&self.chart, &self.head.model)
+        search::plays(&self.chart, &self.mind.head.model)
     }
 
     /// Makes the move that follows from what is so. Only this agent changes what its moves are made
@@ -44,6 +44,9 @@ impl Member {
                 conversation: mine.conversation.max(1),
                 items: Vec::new(),
                 usd: 0.0,
+                model: self.mind.head.model.clone(),
+                provider: self.mind.model.provider.clone(),
+                near: String::new(),
             },
             Kind::ReplyReceived {
                 agent: self.name.clone(),

@@ -11,17 +11,22 @@ use serde::{Deserialize, Serialize};
 use crate::domain::chart::{Chart, KeySource};
 use crate::domain::model;
 use crate::os::exec::Exec;
+use crate::provider::Detour;
 
 /// Longest time a `key_cmd` may take; password managers ask a person.
 const KEY_CMD_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Keys by provider name.
+/// Keys by provider name, and the way to their servers.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyRing(BTreeMap<String, String>);
+#[serde(default)]
+pub struct KeyRing {
+    keys: BTreeMap<String, String>,
+    detour: Detour,
+}
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyRing of {}", self.0.len())
+        write!(f, "KeyRing of {}", self.keys.len())
     }
 }
 
@@ -53,10 +58,17 @@ impl KeyRing {
     /// A provider's key.
     #[must_use]
     pub fn get(&self, provider: &str) -> Option<&str> {
-        self.0.get(provider).map(String::as_str)
+        self.keys.get(provider).map(String::as_str)
     }
 
-    /// Collects the keys of every provider that a chart's agents use. `env` looks a variable up.
+    /// The way to the servers.
+    #[must_use]
+    pub fn detour(&self) -> &Detour {
+        &self.detour
+    }
+
+    /// Collects the keys of every provider that a chart's agents use, and those that lie at hand for the
+    /// others, since a person may give an agent another model. `env` looks a variable up.
     ///
     /// # Errors
     /// The first key that cannot be had.
@@ -65,19 +77,31 @@ impl KeyRing {
         env: &dyn Fn(&str) -> Option<String>,
         clean: &BTreeMap<String, String>,
     ) -> Result<Self, NoKey> {
-        let mut ring = BTreeMap::new();
-        for agent in &chart.agents {
-            let Some(model) = model::resolve(chart, &agent.model) else {
-                continue;
-            };
-            if ring.contains_key(&model.provider) {
+        let mut keys = BTreeMap::new();
+        let models = chart.agents.iter().flat_map(|agent| {
+            let stand_in = chart.role_of(agent).fallback.as_ref();
+            [Some(&agent.model), stand_in].into_iter().flatten()
+        });
+        for model in models.filter_map(|name| model::resolve(chart, name)) {
+            if keys.contains_key(&model.provider) {
                 continue;
             }
             if let Some(key) = one(&model.provider, &model.spec.key, env, clean)? {
-                ring.insert(model.provider, key);
+                keys.insert(model.provider, key);
             }
         }
-        Ok(Self(ring))
+        for (name, spec) in &chart.providers {
+            // A command may ask a person, for a key that nobody may ever need.
+            let at_hand = matches!(spec.key, KeySource::Env(_) | KeySource::File(_));
+            if at_hand
+                && !keys.contains_key(name)
+                && let Ok(Some(key)) = one(name, &spec.key, env, clean)
+            {
+                keys.insert(name.clone(), key);
+            }
+        }
+        let detour = Detour::of(env);
+        Ok(Self { keys, detour })
     }
 }
 

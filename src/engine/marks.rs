@@ -83,7 +83,7 @@ impl Supervisor {
             .filter(|(name, _)| state.agents.contains_key(*name))
         {
             let alive = self.alive.contains_key(name);
-            let word = standing::agent(state, name, Some(alive)).word;
+            let word = standing::agent(state, name, Some(alive), clock::now()).word;
             if self.told.words.get(name) != Some(&word) {
                 words.insert(name.clone(), word);
                 let (pane, word) = (pane.clone(), word.to_owned());

@@ -12,6 +12,7 @@ impl Supervisor {
     pub(super) fn look_at_news(&mut self) -> Result<(), SuperviseError> {
         let mut mails = Vec::new();
         for event in self.log.drain() {
+            self.kept.see(&event.body);
             match event.body {
                 Kind::MailSent { id, .. } => mails.push(id),
                 Kind::TurnStarted { mails: ids, .. } | Kind::MailRead { ids, .. } => {
@@ -20,6 +21,7 @@ impl Supervisor {
                 _ => {}
             }
         }
+        self.kept.refresh(&self.dir, &self.chart, self.log.state());
         self.post(&mails);
         for agent in self.chart.agents.clone() {
             let mailbox = Maildir::at(self.dir.mailbox(&agent.name));

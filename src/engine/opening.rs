@@ -3,11 +3,13 @@
 //! Owns what the model is told at a boundary: the mission, a brief, its own notebook, and the mail
 //! that the turn takes in; and the change from one conversation to the next. Owns no sentence.
 
+use crate::domain::chat::Reply;
 use crate::domain::event::{Kind, Text, Why};
 use crate::domain::state::AgentState;
 use crate::run::blobs::Blobs;
 
 use super::agent::{AgentError, Member};
+use super::ask::Purpose;
 
 /// Most bytes of notebook and summary that a new conversation begins with; the newest are kept.
 const NOTEBOOK: usize = 24_000;
@@ -50,29 +52,81 @@ impl Member {
         Ok(parts.join("\n\n"))
     }
 
-    /// Has the model sum the conversation up, and begins a new one from that and the notebook.
+    /// Has the conversation summed up, by its vendor's own means where there are some, and begins a new
+    /// one from that and the notebook.
     pub(super) async fn compact(&mut self) -> Result<(), AgentError> {
-        let ask = self.texts.compact();
-        match self.request(Some(&ask)).await? {
-            Some(reply) => self.renew("it had grown too long", &reply.text),
-            None => Ok(()),
-        }
+        let purpose = if self.mind.model.vendors && !self.own_summary {
+            Purpose::Compaction
+        } else {
+            Purpose::Summary(self.texts.compact())
+        };
+        self.request(purpose).await.map(drop)
     }
 
-    /// Begins a new conversation.
-    pub(super) fn renew(&mut self, why: &str, summary: &str) -> Result<(), AgentError> {
-        let blobs = self.log().blobs();
-        let summary = blobs
-            .text(summary)
-            .map_err(AgentError::io("keep a summary"))?;
-        let conversation = self.mine().conversation.max(1) + 1;
+    /// Writes a summary down together with the conversation that begins from it: between the two, a
+    /// crash would lose the turn.
+    pub(super) fn compacted(
+        &mut self,
+        received: Kind,
+        purpose: &Purpose,
+        reply: &Reply,
+        items: Vec<String>,
+    ) -> Result<(), AgentError> {
+        let vendors = *purpose == Purpose::Compaction;
+        if vendors && items.is_empty() {
+            // The vendor could not; in its own words it can.
+            self.own_summary = true;
+            return self.append(vec![received]);
+        }
+        let (summary, items) = if vendors {
+            ("", items)
+        } else {
+            (reply.text.as_str(), Vec::new())
+        };
+        let mine = self.mine();
+        let stand_in = mine.stand_in.map(|(model, _)| model);
+        let renewed = self.renewal("it had grown too long", summary, items, stand_in)?;
         self.history.clear();
-        self.append(vec![Kind::ConversationRenewed {
+        self.append(vec![received, renewed])
+    }
+
+    /// Begins a new conversation with the same model.
+    pub(super) fn renew(&mut self, why: &str, summary: &str) -> Result<(), AgentError> {
+        let stand_in = self.mine().stand_in.map(|(model, _)| model);
+        let renewed = self.renewal(why, summary, Vec::new(), stand_in)?;
+        self.history.clear();
+        self.append(vec![renewed])
+    }
+
+    /// Goes on with a stand-in, or with its own model again where none is named: with a new
+    /// conversation, since what one model thought is nothing to another.
+    pub(super) fn switch(&mut self, model: Option<String>) -> Result<(), AgentError> {
+        let why = match &model {
+            Some(model) => format!("{} is out, {model} stands in", self.mind.head.model),
+            None => format!("{} has stood in long enough", self.mind.head.model),
+        };
+        let renewed = self.renewal(&why, "", Vec::new(), model)?;
+        self.history.clear();
+        self.append(vec![renewed])
+    }
+
+    fn renewal(
+        &self,
+        why: &str,
+        summary: &str,
+        items: Vec<String>,
+        stand_in: Option<String>,
+    ) -> Result<Kind, AgentError> {
+        let blobs = self.log().blobs();
+        let summary = blobs.text(summary);
+        Ok(Kind::ConversationRenewed {
             agent: self.name.clone(),
-            conversation,
+            conversation: self.mine().conversation.max(1) + 1,
             why: why.to_owned(),
-            summary,
-        }])
+            summary: summary.map_err(AgentError::io("keep a summary"))?,
+            items,
+            stand_in,
+        })
     }
 }
 

@@ -25,11 +25,12 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
+use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
 use super::measure::{Found, Order};
 use super::words::Words;
-use super::{leases, seats, task};
+use super::{leases, task};
 
 /// Shortest time between two starts of the same agent: *at once* must not become a spin.
 const START_SPACING: Duration = Duration::from_millis(300);
@@ -133,6 +134,7 @@ pub(super) struct Supervisor {
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
+    pub(super) kept: Kept,
 }
 
 /// The last start of an agent.
@@ -152,6 +154,7 @@ pub async fn run(
     dir: RunDir,
     clean: BTreeMap<String, String>,
     keys: KeyRing,
+    tables: kept::Write,
 ) -> Result<(), SuperviseError> {
     exec::become_session().map_err(SuperviseError::io("leave the session"))?;
     process::set_undumpable().map_err(SuperviseError::io("become undumpable"))?;
@@ -175,6 +178,7 @@ pub async fn run(
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
+        kept: Kept::by(tables),
     };
     if me.state().stopped {
         // Started by somebody who did not know; nothing is left to look after.
@@ -307,8 +311,26 @@ impl Supervisor {
             Effect::Start(name) => return Ok(self.start_spaced(&name)),
             Effect::Stop(name) => self.stop_agent(&name),
             Effect::Hold(agent, reason) => {
-                let held = Kind::AgentHeld { agent, reason };
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason,
+                    cap: false,
+                    until: None,
+                };
                 self.log.append(&Actor::Supervisor, vec![held])?;
+            }
+            Effect::Cap(agent, reason) => {
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason,
+                    cap: true,
+                    until: None,
+                };
+                self.log.append(&Actor::Supervisor, vec![held])?;
+            }
+            Effect::Release(agent) => {
+                let released = Kind::AgentReleased { agent };
+                self.log.append(&Actor::Supervisor, vec![released])?;
             }
             Effect::Launch(grant) => self.launch(&grant)?,
             Effect::Freeze(id) => self.freeze(id, true),
@@ -413,38 +435,6 @@ impl Supervisor {
     /// Ends the jobs that an agent left behind, out of the way of everything else.
     fn end_jobs(&self, name: &str) {
         task::start(crate::tool::end_jobs(&self.dir, name));
-    }
-
-    /// Everything of the run has ended: closes the office, ends the mock, and says so.
-    async fn close(&mut self) -> Result<(), SuperviseError> {
-        let agents = self.chart.agents.iter();
-        let ending: Vec<_> = agents
-            .map(|agent| crate::tool::end_jobs(&self.dir, &agent.name))
-            .collect();
-        for end in ending {
-            end.await;
-        }
-        self.end_notices().await;
-        if let Some(holder) = crate::os::lock::holder(&self.dir.lock("mock"))
-            && let Ok(watch) = process::Watch::open(holder.pid, Some(holder.start))
-        {
-            watch.signal(rustix::process::Signal::TERM);
-            if tokio::time::timeout(Duration::from_secs(5), watch.ended())
-                .await
-                .is_err()
-            {
-                watch.signal(rustix::process::Signal::KILL);
-            }
-        }
-        if self.state().office.is_some()
-            && let Ok(office) = seats::office(&self.dir, &self.clean)
-            && let Err(error) = office.close().await
-        {
-            tracing::warn!(%error, "the office did not close");
-        }
-        Ok(self
-            .log
-            .append(&Actor::Supervisor, vec![Kind::RunStopped {}])?)
     }
 }
 

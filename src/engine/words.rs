@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::domain::brief;
+use crate::domain::budget::Purse;
 use crate::domain::chart::Chart;
 use crate::domain::disclosure;
 use crate::domain::event::{RunStatus, Status};
@@ -107,6 +108,15 @@ impl Words {
         self.0
             .get(Key::Repeated)
             .render(&[("tool", tool), ("times", &times)])
+    }
+
+    /// That a cap is near.
+    pub(super) fn near_cap(&self, purse: &Purse) -> String {
+        self.0.get(Key::NearCap).render(&[
+            ("whom", &purse.whom),
+            ("spent", &format!("{:.2}", purse.spent)),
+            ("cap", &format!("{:.2}", purse.cap)),
+        ])
     }
 
     pub(super) fn truncated_call(&self, tool: &str) -> String {

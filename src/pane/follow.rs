@@ -21,8 +21,7 @@ use super::screen::{self, Typed};
 use super::status::Status;
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Event, Gpu, Kind, RunStatus};
-use crate::domain::model;
-use crate::domain::standing;
+use crate::domain::{model, session, standing};
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
 use crate::run::gpu_use::Sampled;
@@ -30,6 +29,8 @@ use crate::run::log::{Log, LogError};
 use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
+/// Between two looks at what counts down; nothing else wakes a pane by itself.
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 /// Events of the past that a pane begins with; the rest is in `org logs`.
 const PAST: usize = 400;
 
@@ -222,30 +223,33 @@ impl Follower {
                 }
             }
             let now = self.status();
+            let counts = waits(&now.reason);
             status.send_if_modified(|shown| {
                 let changed = *shown != now;
                 *shown = now;
                 changed
             });
-            bell.wait().await;
+            if counts {
+                // It says for how long still.
+                tokio::time::timeout(SECOND, bell.wait()).await.ok();
+            } else {
+                bell.wait().await;
+            }
         }
     }
 
     fn status(&self) -> Status {
         let state = self.log.state();
         let alive = lock::holder(&self.dir.agent_lock(&self.name)).is_some();
-        let standing = standing::agent(state, &self.name, Some(alive));
+        let standing = standing::agent(state, &self.name, Some(alive), clock::now());
         let agent = state.agents.get(&self.name).cloned().unwrap_or_default();
         let chart = self.chart.agent(&self.name);
         let since = agent.since.map_or_else(String::new, |at| {
             clock::local(at).strftime("%H:%M").to_string()
         });
         let usage = agent.usage;
-        let model = agent
-            .model
-            .clone()
-            .or_else(|| Some(chart?.model.clone()))
-            .unwrap_or_default();
+        let model = session::model_of(&self.chart, &agent, &self.name);
+        let model = model.unwrap_or_default().to_owned();
         let window = model::resolve(&self.chart, &model).map_or(0, |model| model.context);
         let claim = state
             .claim_of(&self.name)
@@ -259,7 +263,7 @@ impl Follower {
             context: (window > 0).then(|| agent.context * 100 / window),
             state: standing.word.to_owned(),
             reason: match standing.word {
-                "thinking" if agent.retry.is_none() => String::new(),
+                "thinking" if !waits(&standing.reason) => String::new(),
                 "waiting" => String::new(),
                 _ => standing.reason,
             },
@@ -271,6 +275,11 @@ impl Follower {
             mock: state.mock,
         }
     }
+}
+
+/// Whether a reason counts down.
+fn waits(reason: &str) -> bool {
+    reason.starts_with("waiting ")
 }
 
 impl Follower {

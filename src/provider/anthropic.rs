@@ -2,17 +2,20 @@
 //!
 //! Owns the shape of requests for API version 2026-10-21 (platform.claude.com/docs): thinking is
 //! adaptive, no sampling parameters, two cache breakpoints (system, and the last block by the
-//! top-level marker), so that items never carry one. Must not know HTTP, or who asks.
+//! top-level marker; a third only where the newest exchange is very large), so that items carry none. Must not know HTTP, or who asks.
 
 mod decode;
 
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{Complaint, ProviderError, words_of};
 use super::raw::json;
-use super::{Decoder, Provider};
-use crate::domain::chat::{Head, Raw, ToolOutput};
+use super::{Asking, Decoder, Provider};
+use crate::domain::chat::{Head, Raw, Reply, ToolOutput};
 
 /// The API version that requests are written for.
 const VERSION: &str = "2026-10-21";
@@ -63,39 +66,19 @@ impl Provider for Anthropic {
     }
 
     fn body(&self, head: &Head, items: &[Raw]) -> Vec<u8> {
-        let adaptive = thinks_adaptively(&head.model);
-        let mut body = json(&Opening {
-            model: &head.model,
-            max_tokens: head.max_output,
-            stream: true,
-            thinking: adaptive.then_some(Thinking {
-                kind: "adaptive",
-                display: "summarized",
-            }),
-            output_config: head.effort.filter(|_| adaptive).map(|effort| OutputConfig {
-                effort: effort.as_str(),
-            }),
-            cache_control: EPHEMERAL,
-            tools: head
-                .tools
-                .iter()
-                .map(|tool| Tool {
-                    name: &tool.name,
-                    description: &tool.description,
-                    input_schema: &tool.parameters,
-                })
-                .collect(),
-            system: (!head.system.is_empty())
-                .then(|| System {
-                    kind: "text",
-                    text: &head.system,
-                    cache_control: EPHEMERAL,
-                })
-                .into_iter()
-                .collect(),
-        });
-        super::splice(&mut body, "messages", items);
-        body.into_bytes()
+        body(head, items, None)
+    }
+
+    fn compaction(&self, head: &Head, items: &[Raw]) -> Asking {
+        Asking {
+            path: self.path(),
+            headers: vec![("anthropic-beta", COMPACTION.to_owned())],
+            body: body(head, items, Some(Compaction { kind: "summarize" })),
+        }
+    }
+
+    fn whole(&self, json: &str) -> Result<Reply, ProviderError> {
+        decode::whole(json)
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
@@ -112,6 +95,78 @@ impl Provider for Anthropic {
     }
 }
 
+fn body(head: &Head, items: &[Raw], compaction: Option<Compaction>) -> Vec<u8> {
+    let adaptive = thinks_adaptively(&head.model);
+    let cache_control = CacheControl {
+        kind: "ephemeral",
+        ttl: head.patient.then_some("1h"),
+    };
+    let mut body = json(&Opening {
+        model: &head.model,
+        max_tokens: head.max_output,
+        stream: true,
+        thinking: adaptive.then_some(Thinking {
+            kind: "adaptive",
+            display: "summarized",
+        }),
+        output_config: head.effort.filter(|_| adaptive).map(|effort| OutputConfig {
+            effort: effort.as_str(),
+        }),
+        compaction,
+        cache_control,
+        tools: head
+            .tools
+            .iter()
+            .map(|tool| Tool {
+                name: &tool.name,
+                description: &tool.description,
+                input_schema: &tool.parameters,
+            })
+            .collect(),
+        system: (!head.system.is_empty())
+            .then(|| System {
+                kind: "text",
+                text: &head.system,
+                cache_control,
+            })
+            .into_iter()
+            .collect(),
+    });
+    super::splice(&mut body, "messages", &marked(items, cache_control));
+    body.into_bytes()
+}
+
+/// The items, the end of the last request marked where the newest exchange is so large that the
+/// vendor, looking back from the end, would not find what it cached then.
+fn marked(items: &[Raw], mark: CacheControl) -> Cow<'_, [Raw]> {
+    const ASSISTANT: &str = r#"{"role":"assistant""#;
+    let said = items
+        .iter()
+        .rposition(|item| item.as_str().starts_with(ASSISTANT));
+    let Some(before) = said.filter(|at| *at > 0 && blocks(&items[*at..]) > LOOKBACK) else {
+        return Cow::Borrowed(items);
+    };
+    let Some(open) = items[before - 1].as_str().strip_suffix("}]}") else {
+        return Cow::Borrowed(items);
+    };
+    let mut items = items.to_vec();
+    let mark = json(&mark);
+    items[before - 1] = Raw::new(format!(r#"{open},"cache_control":{mark}}}]}}"#));
+    Cow::Owned(items)
+}
+
+fn blocks(items: &[Raw]) -> usize {
+    #[derive(Deserialize)]
+    struct Blocks {
+        content: Vec<IgnoredAny>,
+    }
+    let count = |item: &Raw| {
+        let read = serde_json::from_str::<Blocks>(item.as_str());
+        read.map_or(0, |read| read.content.len())
+    };
+    items.iter().map(count).sum()
+}
+
 /// Models of the 4.5 generation and before refuse adaptive thinking and effort; all later ones, and
 /// whatever a chart's own server calls its models, take both.
 fn thinks_adaptively(model: &str) -> bool {
@@ -125,7 +180,10 @@ fn thinks_adaptively(model: &str) -> bool {
     .any(|old| model.starts_with(old))
 }
 
-const EPHEMERAL: CacheControl = CacheControl { kind: "ephemeral" };
+/// What a compaction on demand is asked with.
+const COMPACTION: &str = "compact-2026-09-04";
+/// Blocks that the vendor looks back from a cache marker, less a few that it may count otherwise.
+const LOOKBACK: usize = 17;
 
 /// A request up to, and without, its messages.
 #[derive(Serialize)]
@@ -137,6 +195,8 @@ struct Opening<'a> {
     thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compaction: Option<Compaction>,
     cache_control: CacheControl,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
@@ -158,6 +218,14 @@ struct OutputConfig {
 
 #[derive(Serialize, Clone, Copy)]
 struct CacheControl {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Compaction {
     #[serde(rename = "type")]
     kind: &'static str,
 }
@@ -257,6 +325,11 @@ fn classify(fault: &Fault, complaint: Complaint) -> ProviderError {
         "request_too_large" => ProviderError::ContextTooLong { message },
         "invalid_request_error" if says(&["prompt is too long", "exceed context limit"]) => {
             ProviderError::ContextTooLong { message }
+        }
+        "invalid_request_error"
+            if code.contains("signature_invalid") || says(&["Invalid `signature` in"]) =>
+        {
+            ProviderError::HistoryRefused { message }
         }
         "invalid_request_error" if says(&["credit balance", "spend limit", "usage limit"]) => {
             ProviderError::Quota { message }

@@ -73,6 +73,12 @@ pub enum ProviderError {
         /// The vendor's words.
         message: String,
     },
+    /// The server does not take back what it said before, and never will.
+    #[error("the conversation's history was refused: {message}")]
+    HistoryRefused {
+        /// The vendor's words.
+        message: String,
+    },
     /// The request is wrong and will stay so.
     #[error("request refused: {message}")]
     BadRequest {
@@ -126,6 +132,7 @@ impl ProviderError {
             Self::Quota { .. } => "quota",
             Self::KeyRefused { .. } => "key_refused",
             Self::ContextTooLong { .. } => "context_too_long",
+            Self::HistoryRefused { .. } => "history_refused",
             Self::BadRequest { .. } => "bad_request",
             Self::Malformed { .. } => "malformed",
         }

@@ -15,7 +15,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, Url, redirect};
 
 use super::error::{ProviderError, plain};
-use super::{Decoder, Provider};
+use super::{Asking, Decoder, Detour, Provider};
 use crate::domain::chat::{Delta, Reply};
 
 /// How long a server may take to accept a connection.
@@ -34,6 +34,7 @@ const REFUSAL_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Client {
     limits: Limits,
+    detour: Detour,
     /// For our own machine: no proxy, no certificates.
     near: OnceLock<reqwest::Client>,
     /// For `http://` elsewhere: no certificates, whose loading takes 56 ms.
@@ -66,20 +67,51 @@ impl Client {
     /// A client without connections. Costs nothing until it is used.
     #[must_use]
     pub fn new() -> Self {
-        Self::limited(Limits {
+        Self::behind(Detour::default())
+    }
+
+    /// The same, with a way to the world.
+    #[must_use]
+    pub fn behind(detour: Detour) -> Self {
+        let limits = Limits {
             connect: CONNECT,
             silence: SILENCE,
             reply: REPLY_BYTES,
-        })
+        };
+        Self {
+            detour,
+            ..Self::limited(limits)
+        }
     }
 
     fn limited(limits: Limits) -> Self {
         Self {
             limits,
+            detour: Detour::default(),
             near: OnceLock::new(),
             plain: OnceLock::new(),
             secure: OnceLock::new(),
         }
+    }
+
+    /// Asks for the next step of a conversation, as [`Client::send`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn exchange(
+        &self,
+        provider: &dyn Provider,
+        base_url: &str,
+        key: Option<&str>,
+        body: Vec<u8>,
+        on_delta: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<Reply, ProviderError> {
+        let asking = Asking {
+            path: provider.path(),
+            headers: Vec::new(),
+            body,
+        };
+        self.send(provider, base_url, key, asking, on_delta).await
     }
 
     /// Asks once, and hands on what streams in until the whole reply is there.
@@ -89,28 +121,39 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached, refuses, or breaks off. What was handed on until then must
     /// not be used.
-    pub async fn exchange(
+    pub async fn send(
         &self,
         provider: &dyn Provider,
         base_url: &str,
         key: Option<&str>,
-        body: Vec<u8>,
+        asking: Asking,
         on_delta: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<Reply, ProviderError> {
-        let (url, route) = address(base_url, provider.path())?;
-        let headers = headers(provider.headers(key))?;
+        let Asking {
+            path,
+            headers: more,
+            body,
+        } = asking;
+        let (url, route) = address(base_url, path)?;
+        let mut all = headers(provider.headers(key))?;
+        all.extend(headers(more)?);
+        let headers = all;
         let request = self.route(route)?.post(url).headers(headers).body(body);
         let response = request
             .send()
             .await
             .map_err(|error| broken(error, base_url))?;
         if response.status().as_u16() != 200 {
-            return Err(refused(provider, response).await);
+            return Err(refused(provider, response, base_url).await);
         }
         let kind = response
             .headers()
             .get("content-type")
             .and_then(|kind| kind.to_str().ok());
+        if kind.is_some_and(|kind| kind.starts_with("application/json")) {
+            let text = whole(response, self.limits.reply, base_url).await?;
+            return provider.whole(&text);
+        }
         if let Some(kind) = kind.filter(|kind| !kind.contains("event-stream")) {
             let message = plain(&format!(
                 "{base_url} answered with {kind} in place of a stream"
@@ -133,14 +176,15 @@ impl Client {
             return Ok(client);
         }
         // A failure is not kept: certificates may be installed meanwhile.
-        let built = build(route, &self.limits).map_err(|error| ProviderError::Connect {
-            message: plain(&root(&error)),
-        })?;
+        let built = build(route, &self.limits, &self.detour)?;
         Ok(cell.get_or_init(|| built))
     }
 }
 
-fn build(route: Route, limits: &Limits) -> reqwest::Result<reqwest::Client> {
+fn build(route: Route, limits: &Limits, detour: &Detour) -> Result<reqwest::Client, ProviderError> {
+    let failed = |message: &str| ProviderError::Connect {
+        message: plain(message),
+    };
     let builder = reqwest::Client::builder()
         .user_agent(concat!("org/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.connect)
@@ -148,20 +192,45 @@ fn build(route: Route, limits: &Limits) -> reqwest::Result<reqwest::Client> {
         // A key goes to the server that the chart names, and nowhere else.
         .redirect(redirect::Policy::none());
     let ring = rustls::crypto::ring::default_provider();
-    match route {
+    let way = |builder, secure| {
+        let taken = detour.take(builder, secure);
+        taken.map_err(|error| failed(&error.to_string()))
+    };
+    let builder = match route {
         Route::Secure => {
             // Someone may have installed one already; that one serves as well.
             let _already = ring.install_default();
-            builder.build()
+            way(builder, true)?
         }
         Route::Near => builder
             .no_proxy()
-            .tls_backend_preconfigured(trusting_nobody(ring))
-            .build(),
-        Route::Plain => builder
-            .tls_backend_preconfigured(trusting_nobody(ring))
-            .build(),
+            .tls_backend_preconfigured(trusting_nobody(ring)),
+        Route::Plain => way(
+            builder.tls_backend_preconfigured(trusting_nobody(ring)),
+            false,
+        )?,
+    };
+    builder.build().map_err(|error| failed(&root(&error)))
+}
+
+/// All of a body that is one text.
+async fn whole(
+    mut response: Response,
+    limit: usize,
+    base_url: &str,
+) -> Result<String, ProviderError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| broken(e, base_url))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > limit {
+            return Err(ProviderError::Malformed {
+                message: format!("more than {limit} bytes in one reply"),
+            });
+        }
     }
+    String::from_utf8(body).map_err(|error| ProviderError::Malformed {
+        message: error.to_string(),
+    })
 }
 
 /// The TLS of a client that never uses it. `reqwest` would load the system's certificates otherwise.
@@ -202,8 +271,18 @@ fn headers(pairs: Vec<(&'static str, String)>) -> Result<HeaderMap, ProviderErro
     Ok(map)
 }
 
-async fn refused(provider: &dyn Provider, mut response: Response) -> ProviderError {
+async fn refused(provider: &dyn Provider, mut response: Response, base_url: &str) -> ProviderError {
     let status = response.status().as_u16();
+    if response.status().is_redirection() {
+        let to = response.headers().get("location");
+        let to = to.and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+        // A key goes to the server that the chart names, and nowhere else.
+        let message =
+            format!("{base_url} redirects to {to} (HTTP {status}), which is not followed");
+        return ProviderError::BadRequest {
+            message: plain(&message),
+        };
+    }
     let headers: Vec<_> = response
         .headers()
         .iter()

@@ -5,6 +5,7 @@
 //! byte, because prompt caches and signed thinking are bound to an exact prefix.
 
 mod anthropic;
+mod detour;
 mod error;
 pub mod http;
 mod openai;
@@ -12,10 +13,34 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+pub use detour::{Detour, DetourError};
 pub use error::ProviderError;
 
 use crate::domain::chart::Wire;
 use crate::domain::chat::{Delta, Head, Raw, Reply, ToolOutput};
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// What is appended to the server's base URL.
+    pub path: &'static str,
+    /// Headers beside those that all requests have.
+    pub headers: Vec<(&'static str, String)>,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+impl Asking {
+    /// The next step of a conversation.
+    #[must_use]
+    pub fn of(provider: &dyn Provider, head: &Head, items: &[Raw]) -> Self {
+        Self {
+            path: provider.path(),
+            headers: Vec::new(),
+            body: provider.body(head, items),
+        }
+    }
+}
 
 /// One vendor's wire: how a conversation is asked, and how a reply is read. Without state.
 pub trait Provider: Send + Sync {
@@ -34,6 +59,16 @@ pub trait Provider: Send + Sync {
     /// The bytes of a request. The same head and a longer list of items give the same bytes up to
     /// where the new items start.
     fn body(&self, head: &Head, items: &[Raw]) -> Vec<u8>;
+
+    /// What asks the vendor to compact a conversation. The reply's items are what the next conversation
+    /// begins with; none where it could not.
+    fn compaction(&self, head: &Head, items: &[Raw]) -> Asking;
+
+    /// A reply that came as one JSON text, as some servers send it whatever they are asked.
+    ///
+    /// # Errors
+    /// When it is not one.
+    fn whole(&self, json: &str) -> Result<Reply, ProviderError>;
 
     /// A fresh decoder for one reply.
     fn decoder(&self) -> Box<dyn Decoder>;
@@ -67,6 +102,19 @@ pub fn provider(wire: Wire) -> Box<dyn Provider> {
         Wire::Anthropic => Box::new(anthropic::Anthropic),
         Wire::Openai => Box::new(openai::OpenAi),
     }
+}
+
+/// A reply whose calls can be told apart; results could not be assigned otherwise.
+fn distinct(reply: Reply) -> Result<Reply, ProviderError> {
+    let mut ids: Vec<&str> = reply.calls.iter().map(|call| call.id.as_str()).collect();
+    ids.sort_unstable();
+    let same = ids.windows(2).any(|two| two[0] == two[1]) || ids.first() == Some(&"");
+    if same {
+        return Err(ProviderError::Malformed {
+            message: "two calls of a reply have one id, or one has none".to_owned(),
+        });
+    }
+    Ok(reply)
 }
 
 /// Ends a request's opening object with its list of items, spliced in as they are.

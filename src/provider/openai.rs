@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Complaint, ProviderError, spoken_wait, words_of};
 use super::raw::json;
-use super::{Decoder, Provider};
-use crate::domain::chat::{Head, Raw, ToolOutput};
+use super::{Asking, Decoder, Provider};
+use crate::domain::chat::{Head, Raw, Reply, ToolOutput};
 
 /// Longer cache keys are refused with a 400.
 const CACHE_KEY_CHARS: usize = 64;
@@ -91,6 +91,24 @@ impl Provider for OpenAi {
         body.into_bytes()
     }
 
+    fn compaction(&self, head: &Head, items: &[Raw]) -> Asking {
+        let mut body = json(&Compacting {
+            model: &head.model,
+            prompt_cache_key: cache_key(&head.cache_key),
+            instructions: &head.system,
+        });
+        super::splice(&mut body, "input", items);
+        Asking {
+            path: "/responses/compact",
+            headers: vec![("accept", "application/json".to_owned())],
+            body: body.into_bytes(),
+        }
+    }
+
+    fn whole(&self, json: &str) -> Result<Reply, ProviderError> {
+        decode::whole(json)
+    }
+
     fn decoder(&self) -> Box<dyn Decoder> {
         Box::<decode::Stream>::default()
     }
@@ -137,6 +155,16 @@ struct Opening<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    instructions: &'a str,
+}
+
+/// What is compacted, up to, and without, its input.
+#[derive(Serialize)]
+struct Compacting<'a> {
+    model: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    prompt_cache_key: Cow<'a, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     instructions: &'a str,
 }
@@ -211,11 +239,24 @@ impl Fault {
     }
 }
 
+/// Complaints that a history which was replayed as it came is not the vendor's: it lost its reasoning.
+const UNKNOWN_HISTORY: [&str; 3] = [
+    "was provided without its required",
+    "Items are not persisted",
+    "encrypted content",
+];
+
 /// What an error object means. Its code says more than its type, and both more than the status.
 fn classify(fault: &Fault, complaint: Complaint) -> ProviderError {
     let words = fault.words();
     let retry_after = complaint.wait.or_else(|| spoken_wait(words));
     let message = complaint.message.clone();
+    if UNKNOWN_HISTORY
+        .iter()
+        .any(|words_of| words.contains(words_of))
+    {
+        return ProviderError::HistoryRefused { message };
+    }
     for word in [fault.code(), fault.kind.as_deref()].into_iter().flatten() {
         return match word {
             "context_length_exceeded" => ProviderError::ContextTooLong { message },
@@ -240,8 +281,8 @@ fn classify(fault: &Fault, complaint: Complaint) -> ProviderError {
             "invalid_api_key" | "authentication_error" | "permission_error" => {
                 ProviderError::KeyRefused { message }
             }
+            "invalid_encrypted_content" => ProviderError::HistoryRefused { message },
             "invalid_prompt"
-            | "invalid_encrypted_content"
             | "cyber_policy"
             | "bio_policy"
             | "misalignment_policy_violation"
@@ -292,7 +333,7 @@ mod tests {
                 400,
                 "invalid_request_error",
                 Some("invalid_encrypted_content"),
-                "bad_request",
+                "history_refused",
             ),
             (400, "invalid_request_error", None, "bad_request"),
             (

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::domain::chart::{Axis, Chart};
 use crate::domain::event::{Class, Kind, Status};
+use crate::domain::likeness::Sketch;
 use crate::domain::protocol::Claim;
 use crate::domain::state::{self, State};
 use crate::repo::{self, Change, DiffText, Misfit, RepoError};
@@ -135,7 +136,7 @@ async fn register(desk: &Desk, call: &str, words: &Words) -> Result<Outcome, Fai
     let saved = save(desk, &words.title).await.map_err(Failed::Save)?;
     let mut look = Look::new(&saved.commit, words);
     for _ in 0..LOOKS {
-        look.at(desk).await?;
+        look.at(desk, words).await?;
         let judged = judge(&desk.chart, words, &look);
         if let Err(refused) = judged {
             let commit = Some(saved.commit.clone());
@@ -167,7 +168,11 @@ fn judge(chart: &Chart, words: &Words, look: &Look) -> Result<(), Refused> {
         return Err(Refused::Parts(misfit.clone()));
     }
     match look.twin {
-        Some(twin) if words.replicates.is_none() => Err(Refused::Twin(twin)),
+        Some(twin) if words.replicates.is_none() => return Err(Refused::Twin(twin)),
+        _ => {}
+    }
+    match look.near {
+        Some((id, status)) if words.replicates.is_none() => Err(Refused::DeadEnd { id, status }),
         _ => Ok(()),
     }
 }
@@ -250,6 +255,8 @@ struct Look {
     diff: DiffText,
     /// A claim of the same change.
     twin: Option<u64>,
+    /// A dead end of nearly the same change.
+    near: Option<(u64, Status)>,
     /// The parts that are named, and why they do not take the change apart.
     parts: Vec<String>,
     misfit: Option<Misfit>,
@@ -262,8 +269,16 @@ struct Look {
     champion: String,
 }
 
-/// A claim to compare with: number, commit and base.
-type Other = (u64, String, String);
+/// A claim to compare with.
+#[derive(Debug, Clone)]
+struct Other {
+    id: u64,
+    commit: String,
+    base: String,
+    title: String,
+    mechanism: String,
+    status: Status,
+}
 
 impl Look {
     fn new(commit: &str, words: &Words) -> Self {
@@ -280,6 +295,7 @@ impl Look {
                 cut: false,
             },
             twin: None,
+            near: None,
             next: 0,
             champion: String::new(),
         }
@@ -295,7 +311,7 @@ impl Look {
     }
 
     /// Looks at what the ledger has that was not looked at yet.
-    async fn at(&mut self, desk: &Desk) -> Result<(), Failed> {
+    async fn at(&mut self, desk: &Desk, words: &Words) -> Result<(), Failed> {
         let (champions, others, next, repeated) = desk.look(|state| {
             let mut champions: Vec<String> = vec![state.start.clone()];
             champions.extend(state.promotions.iter().map(|(_, _, after)| after.clone()));
@@ -303,7 +319,16 @@ impl Look {
                 .hypotheses
                 .range(self.next..)
                 .filter(|(_, claim)| lint::blocks_twins(claim.status))
-                .filter_map(|(id, claim)| Some((*id, claim.commit.clone()?, claim.base.clone())))
+                .filter_map(|(id, claim)| {
+                    Some(Other {
+                        id: *id,
+                        commit: claim.commit.clone()?,
+                        base: claim.base.clone(),
+                        title: claim.title.clone(),
+                        mechanism: claim.mechanism.clone(),
+                        status: claim.status,
+                    })
+                })
                 .collect();
             let repeated = self.replicates.and_then(|id| state.hypotheses.get(&id));
             let repeated = repeated.and_then(|claim| claim.commit.clone());
@@ -312,6 +337,7 @@ impl Look {
         let repo_git = desk.dir.repo_git();
         let branch = format!("agent/{}", desk.agent);
         let mut look = self.clone();
+        let (title, mechanism) = (words.title.clone(), words.mechanism.clone());
         *self = aside(move || -> Result<Self, RepoError> {
             let newest = champions.last().cloned().unwrap_or_default();
             if look.champion != newest {
@@ -327,11 +353,9 @@ impl Look {
                 let changes = repo::changed_paths(&repo_git, &commit, &look.commit);
                 look.same = changes.is_ok_and(|it| it.is_empty()).then_some(commit);
             }
-            if look.twin.is_none() {
-                look.twin = others
-                    .iter()
-                    .find(|other| look.is_twin(&repo_git, other))
-                    .map(|(id, ..)| *id);
+            let own = Sketch::of(&title, &mechanism, &look.diff.text);
+            for other in &others {
+                look.compare(&repo_git, &own, other);
             }
             look.next = next;
             Ok(look)
@@ -341,19 +365,25 @@ impl Look {
         Ok(())
     }
 
-    /// Whether a claim has the same files, or makes the same change to its own base. One that cannot
-    /// be read is none.
-    fn is_twin(&self, repo_git: &std::path::Path, (_, commit, base): &Other) -> bool {
-        if *commit == self.commit {
-            return true;
+    /// Notes a claim that has the same files, or makes the same change to its own base, and a dead end
+    /// that makes nearly the same one. A claim that cannot be read is neither.
+    fn compare(&mut self, repo_git: &std::path::Path, own: &Sketch, other: &Other) {
+        let same_files = || {
+            let changes = repo::changed_paths(repo_git, &other.commit, &self.commit);
+            changes.is_ok_and(|changes| changes.is_empty())
+        };
+        if other.commit == self.commit || same_files() {
+            self.twin.get_or_insert(other.id);
+            return;
         }
-        let same = repo::changed_paths(repo_git, commit, &self.commit);
-        if same.is_ok_and(|changes| changes.is_empty()) {
-            return true;
+        let diff = repo::diff_text(repo_git, &other.base, &other.commit, DIFF_BYTES);
+        let Ok(diff) = diff else { return };
+        let theirs = Sketch::of(&other.title, &other.mechanism, &diff.text);
+        if own.is_same_change(&theirs) {
+            self.twin.get_or_insert(other.id);
+        } else if lint::is_dead_end(other.status) && own.is_near(&theirs) {
+            self.near = Some((other.id, other.status));
         }
-        *base != self.base
-            && repo::diff_text(repo_git, base, commit, DIFF_BYTES)
-                .is_ok_and(|diff| diff == self.diff)
     }
 }
 

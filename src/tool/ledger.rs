@@ -4,17 +4,17 @@
 //! which is counted. Words of other agents are made harmless before they are shown. Must not judge
 //! anything: verdicts are the lab's.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::domain::chart::Chart;
 use crate::domain::disclosure;
 use crate::domain::event::Class;
+use crate::domain::likeness;
 use crate::domain::mail::neutral;
 use crate::domain::state::{Experiment, Hypothesis, State};
 
 use super::arguments::{Argument, Shape};
+use super::lint;
 use super::{Acting, Desk, Outcome, Tool, broken, clip, one_line};
 
 /// Longest query: a few words.
@@ -26,7 +26,7 @@ const RUNS: usize = 30;
 /// Longest text of a cell, in characters.
 const CELL: usize = 160;
 /// How much nearer an entry is that the query names by its id.
-const NAMED: usize = 1000;
+const NAMED: f64 = 1000.0;
 
 /// The tool `ledger`.
 #[derive(Debug)]
@@ -66,61 +66,73 @@ impl Tool for Ledger {
 
 /// The ledger as an agent reads it.
 fn table(chart: &Chart, state: &State, agent: &str, query: &str) -> String {
-    let query = words(query);
-    let claims = state.hypotheses.values().map(|claim| {
-        let text = format!("{} {} {}", claim.title, claim.mechanism, claim.reason);
-        let id = format!("h{}", claim.id);
-        (
-            nearness(&query, &id, &text),
-            claim.id,
-            claim_row(chart, claim),
-        )
-    });
-    let runs = state.experiments.values();
-    let runs = runs.filter(|run| run.agent.as_deref() == Some(agent));
-    let runs = runs.map(|run| {
-        let id = format!("e{}", run.id);
-        (
-            nearness(&query, &id, &run.note),
-            run.id,
-            run_row(chart, run),
-        )
-    });
+    let claims: Vec<Row> = state
+        .hypotheses
+        .values()
+        .map(|claim| Row {
+            id: format!("h{}", claim.id),
+            number: claim.id,
+            text: format!("{} {} {}", claim.title, claim.mechanism, claim.reason),
+            shown: claim_row(chart, claim),
+        })
+        .collect();
+    let runs: Vec<Row> = state
+        .experiments
+        .values()
+        .filter(|run| run.agent.as_deref() == Some(agent))
+        .map(|run| Row {
+            id: format!("e{}", run.id),
+            number: run.id,
+            text: run.note.clone(),
+            shown: run_row(chart, run),
+        })
+        .collect();
     let mut out = String::new();
-    let head = "id | status | by | claim | effect, 95 % interval, p | title | why";
-    section(&mut out, head, claims.collect(), usize::MAX, "claims");
+    let head = "id | status | by | claim | effect, 95 % interval, p | title | because | why";
+    section(&mut out, head, query, claims, (usize::MAX, "claims"));
     let name = one_line(&chart.task.metric.name);
     let head = format!("your run | status | {name} | commit | note");
     out.push('\n');
-    section(&mut out, &head, runs.collect(), RUNS, "runs");
+    section(&mut out, &head, query, runs, (RUNS, "runs"));
     out.trim_end().to_owned()
 }
 
+/// An entry, before it is known how near it is.
+struct Row {
+    id: String,
+    number: u64,
+    text: String,
+    shown: String,
+}
+
 /// Rows, nearest first and the latest of the equally near, as far as they fit.
-fn section(
-    out: &mut String,
-    head: &str,
-    mut rows: Vec<(usize, u64, String)>,
-    most: usize,
-    what: &str,
-) {
+fn section(out: &mut String, head: &str, query: &str, rows: Vec<Row>, (most, what): (usize, &str)) {
     if rows.is_empty() {
         out.push_str("no ");
         out.push_str(what);
         out.push_str(" yet\n");
         return;
     }
-    rows.sort_by_key(|(near, id, _)| (std::cmp::Reverse(*near), std::cmp::Reverse(*id)));
+    let texts: Vec<String> = rows.iter().map(|row| row.text.clone()).collect();
+    let named = likeness::words(query);
+    let near = likeness::nearness(query, &texts);
+    let mut rows: Vec<(f64, Row)> = near.into_iter().zip(rows).collect();
+    for (near, row) in &mut rows {
+        if named.contains(&row.id) {
+            *near += NAMED;
+        }
+    }
+    rows.sort_by(|(a, one), (b, other)| b.total_cmp(a).then(other.number.cmp(&one.number)));
     out.push_str(head);
     out.push('\n');
     let begun = out.len();
-    for (shown, (_, _, row)) in rows.iter().enumerate() {
+    for (shown, (_, row)) in rows.iter().enumerate() {
         if shown == most || out.len() - begun > SHOWN_BYTES {
             let more = format!("[{} more {what}]\n", rows.len() - shown);
             out.push_str(&more);
             return;
         }
-        out.push_str(row);
+        out.push_str(&row.shown);
         out.push('\n');
     }
 }
@@ -142,14 +154,23 @@ fn claim_row(chart: &Chart, claim: &Hypothesis) -> String {
             ),
         }
     });
+    let dead = if lint::is_dead_end(claim.status) {
+        " (dead end)"
+    } else {
+        ""
+    };
+    let again = claim
+        .replicates
+        .map_or_else(String::new, |id| format!(", repeats h{id}"));
     format!(
-        "h{} | {} | {} | {} on {} | {effect} | {} | {}",
+        "h{} | {}{dead} | {}{again} | {} on {} | {effect} | {} | {} | {}",
         claim.id,
         claim.status.word(),
         claim.agent,
         claim.claim.word(),
         claim.axis.as_str(),
         cell(&claim.title),
+        cell(&claim.mechanism),
         cell(&disclosure::reason(
             &chart.task,
             claim.status,
@@ -187,21 +208,6 @@ fn short(value: f64) -> String {
     let size = value.abs().log10().floor() as i32;
     let places = usize::try_from(3 - size).unwrap_or(0).min(10);
     format!("{value:.places$}")
-}
-
-fn words(text: &str) -> BTreeSet<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
-}
-
-/// How many words of the query an entry has; its id counts for all of them.
-fn nearness(query: &BTreeSet<String>, id: &str, text: &str) -> usize {
-    if query.contains(id) {
-        return NAMED;
-    }
-    words(text).intersection(query).count()
 }
 
 #[cfg(test)]

@@ -80,6 +80,12 @@ pub(super) enum Refused {
     Seeding(String),
     #[error("h{0} claims the same change already; name it in `replicates` to repeat it on purpose")]
     Twin(u64),
+    #[error(
+        "h{id} is nearly the same change and ended {}: look it up in the ledger, and name it in `replicates` \
+         to try it again on purpose",
+        status.word()
+    )]
+    DeadEnd { id: u64, status: Status },
 }
 
 /// Judges the words of a claim.
@@ -211,6 +217,20 @@ fn seeding(diff: &str, seed: &str) -> Option<String> {
 /// back, was never measured.
 pub(super) fn blocks_twins(status: Status) -> bool {
     !matches!(status, Status::Rejected | Status::Withdrawn)
+}
+
+/// Whether a claim of the past was tried and came to nothing, so that nearly the same again is most likely
+/// wasted. A crash is none: whoever repairs it does nearly the same, and should.
+pub(super) fn is_dead_end(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Mismatched
+            | Status::Parked
+            | Status::Refuted
+            | Status::Undecided
+            | Status::Vetoed
+            | Status::RolledBack
+    )
 }
 
 #[cfg(test)]

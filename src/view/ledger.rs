@@ -256,6 +256,33 @@ pub fn text(entries: &[Entry], width: usize, paint: Paint) -> String {
     table.text(width, paint)
 }
 
+/// What was looked at without a claim, for people; empty where nothing was.
+#[must_use]
+pub fn looks(state: &State, metric: &str, width: usize, paint: Paint) -> String {
+    let mut table = Table::new(&["RUN", "STATUS", "AGENT", ">VALUE", "COMMIT", "NOTE"]);
+    let runs = state.experiments.values();
+    for run in runs.filter(|run| run.stage == Stage::Explore) {
+        let value = run.measured.value;
+        table.row(vec![
+            Cell::tinted(Tint::Bold, format!("e{}", run.id)),
+            run.status.word().into(),
+            run.agent.as_deref().unwrap_or("lab").into(),
+            value.map_or_else(|| "-".to_owned(), figure::number).into(),
+            figure::commit(&run.commit).into(),
+            (&run.note).into(),
+        ]);
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    let head = format!("without a claim, one seed each (value: {metric}):\n");
+    format!(
+        "{}{}",
+        paint.tint(Tint::Dim, &head),
+        table.text(width, paint)
+    )
+}
+
 /// How a claim's status is tinted.
 pub(super) fn status_tint(status: &str) -> Tint {
     let of = |wanted: &[Status]| wanted.iter().any(|one| one.word() == status);
@@ -319,7 +346,8 @@ mod tests {
     #[test]
     fn fits_80_columns() {
         let (_, state) = sample::run();
-        let text = text(&of(&state), 80, Paint::Plain);
+        let claims = text(&of(&state), 80, Paint::Plain);
+        let text = format!("{claims}\n{}", looks(&state, "val_loss", 80, Paint::Plain));
         assert!(
             text.lines().all(|line| line.chars().count() <= 80),
             "{text}"

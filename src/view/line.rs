@@ -191,9 +191,10 @@ fn agent_summary(body: &Kind) -> Option<String> {
             format!("{agent}{}", gpu.unwrap_or_default())
         }
         Kind::AgentStarted { agent, pid } => format!("{agent}, pid {pid}"),
-        Kind::AgentEnded { agent, reason } | Kind::AgentHeld { agent, reason } => {
+        Kind::AgentEnded { agent, reason } | Kind::AgentHeld { agent, reason, .. } => {
             format!("{agent}: {reason}")
         }
+        Kind::AgentReleased { agent } => format!("{agent} goes on"),
         Kind::AgentDied { agent, how } => format!("{agent}: {how}"),
         Kind::TurnStarted {
             turn, why, mails, ..

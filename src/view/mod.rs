@@ -2,6 +2,7 @@
 //! values that serialise and text. Knows no adapter; deleting every view loses nothing.
 
 pub mod attempt;
+pub mod costs;
 pub mod figure;
 pub mod inbox;
 pub mod leaves;

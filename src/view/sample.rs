@@ -184,6 +184,9 @@ fn turn(log: &mut Draft) {
             conversation: 1,
             items: Vec::new(),
             usd: 0.5,
+            model: "claude-opus-5-5".to_owned(),
+            provider: "anthropic".to_owned(),
+            near: String::new(),
         },
     ));
     log.push((
@@ -395,6 +398,8 @@ fn closing(log: &mut Draft) {
         Kind::AgentHeld {
             agent: "ben".to_owned(),
             reason: "no key".to_owned(),
+            cap: false,
+            until: None,
         },
     ));
 }

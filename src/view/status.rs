@@ -12,8 +12,8 @@ use super::figure;
 use super::notice::{self, Notice};
 use crate::domain::chart::{Agent, Chart};
 use crate::domain::event::{Gpu, RunStatus, Status as Claimed};
-use crate::domain::state::{AgentState, State};
-use crate::domain::{budget, lease, needs, price, protocol, standing};
+use crate::domain::state::{AgentState, Outage, State};
+use crate::domain::{budget, lease, needs, price, protocol, session, standing};
 
 /// What was observed beside the log.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +70,8 @@ pub struct Status {
     pub best: Option<Best>,
     /// Spent, set aside, and caps.
     pub budget: Budgets,
+    /// Servers that do not serve, one entry each, however many agents wait.
+    pub outages: Vec<OutageRow>,
     /// What waits for a person, oldest first.
     pub needs_you: Vec<Need>,
     /// Claims that wait for a person's look before their first run, the next to start first.
@@ -194,6 +196,21 @@ pub struct Spending {
     pub cap: Option<f64>,
 }
 
+/// A server that does not serve.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutageRow {
+    /// The chart's name for it.
+    pub provider: String,
+    /// What is wrong, in a few words.
+    pub reason: String,
+    /// When that was first seen.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub until: Timestamp,
+    /// Who was stopped by it.
+    pub agents: Vec<String>,
+}
+
 /// What waits for a person.
 #[derive(Debug, Clone, Serialize)]
 pub struct Need {
@@ -263,12 +280,13 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
         agents: chart
             .agents
             .iter()
-            .map(|agent| row(chart, state, seen, agent))
+            .map(|agent| row(chart, state, seen, agent, now))
             .collect(),
         experiments: experiments(state),
         hypotheses: protocol::tally(state),
         best: best(state),
         budget: budgets(chart, state, seen, now),
+        outages: outages(state),
         notices: notice::of(chart, state, now),
         needs_you: needs::needs_you(chart, state, now)
             .into_iter()
@@ -300,19 +318,20 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
     }
 }
 
-fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent) -> AgentRow {
+fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent, now: Timestamp) -> AgentRow {
     let name = agent.name.as_str();
     let holder = seen.agents.get(name).copied();
     let alive = holder.map(|holder| holder != Holder::Nobody);
-    let standing = standing::agent(state, name, alive);
+    let standing = standing::agent(state, name, alive, now);
     let blank = AgentState::default();
     let so_far = state.agents.get(name).unwrap_or(&blank);
+    let model = session::model_of(chart, so_far, name).unwrap_or_default();
     let text = |text: &String| (!text.is_empty()).then(|| text.clone());
     AgentRow {
         name: name.to_owned(),
         role: agent.role.clone(),
-        provider: provider(chart, &agent.model),
-        model: agent.model.clone(),
+        provider: provider(chart, model),
+        model: model.to_owned(),
         gpu: so_far.gpu.as_ref().map(|Gpu { index, .. }| *index),
         state: standing.word,
         reason: standing.reason,
@@ -344,6 +363,18 @@ fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent) -> AgentRow {
 pub fn provider(chart: &Chart, model: &str) -> Option<String> {
     let described = chart.models.get(model).map(|spec| spec.provider.clone());
     described.or_else(|| Some(price::builtin(model)?.provider.to_owned()))
+}
+
+fn outages(state: &State) -> Vec<OutageRow> {
+    let certain = state.outages.iter().filter(|(_, it)| it.certain());
+    let row = |(provider, outage): (&String, &Outage)| OutageRow {
+        provider: provider.clone(),
+        reason: standing::plight(&outage.what).to_owned(),
+        since: outage.since,
+        until: outage.until,
+        agents: outage.agents.iter().cloned().collect(),
+    };
+    certain.map(row).collect()
 }
 
 fn experiments(state: &State) -> Experiments {

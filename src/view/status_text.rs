@@ -26,6 +26,20 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
             out.push_str(&waiting(need, now, width, paint));
         }
     }
+    for outage in &status.outages {
+        let wait = outage.until.duration_since(now).as_secs_f64().max(0.0);
+        let line = format!(
+            "{}: {} since {} ago, tried again in {}; stops {}",
+            outage.provider,
+            outage.reason,
+            figure::ago(outage.since, now),
+            figure::span(wait),
+            outage.agents.join(", ")
+        );
+        let line = cut(&figure::one_line(&line), width);
+        out.push_str(&paint.tint(Tint::Notable, &line));
+        out.push('\n');
+    }
     out.push('\n');
     out.push_str(&agents(status, now, width, paint));
     out.push('\n');

@@ -8,6 +8,8 @@ use super::paint::Paint;
 use super::report::{Block, Document, Sources, Unresolved};
 use super::status::{Holder, Seen, Status};
 use super::{ledger, report, sample, status};
+use crate::domain::event::Stage;
+use crate::domain::protocol::Part;
 use crate::domain::state::State;
 use crate::run::chain::Chain;
 
@@ -36,7 +38,7 @@ fn status_has_the_names_that_scripts_read() {
     let (_, state) = sample::run();
     let value = serde_json::to_value(sample_status(&state)).expect("plain data");
     let all = "agents best budget dir experiments headline hypotheses interventions mock needs_you notices org \
-               promotions reason run sandbox started state supervisor tmux";
+               outages promotions reason run sandbox started state supervisor tmux";
     assert_eq!(sample::keys(&value).join(" "), all);
     let agent = "branch gpu model name pane pid provider reason role since state tokens turns unread \
                  usd worktree";
@@ -291,4 +293,26 @@ fn a_ledger_that_was_changed_is_the_first_thing_said() {
     let said = said.expect("told all the same");
     let third = said.lines().nth(2).expect("a line");
     assert!(third.contains("THE LEDGER WAS CHANGED"), "{said}");
+}
+
+#[test]
+fn the_parts_of_a_promoted_bundle_are_told_one_by_one() {
+    let (_, mut state) = sample::run();
+    let claim = state.hypotheses.get_mut(&1).expect("h1");
+    claim.dropped = vec![("the warm-up".to_owned(), "no worse without it".to_owned())];
+    claim.split = Some(vec![Part {
+        name: "the norm".to_owned(),
+        without: "less000000".to_owned(),
+    }]);
+    let mut left_out = state.experiments[&6].clone();
+    left_out.id = 8;
+    left_out.stage = Stage::Ablate;
+    left_out.commit = "less000000".to_owned();
+    left_out.measured.value = Some(0.75);
+    state.experiments.insert(8, left_out);
+    let text = report_of(&state);
+    let without = "[h1](#h1) without the norm: **[0.75](#h1)**, with it [0.5](#h1); it does its work ([e8](#e8))";
+    assert!(text.contains(without), "{text}");
+    let dropped = "[h1](#h1): **dropped** was the warm-up: no worse without it";
+    assert!(text.contains(dropped), "{text}");
 }

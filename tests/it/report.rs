@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::ground::{Run, TestEnvironment, told, write};
+use crate::ground::{Run, TestEnvironment, told, until, write};
 
 /// Programs that are a browser, by what they are called in different places.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
@@ -152,7 +152,7 @@ fn views_may_be_deleted_or_damaged_and_the_report_is_told_all_the_same() {
 }
 
 #[test]
-fn a_run_that_was_stopped_before_anything_happened_has_a_report_too() {
+fn a_live_run_has_a_report_and_so_has_one_that_was_stopped_early() {
     let world = TestEnvironment::new();
     world
         .org(&["report"])
@@ -164,6 +164,13 @@ fn a_run_that_was_stopped_before_anything_happened_has_a_report_too() {
         .well();
     let live = world.org(&["report"]).well();
     live.naming(&["MOCKED RUN", "What happened"]);
+    // Whoever watches the table sees results as they come, without asking.
+    let run = world.run();
+    fs::remove_file(run.path("results.tsv")).unwrap();
+    until("a result in results.tsv", || {
+        let table = fs::read_to_string(run.path("results.tsv")).ok()?;
+        (table.lines().count() > 1).then_some(())
+    });
     world.org(&["down"]).well();
     let said = world.org(&["report"]).well();
     said.naming(&["stopped", "What it took"]);

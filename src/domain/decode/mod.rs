@@ -30,6 +30,7 @@ pub(in crate::domain) use self::sheet::Pile;
 use self::sheet::Sheet;
 pub use self::sheet::Spans;
 use self::table::Table;
+pub use self::units::{size as bytes_of, span as seconds_of};
 use super::chart::{Chart, Landing, MockSpec};
 use super::problem::{Problem, line_column};
 

@@ -10,7 +10,7 @@ pub(super) const SPAN_MAX: f64 = 10.0 * 366.0 * 86_400.0;
 const GRID_MAX: u16 = 64;
 
 /// Seconds of `10h`, `90s`, `1h30m`; each unit at most once, from the largest down.
-pub(super) fn span(word: &str) -> Option<f64> {
+pub fn span(word: &str) -> Option<f64> {
     const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
     let mut rest = word;
     let mut units = UNITS.as_slice();
@@ -48,7 +48,7 @@ fn scaled(word: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// Bytes of `200G`; the units are binary, as `du` and `df -h` count.
-pub(super) fn size(word: &str) -> Option<u64> {
+pub fn size(word: &str) -> Option<u64> {
     const SUFFIXES: [(&str, u64); 4] = [
         ("K", 1 << 10),
         ("M", 1 << 20),

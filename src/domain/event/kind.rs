@@ -166,6 +166,18 @@ pub enum Kind {
         agent: String,
         /// Why.
         reason: String,
+        /// Whether a cap is the reason: raising one releases it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cap: bool,
+        /// When it is released without a person; none means it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// What an agent was held for has passed by itself.
+    #[serde(rename = "agent.released")]
+    AgentReleased {
+        /// The agent.
+        agent: String,
     },
     /// A turn begins, with exactly these mails taken in.
     #[serde(rename = "turn.started")]
@@ -192,6 +204,15 @@ pub enum Kind {
         items: Vec<String>,
         /// US dollars set aside.
         usd: f64,
+        /// The model that is asked.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        model: String,
+        /// Its server, by the chart's name.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        provider: String,
+        /// The cap that the model is told is near.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        near: String,
     },
     /// A conversation begins anew, from notebook and summary; the old one stays in the log.
     #[serde(rename = "conversation.renewed")]
@@ -204,6 +225,12 @@ pub enum Kind {
         why: String,
         /// What the model wrote to itself before; may be empty.
         summary: Text,
+        /// Wire items that it begins with, by hash: the vendor's own compaction, where there is one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        items: Vec<String>,
+        /// The model that is asked while the agent's own is out; none is its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stand_in: Option<String>,
     },
     /// A request gave nothing usable.
     #[serde(rename = "request.failed")]
@@ -216,7 +243,7 @@ pub enum Kind {
         error: String,
         /// When it will be tried again; none means it will not by itself.
         retry_at: Option<Timestamp>,
-        /// What it cost, as far as it is known, US dollars; the reservation where it is not.
+        /// What stays set aside, US dollars: the reservation where it may have cost something.
         usd: f64,
         /// The server, by the chart's name.
         #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -636,7 +663,7 @@ pub enum Kind {
     /// A person raised or lowered a cap.
     #[serde(rename = "budget.set")]
     BudgetSet {
-        /// `usd`, `gpu_hours`, `wall`, `disk`.
+        /// `usd`, `usd_per_hour`, `gpu_hours`, `wall`, `disk`, or `NAME.usd` of a role or an agent.
         what: String,
         /// The new cap.
         cap: f64,

@@ -23,7 +23,36 @@ impl Kind {
     /// or a log that was tampered with, cannot grant itself anything.
     #[must_use]
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
-        use Actor::{Human, Lab, Org, Supervisor};
+        match self.writer() {
+            _ if matches!(self, Self::LogRepaired { .. }) => true,
+            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            None => self.may_be_said_by(actor),
+        }
+    }
+
+    /// The agent that alone may write this, where there is one.
+    fn writer(&self) -> Option<&str> {
+        match self {
+            Self::AgentStarted { agent, .. }
+            | Self::AgentEnded { agent, .. }
+            | Self::TurnStarted { agent, .. }
+            | Self::RequestReserved { agent, .. }
+            | Self::ConversationRenewed { agent, .. }
+            | Self::RequestFailed { agent, .. }
+            | Self::ReplyReceived { agent, .. }
+            | Self::ToolIntent { agent, .. }
+            | Self::ToolResult { agent, .. }
+            | Self::TurnEnded { agent, .. }
+            | Self::BranchSaved { agent, .. }
+            | Self::AgentDone { agent, .. }
+            | Self::NoteKept { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    /// Whether an actor may write what is no agent's alone.
+    fn may_be_said_by(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
             | Self::RunDown { .. }
@@ -34,7 +63,6 @@ impl Kind {
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
             | Self::BudgetSet { .. } => *actor == Human,
-            Self::LogRepaired { .. } => true,
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
@@ -43,6 +71,7 @@ impl Kind {
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
             | Self::AgentSeated { .. }
+            | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
             Self::OfficeOpened { .. } => matches!(actor, Supervisor | Human),
             Self::ApprovalAsked { matter, .. } => match matter {
@@ -64,38 +93,12 @@ impl Kind {
             | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
-            Self::AgentHeld { agent, .. } => *actor == Supervisor || own(actor, agent),
-            Self::AgentStarted { agent, .. }
-            | Self::AgentEnded { agent, .. }
-            | Self::TurnStarted { agent, .. }
-            | Self::RequestReserved { agent, .. }
-            | Self::ConversationRenewed { agent, .. }
-            | Self::RequestFailed { agent, .. }
-            | Self::ReplyReceived { agent, .. }
-            | Self::ToolIntent { agent, .. }
-            | Self::ToolResult { agent, .. }
-            | Self::TurnEnded { agent, .. }
-            | Self::BranchSaved { agent, .. }
-            | Self::AgentDone { agent, .. }
-            | Self::NoteKept { agent, .. } => own(actor, agent),
+            Self::AgentHeld { agent, .. } => {
+                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
+            }
             Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
                 *actor == Org
             }
-            Self::ReviewGiven(_)
-            | Self::HypothesisRegistered { .. }
-            | Self::HypothesisRejected { .. }
-            | Self::HypothesisWithdrawn { .. }
-            | Self::MailSent { .. }
-            | Self::MailRead { .. }
-            | Self::ExperimentCancelled { .. }
-            | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
-        }
-    }
-
-    /// Whether what people and agents do themselves names its doer.
-    fn is_own_word_of(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Org, Supervisor};
-        match self {
             Self::ReviewGiven(Review { by, .. }) => by_somebody(actor, by),
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
@@ -118,6 +121,7 @@ impl Kind {
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
+            // `writer` names who may.
             _ => false,
         }
     }
@@ -166,6 +170,8 @@ impl Kind {
                 | Self::LabOpened { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
+                | Self::ExperimentFrozen { .. }
+                | Self::ExperimentThawed { .. }
                 | Self::ExperimentFinished { .. }
                 | Self::ExperimentCancelled { .. }
                 | Self::HypothesisWithdrawn { .. }
@@ -174,7 +180,10 @@ impl Kind {
                 | Self::HypothesisPlanned { .. }
                 | Self::HypothesisMoved { .. }
                 | Self::HypothesisRebased { .. }
+                | Self::HypothesisSplit { .. }
+                | Self::HypothesisTrimmed { .. }
                 | Self::ProgrammeAdvanced { .. }
+                | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
         )
     }
@@ -189,6 +198,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::AgentDied { agent, .. }
             | Self::AgentHeld { agent, .. }
+            | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
             | Self::ConversationRenewed { agent, .. }
@@ -225,5 +235,38 @@ impl Kind {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The events that say what was claimed, measured, judged or merged, by how their names begin.
+    const OF_THE_LEDGER: [&str; 7] = [
+        "run.created",
+        "lab.",
+        "experiment.",
+        "hypothesis.",
+        "programme.",
+        "headline.",
+        "review.",
+    ];
+
+    #[test]
+    fn whatever_is_said_of_a_claim_or_a_run_is_an_entry_of_the_ledger() {
+        let rights = include_str!("rights.rs");
+        let begin = rights.find("fn is_ledger").expect("it is there");
+        let end = rights.find("fn concerns").expect("it is there");
+        let mut entries = 0;
+        for kind in include_str!("kind.rs").split("#[serde(rename = \"").skip(1) {
+            let (name, rest) = kind.split_once('"').expect("a name");
+            let ident = |c: char| !c.is_alphanumeric();
+            let rest = rest.trim_start_matches(ident);
+            let variant = rest.split(ident).next().unwrap_or_default();
+            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of));
+            let listed = rights[begin..end].contains(&format!("Self::{variant}"));
+            assert_eq!(listed, belongs, "{name} ({variant})");
+            entries += usize::from(listed);
+        }
+        assert!(entries > 10, "{entries}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::world::{Quality, World, hash, mix};
 use crate::domain::approval::{self, Gate};
-use crate::domain::budget;
+use crate::domain::budget::{self, Remedy};
 use crate::domain::chart::Axis;
 use crate::domain::chat::{Stop, Usage};
 use crate::domain::event::{Actor, Arm, Class, Kind, LoggedCall, Stage, Status, Text};
@@ -145,7 +145,7 @@ impl World {
             retry_at: retry.map(at),
             usd,
             provider: "anthropic".to_owned(),
-            what: "outage".to_owned(),
+            what: "overloaded".to_owned(),
         };
         self.append(&Actor::Agent(name.to_owned()), vec![failed]);
     }
@@ -182,11 +182,32 @@ impl World {
                     conversation: self.state.agents[name].conversation + 1,
                     why: "long".to_owned(),
                     summary: Text::from(""),
+                    items: Vec::new(),
+                    stand_in: None,
                     agent,
                 };
                 self.append(actor, vec![renewed]);
             }
-            Next::Hold(reason) => self.append(actor, vec![Kind::AgentHeld { agent, reason }]),
+            Next::Hold(reason) => {
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason,
+                    cap: false,
+                    until: None,
+                };
+                self.append(actor, vec![held]);
+            }
+            Next::StandIn(model) => {
+                let renewed = Kind::ConversationRenewed {
+                    conversation: self.state.agents[name].conversation + 1,
+                    why: "out".to_owned(),
+                    summary: Text::from(""),
+                    items: Vec::new(),
+                    stand_in: Some(model),
+                    agent,
+                };
+                self.append(actor, vec![renewed]);
+            }
             Next::Use => {
                 let calls = &self.state.agents[name].calls;
                 let open = calls.iter().find(|call| call.result.is_none());
@@ -227,13 +248,30 @@ impl World {
             }
             Gate::Parked(_) => return,
             Gate::Denied(why) => {
-                let reason = approval::denied_spending(&why);
-                return self.append(actor, vec![Kind::AgentHeld { agent, reason }]);
+                let held = Kind::AgentHeld {
+                    agent,
+                    reason: approval::denied_spending(&why),
+                    cap: false,
+                    until: None,
+                };
+                return self.append(actor, vec![held]);
             }
         }
-        if let Err(capped) = budget::may_reserve(&self.chart, &self.state, name, REQUEST_USD) {
-            let reason = capped.to_string();
-            return self.append(actor, vec![Kind::AgentHeld { agent, reason }]);
+        let now = self.time();
+        let asked = budget::may_reserve(&self.chart, &self.state, name, REQUEST_USD, now);
+        if let Err(capped) = asked {
+            let until = match capped.remedy {
+                Remedy::Settling => return,
+                Remedy::Time(until) => Some(until),
+                Remedy::Person => None,
+            };
+            let held = Kind::AgentHeld {
+                agent,
+                reason: capped.to_string(),
+                cap: true,
+                until,
+            };
+            return self.append(actor, vec![held]);
         }
         let mine = &self.state.agents[name];
         let (request, conversation) = (mine.requests + 1, mine.conversation.max(1));
@@ -243,6 +281,9 @@ impl World {
             conversation,
             items: Vec::new(),
             usd: REQUEST_USD,
+            model: "m".to_owned(),
+            provider: "anthropic".to_owned(),
+            near: String::new(),
         };
         self.append(actor, vec![reserved]);
         let until = self.now + i64::try_from(self.rng.below(600)).expect("short");

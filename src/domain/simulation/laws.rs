@@ -78,7 +78,9 @@ impl Laws {
                 }
             }
             Kind::AgentStarted { agent, pid } => assert_eq!(locks.get(agent), Some(pid)),
-            Kind::AgentHeld { agent, reason } => held(chart, state, &event.actor, agent, reason),
+            Kind::AgentHeld { agent, reason, .. } => {
+                held(chart, state, &event.actor, agent, reason);
+            }
             Kind::RunStopped {} => {
                 assert!(state.down.is_some());
                 let mut runs = state.experiments.values();

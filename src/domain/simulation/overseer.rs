@@ -152,6 +152,16 @@ impl World {
         }
     }
 
+    fn hold(&mut self, agent: String, reason: String, cap: bool) {
+        let held = Kind::AgentHeld {
+            agent,
+            reason,
+            cap,
+            until: None,
+        };
+        self.append(&Actor::Supervisor, vec![held]);
+    }
+
     /// Reports come late.
     fn late(&mut self) -> bool {
         self.hostile && self.rng.chance(400)
@@ -290,8 +300,10 @@ impl World {
             Effect::Stop(name) => {
                 me.stopping.insert(name);
             }
-            Effect::Hold(agent, reason) => {
-                self.append(&Actor::Supervisor, vec![Kind::AgentHeld { agent, reason }]);
+            Effect::Hold(agent, reason) => self.hold(agent, reason, false),
+            Effect::Cap(agent, reason) => self.hold(agent, reason, true),
+            Effect::Release(agent) => {
+                self.append(&Actor::Supervisor, vec![Kind::AgentReleased { agent }]);
             }
             Effect::Launch(grant) => self.launch(me, &grant),
             Effect::Freeze(id) | Effect::Thaw(id) => {

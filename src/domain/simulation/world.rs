@@ -518,6 +518,9 @@ fn vary(chart: &mut Chart, rng: &mut Rng) {
     if rng.chance(150) {
         chart.budget.usd = Some(3.0 + rng.below(8) as f64);
     }
+    if rng.chance(100) {
+        chart.budget.usd_per_hour = Some(2.0 + rng.below(4) as f64);
+    }
     if rng.chance(60) {
         chart.budget.wall = Some(20.0);
     }
@@ -534,6 +537,9 @@ fn vary(chart: &mut Chart, rng: &mut Rng) {
         }
         if rng.chance(100) {
             role.usd = Some(4.0);
+        }
+        if rng.chance(200) {
+            role.fallback = Some("claude-sonnet-5-5".to_owned());
         }
     }
 }

@@ -37,6 +37,17 @@ pub struct OpenTurn {
     pub asked: bool,
 }
 
+/// The last request that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// When.
+    pub at: Option<Timestamp>,
+    /// The model; empty in logs that did not say.
+    pub model: String,
+    /// Its server, by the chart's name; likewise.
+    pub provider: String,
+}
+
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AgentState {
@@ -52,6 +63,10 @@ pub struct AgentState {
     pub ended: Option<String>,
     /// Why it is held.
     pub held: Option<String>,
+    /// Whether a cap is why.
+    pub held_cap: bool,
+    /// When it is released without a person.
+    pub held_until: Option<Timestamp>,
     /// Since when.
     pub held_at: Option<Timestamp>,
     /// Whether a person paused it.
@@ -66,14 +81,25 @@ pub struct AgentState {
     pub turn: Option<OpenTurn>,
     /// Requests made.
     pub requests: u64,
-    /// The request in flight: number and reservation, US dollars.
+    /// The request in flight: number and reservation, US dollars; nothing where its process died, since
+    /// what it cost will never be known then.
     pub request: Option<(u64, f64)>,
+    /// The last request, in flight or not.
+    pub asked: Asked,
+    /// What went wrong with the last request, in one word.
+    pub failed: String,
+    /// The cap that it was last told is near.
+    pub near: String,
     /// What went wrong with the last request, and when it is tried again.
     pub retry: Option<(String, Option<Timestamp>)>,
     /// The model that a person gave it in place of the chart's.
     pub model: Option<String>,
+    /// The model that is asked while its own is out, and since when.
+    pub stand_in: Option<(String, Timestamp)>,
     /// The conversation.
     pub conversation: u64,
+    /// Replies of the conversation.
+    pub replies: u32,
     /// Tokens of the conversation at its last reply.
     pub context: u64,
     /// What the conversation begins with, until it has been part of a request: the summary of the
@@ -81,6 +107,8 @@ pub struct AgentState {
     pub handover: Option<Text>,
     /// The last call with what it gave, and how often in a row it was made.
     pub repeated: (String, u32),
+    /// How many of its wire items the server has counted into `context`.
+    pub counted: usize,
     /// Its wire items, by hash.
     pub items: Vec<String>,
     /// Calls of the last reply, until their results are part of a request.
@@ -91,6 +119,8 @@ pub struct AgentState {
     pub truncated: Vec<String>,
     /// Replies in a row that were cut inside a call.
     pub truncations: u32,
+    /// Replies in a row that were refusals, and the last one's category.
+    pub refusals: (u32, String),
     /// Idle turns in a row.
     pub idle_turns: u32,
     /// Requests in a row that gave nothing usable.
@@ -141,16 +171,19 @@ impl AgentState {
             Kind::AgentRestart { model, .. } => {
                 if let Some(model) = model {
                     self.model = Some(model.clone());
-                    self.renew(self.conversation + 1, &Text::from(""));
+                    self.stand_in = None;
+                    self.renew(self.conversation + 1, &Text::from(""), &[]);
                 }
                 self.repeated = Default::default();
+                self.refusals = Default::default();
+                self.truncations = 0;
                 self.restart = true;
-                self.held = None;
-                self.held_at = None;
+                self.release(event.at);
                 self.deaths = Tally::default();
             }
             Kind::AgentStarted { pid, .. } => {
                 self.pid = Some(*pid);
+                self.lose_request();
                 self.ended = None;
                 self.restart = false;
                 self.starts += 1;
@@ -162,12 +195,18 @@ impl AgentState {
             }
             Kind::AgentDied { .. } => {
                 self.pid = None;
+                self.lose_request();
                 self.deaths.death(self.turn.is_some(), event.at);
             }
-            Kind::AgentHeld { reason, .. } => {
+            Kind::AgentHeld {
+                reason, cap, until, ..
+            } => {
                 self.held = Some(reason.clone());
                 self.held_at = Some(event.at);
+                self.held_cap = *cap;
+                self.held_until = *until;
             }
+            Kind::AgentReleased { .. } => self.release(event.at),
             Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
             Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
             Kind::AgentDone { .. } => self.done = true,
@@ -175,6 +214,23 @@ impl AgentState {
         }
         if progresses(&event.body) {
             self.deaths.progress();
+        }
+    }
+
+    /// It is held no more.
+    pub(super) fn release(&mut self, now: Timestamp) {
+        self.held = None;
+        self.held_cap = false;
+        self.held_until = None;
+        self.held_at = None;
+        self.since = Some(now);
+    }
+
+    /// Whoever made the request is gone: its outcome will never be known, and it is made again.
+    fn lose_request(&mut self) {
+        if let Some((_, usd)) = &mut self.request {
+            self.usd_lost += *usd;
+            *usd = 0.0;
         }
     }
 
@@ -239,19 +295,30 @@ impl AgentState {
                 conversation,
                 items,
                 usd,
+                model,
+                provider,
+                near,
                 ..
             } => {
-                if let Some((_, lost)) = self.request.take() {
-                    self.usd_lost += lost;
-                }
+                self.lose_request();
                 if *conversation != self.conversation {
                     self.conversation = *conversation;
                     self.items.clear();
+                    self.counted = 0;
+                    self.replies = 0;
                 }
                 self.items.extend(items.iter().cloned());
                 self.handover = None;
                 self.requests = *request;
                 self.request = Some((*request, *usd));
+                self.asked = Asked {
+                    at: Some(event.at),
+                    model: model.clone(),
+                    provider: provider.clone(),
+                };
+                if !near.is_empty() {
+                    self.near.clone_from(near);
+                }
                 self.retry = None;
                 self.calls.clear();
                 self.truncated.clear();
@@ -265,28 +332,38 @@ impl AgentState {
                 error,
                 retry_at,
                 usd,
+                what,
                 ..
             } => {
                 if self.request.is_some_and(|(open, _)| open == *request) {
                     self.request = None;
                 }
-                self.usd += usd;
+                self.usd_lost += usd;
+                self.failed.clone_from(what);
                 self.failures += 1;
                 self.retry = Some((error.clone(), *retry_at));
             }
             Kind::ConversationRenewed {
                 conversation,
                 summary,
+                items,
+                stand_in,
                 ..
-            } => self.renew(*conversation, summary),
+            } => {
+                self.renew(*conversation, summary, items);
+                let since = self.stand_in.take().map_or(event.at, |(_, since)| since);
+                self.stand_in = stand_in.clone().map(|model| (model, since));
+            }
             _ => self.reply_event(event),
         }
     }
 
     /// Begins a conversation without history. What the turn in flight took in is said again.
-    fn renew(&mut self, conversation: u64, summary: &Text) {
+    fn renew(&mut self, conversation: u64, summary: &Text, items: &[String]) {
         self.conversation = conversation;
-        self.items.clear();
+        self.items = items.to_vec();
+        self.replies = 0;
+        self.counted = 0;
         self.calls.clear();
         self.truncated.clear();
         self.pause_turn = false;
@@ -325,6 +402,11 @@ impl AgentState {
             return;
         }
         self.failures = 0;
+        self.replies += 1;
+        self.refusals = match stop {
+            Stop::Refusal(why) => (self.refusals.0 + 1, why.clone().unwrap_or_default()),
+            _ => Default::default(),
+        };
         self.truncations = if truncated.is_empty() {
             0
         } else {
@@ -334,6 +416,7 @@ impl AgentState {
         self.request = None;
         self.retry = None;
         self.items.extend(items.iter().cloned());
+        self.counted = self.items.len();
         self.calls = calls
             .iter()
             .map(|call| OpenCall {

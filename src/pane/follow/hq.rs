@@ -104,7 +104,9 @@ pub(super) fn note(event: &Event) -> Option<Note> {
             format!("h{id} rejected: {reason}"),
             Tone::Warn,
         ),
-        Kind::AgentHeld { agent, reason } => (agent.clone(), format!("held: {reason}"), Tone::Bad),
+        Kind::AgentHeld { agent, reason, .. } => {
+            (agent.clone(), format!("held: {reason}"), Tone::Bad)
+        }
         Kind::AgentDied { agent, how } => (agent.clone(), format!("died: {how}"), Tone::Bad),
         Kind::AgentStarted { agent, .. } => (agent.clone(), "at work".to_owned(), Tone::Dim),
         Kind::SupervisorStarted { .. } => {

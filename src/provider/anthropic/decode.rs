@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::super::Decoder;
 use super::super::error::{Complaint, ProviderError};
 use super::super::raw::{Fields, json, paragraph, raw};
+use super::super::{Decoder, distinct};
 use super::{Failure, classify};
 use crate::domain::chat::{Delta, Raw, Reply, Stop, ToolCall, Usage};
 
@@ -124,6 +124,32 @@ impl Counts {
     }
 }
 
+#[derive(Deserialize)]
+struct Whole {
+    #[serde(default)]
+    id: String,
+    content: Vec<Fields>,
+    stop_reason: Option<String>,
+    stop_details: Option<StopDetails>,
+    usage: Option<Counts>,
+}
+
+/// A message that came as one JSON text.
+pub(super) fn whole(json: &str) -> Result<Reply, ProviderError> {
+    let whole: Whole = parse(json)?;
+    let stream = Stream {
+        id: whole.id,
+        blocks: (0..)
+            .zip(whole.content.into_iter().map(Block::new))
+            .collect(),
+        usage: whole.usage.unwrap_or_default(),
+        stop_reason: whole.stop_reason,
+        refusal_category: whole.stop_details.and_then(|details| details.category),
+        done: true,
+    };
+    Box::new(stream).finish()
+}
+
 impl Decoder for Stream {
     fn event(&mut self, data: &str) -> Result<Vec<Delta>, ProviderError> {
         let Kind { kind, error } = parse(data)?;
@@ -216,7 +242,7 @@ impl Decoder for Stream {
             (Stop::ToolUse, true) => Stop::EndTurn,
             (stop, _) => stop,
         };
-        Ok(reply)
+        distinct(reply)
     }
 }
 
@@ -278,6 +304,14 @@ impl Block {
                 self.partial.push_str(&text);
                 shown(&text).map(Delta::Arguments)
             }
+            Some("compaction_delta") => {
+                for key in ["content", "encrypted_content"] {
+                    if let Some(value) = delta.get(key).filter(|value| value.get() != "null") {
+                        self.fields.set(key, value.to_owned());
+                    }
+                }
+                None
+            }
             Some("signature_delta") => {
                 self.fields.set("signature", raw(&part("signature")));
                 None
@@ -315,6 +349,8 @@ impl Block {
                     return;
                 }
             }
+            // Without content the vendor could not sum up.
+            "compaction" if self.fields.text("content").is_none() => return,
             "tool_use" => match self.call(cut) {
                 Some(call) => reply.calls.push(call),
                 None => {

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::Decoder;
 use super::super::error::{Complaint, ProviderError};
 use super::super::raw::paragraph;
+use super::super::{Decoder, distinct};
 use super::{Failure, Fault, classify};
 use crate::domain::chat::{Delta, Raw, Reply, Stop, ToolCall, Usage};
 
@@ -238,8 +238,20 @@ impl Decoder for Stream {
             None if refused => Stop::Refusal(None),
             None => Stop::EndTurn,
         };
-        Ok(reply)
+        distinct(reply)
     }
+}
+
+/// A response that came as one JSON text.
+pub(super) fn whole(json: &str) -> Result<Reply, ProviderError> {
+    let mut response: Response = parse(json)?;
+    if let Some(fault) = response.error.take() {
+        return Err(classify(&fault, Complaint::streamed(fault.words())));
+    }
+    let cut = response.incomplete_details.is_some();
+    let mut stream = Stream::default();
+    stream.close(response, cut);
+    Box::new(stream).finish()
 }
 
 impl Stream {

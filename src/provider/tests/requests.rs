@@ -17,6 +17,7 @@ fn head() -> Head {
         }],
         effort: Some(Effort::Xhigh),
         max_output: 32_000,
+        patient: false,
         cache_key: "run-7/ana".to_owned(),
     }
 }

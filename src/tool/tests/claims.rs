@@ -170,6 +170,70 @@ async fn two_agents_cannot_register_one_change_at_once() {
 }
 
 #[tokio::test]
+async fn a_dead_end_is_tried_again_only_on_purpose() {
+    let world = World::new();
+    let (ana, ben) = (world.desk("ana"), world.desk("ben"));
+    let body = "a = relu(x)\nb = a * a\nc = norm(b)\nd = c @ w\n";
+    let append = |agent: &str, more: &str| {
+        let text = world.text("chief", "train.py");
+        world.put(agent, "train.py", &format!("{text}{more}"));
+    };
+    let end = |id: u64, status: Status| {
+        let reason = "it came to nothing".to_owned();
+        let verdict = None;
+        let moved = Kind::HypothesisMoved {
+            id,
+            status,
+            reason,
+            verdict,
+        };
+        world.write(&Actor::Lab, moved);
+    };
+    append("ana", body);
+    assert!(
+        call(&ana, "c1", "hypothesis", claim("square the relu"))
+            .await
+            .ok
+    );
+    // The same but for a comment and the layout: known while it is still under way.
+    append("ben", &body.replace("a * a", "a  *  a  # squared"));
+    let same = call(&ben, "c1", "hypothesis", claim("relu, squared")).await;
+    assert!(
+        same.text.starts_with("rejected: h1 claims the same change"),
+        "{same:?}"
+    );
+    // Nearly the same is somebody's own business, until the first has come to nothing.
+    append("ben", &format!("{body}e = d + d\n"));
+    assert!(
+        call(&ben, "c2", "hypothesis", claim("relu and a half"))
+            .await
+            .ok
+    );
+    end(1, Status::Parked);
+    end(3, Status::Withdrawn);
+    append("ben", &format!("{body}e = d * d\n"));
+    let near = call(&ben, "c3", "hypothesis", claim("relu and more")).await;
+    let why = "rejected: h1 is nearly the same change and ended parked";
+    assert!(near.text.starts_with(why), "{near:?}");
+    assert_eq!(world.state().hypotheses[&4].status, Status::Rejected);
+    let mut on_purpose = claim("relu and more");
+    on_purpose["replicates"] = "h1".into();
+    let again = call(&ben, "c4", "hypothesis", on_purpose).await;
+    assert!(again.text.starts_with("registered h5"), "{again:?}");
+    assert_eq!(world.state().hypotheses[&5].replicates, Some(1));
+    let query = json!({"query": "squared relu"});
+    let ledger = call(&ana, "c", "ledger", query).await.text;
+    assert!(ledger.contains("h1 | parked (dead end) | ana"), "{ledger}");
+    assert!(ledger.contains("ben, repeats h1"), "{ledger}");
+    // Another number is another experiment.
+    append("ana", "LR = 3\n");
+    assert!(call(&ana, "c5", "hypothesis", claim("LR")).await.ok);
+    end(6, Status::Refuted);
+    append("ana", "LR = 4\n");
+    assert!(call(&ana, "c6", "hypothesis", claim("LR")).await.ok);
+}
+
+#[tokio::test]
 async fn open_claims_are_counted_and_a_champion_is_the_base_of_who_builds_on_it() {
     let world = World::new();
     let ana = world.desk("ana");

@@ -3,9 +3,10 @@
 
 use super::document::{Inline, line};
 use super::{Block, Blocks, Desk, EntryId, Line, Row, Unresolved};
-use crate::domain::event::{Stage, Status};
+use crate::domain::event::Stage;
 use crate::domain::protocol;
 use crate::domain::state::Experiment;
+use crate::domain::stats::Sample;
 use crate::view::figure::{self, interval, number, probability, signed};
 use crate::view::ledger::Entry;
 
@@ -151,16 +152,6 @@ pub(super) fn promoted(desk: Desk<'_>) -> Blocks {
             continue;
         };
         rows.push(evidence(&claim, entry, after));
-        if entry.status == Status::RolledBack.word() {
-            let why = claim.quote(&entry.reason);
-            notes.push(line![
-                claim.clone(),
-                " was ",
-                Inline::Strong("rolled back"),
-                " later: ",
-                why
-            ]);
-        }
         notes.extend(ablation(desk, *id)?);
     }
     blocks.push(Block::Table(heads.map(str::to_owned).to_vec(), rows));
@@ -206,19 +197,55 @@ fn evidence(claim: &EntryId, entry: &Entry, after: &str) -> Row {
 }
 
 /// What was left out of a promoted claim to see whether it does any work.
-fn ablation(desk: Desk<'_>, id: u64) -> Result<Option<Line>, Unresolved> {
+fn ablation(desk: Desk<'_>, id: u64) -> Result<Vec<Line>, Unresolved> {
     let state = desk.material.state;
-    let runs: Vec<&Experiment> = state
-        .experiments
-        .values()
-        .filter(|run| run.stage == Stage::Ablate && run.hypothesis == Some(id))
-        .collect();
-    if runs.is_empty() {
-        return Ok(None);
+    let entry = desk.sources.claim(id)?;
+    let mut lines = Vec::new();
+    let Some(claim) = state.hypotheses.get(&id) else {
+        return Ok(lines);
+    };
+    for (part, why) in &claim.dropped {
+        lines.push(line![
+            entry.clone(),
+            ": ",
+            Inline::Strong("dropped"),
+            " was ",
+            entry.quote(part),
+            ": ",
+            entry.quote(why),
+        ]);
     }
-    let mut line = line![desk.sources.claim(id)?, " was taken apart in "];
-    line.extend(links(desk, runs)?);
-    Ok(Some(line))
+    for part in claim.split.iter().flatten() {
+        let without: Vec<&Experiment> = state
+            .experiments
+            .values()
+            .filter(|run| run.stage == Stage::Ablate && run.commit == part.without)
+            .collect();
+        let values: Vec<f64> = without
+            .iter()
+            .filter_map(|run| run.measured.value)
+            .collect();
+        let mut line = line![entry.clone(), " without ", entry.quote(&part.name), ": "];
+        if values.is_empty() {
+            line.push("was not measured".into());
+        } else {
+            let mean = number(Sample::of(&values).mean);
+            let with = claim
+                .verdict
+                .as_ref()
+                .map_or(f64::NAN, |it| it.candidate.mean);
+            line.extend(line![
+                Inline::Figure(entry.number(mean)),
+                ", with it ",
+                entry.number(number(with)),
+                "; it does its work (",
+            ]);
+            line.extend(links(desk, without)?);
+            line.push(")".into());
+        }
+        lines.push(line);
+    }
+    Ok(lines)
 }
 
 pub(super) fn multiplicity(desk: Desk<'_>) -> Blocks {

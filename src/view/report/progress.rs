@@ -61,23 +61,17 @@ pub(super) fn section(desk: Desk<'_>) -> Blocks {
     if !rows.is_empty() {
         blocks.push(Block::Table(heads.map(str::to_owned).to_vec(), rows));
     }
-    if let Some(claim) = first_of(material, Status::RolledBack) {
-        let claim = sources.claim(claim)?;
+    let undone = material.state.hypotheses.values();
+    for claim in undone.filter(|claim| claim.status == Status::RolledBack) {
+        let claim = sources.claim(claim.id)?;
+        let words = "Not all of it stood: ";
         blocks.push(Block::Text(line![
-            Inline::Strong("Not all of it stands: "),
+            Inline::Strong(words),
             claim,
-            " was rolled back.",
+            " was rolled back."
         ]));
     }
     Ok(blocks)
-}
-
-fn first_of(material: &Material<'_>, status: Status) -> Option<u64> {
-    let promoted = material.state.promotions.iter().map(|(id, ..)| *id);
-    promoted.into_iter().find(|id| {
-        let claim = material.state.hypotheses.get(id);
-        claim.is_some_and(|claim| claim.status == status)
-    })
 }
 
 /// What was spent by a time.
