@@ -323,6 +323,15 @@ fn commands_that_the_pages_name_exist_with_their_flags() {
         "the pages name {seen} commands: they are not found"
     );
     none("the pages name what exists", complaints);
+    let readme = read("README.md");
+    let listed = help.lines().skip_while(|line| !line.ends_with("it:"));
+    let listed = listed.take_while(|line| !line.starts_with("Options:"));
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let untold = names.filter(|name| !readme.contains(&format!("`org {name}`")));
+    none(
+        "commands that README.md does not name",
+        untold.map(str::to_owned).collect(),
+    );
 }
 
 /// What follows `org` in a line: at its start, or in backquotes.

@@ -61,6 +61,9 @@ pub(super) struct UpArgs {
     /// Return when the org works, and print how to attach
     #[arg(long, conflicts_with = "until")]
     pub(super) detach: bool,
+    /// Come back by itself after a reboot: installs a systemd user unit, which `org down` takes away
+    #[arg(long, conflicts_with = "until")]
+    pub(super) survive: bool,
     /// Wait for this, then bring the run down
     #[arg(long, value_name = "WHEN")]
     pub(super) until: Option<Until>,
@@ -117,6 +120,13 @@ pub(super) struct PaneArgs {
     /// Which run.
     #[command(flatten)]
     pub(super) run: RunArgs,
+}
+
+/// Start one program where it sees only what it may
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfineArgs {
+    /// What to start and what it may touch, as JSON
+    pub(super) text: String,
 }
 
 /// Keep one job, described on standard input

@@ -16,7 +16,8 @@ use crate::domain::chart::{Chart, KeySource};
 use crate::domain::model;
 use crate::lab::gpu;
 use crate::os::exec::Exec;
-use crate::os::{files, sandbox};
+use crate::os::unit::UserSystemd;
+use crate::os::{confine, files};
 use crate::repo;
 
 /// Bytes of free disk below which a night of experiments will not fit.
@@ -86,6 +87,7 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Result<ExitCode, Fail
     findings.push(disk(place));
     findings.extend(limits());
     findings.push(confinement());
+    findings.push(reboot(&clean));
     if let Some(chart) = &chart {
         findings.push(repository(chart));
     }
@@ -117,6 +119,35 @@ pub(super) fn before_up(place: &Place, clean: &BTreeMap<String, String>) -> Vec<
         .filter(|finding| finding.mark != Mark::Ok)
         .map(|finding| format!("{}: {} ({})", finding.what, finding.found, finding.hint))
         .collect()
+}
+
+/// Whether `org up --survive` would do what is hoped.
+fn reboot(clean: &BTreeMap<String, String>) -> Finding {
+    let systemd = UserSystemd::new(clean);
+    if let Err(error) = systemd.answers() {
+        let hint =
+            "without it `org up --survive` is refused; `org up --resume RUN` goes on by hand";
+        return Finding::not("reboot", Mark::Note, error.to_string(), hint);
+    }
+    match systemd.lingers() {
+        Some(true) => Finding::ok(
+            "reboot",
+            "systemd brings a run back, before anybody logs in",
+        ),
+        Some(false) => {
+            let found = "systemd brings a run back once you have logged in";
+            Finding::not("reboot", Mark::Note, found, "loginctl enable-linger")
+        }
+        None => {
+            let found = "systemd brings a run back, and whether before you log in is not known";
+            Finding::not(
+                "reboot",
+                Mark::Note,
+                found,
+                "loginctl show-user \"$USER\" says it",
+            )
+        }
+    }
 }
 
 fn in_path(clean: &BTreeMap<String, String>, program: &str) -> bool {
@@ -296,7 +327,7 @@ fn limits() -> Vec<Finding> {
 }
 
 fn confinement() -> Finding {
-    let report = sandbox::probe();
+    let report = confine::probe(&std::env::temp_dir(), &place::clean_env());
     let list = |wanted: bool| {
         let names = report.iter().filter(|(_, enforced)| **enforced == wanted);
         names

@@ -6,6 +6,7 @@ use super::Context;
 use super::args::DownArgs;
 use super::failure::Failure;
 use super::place;
+use super::survive;
 use crate::domain::event::{Actor, Kind};
 use crate::engine::keys::KeyRing;
 use crate::engine::spawn;
@@ -28,6 +29,7 @@ pub(super) fn run(context: &Context, args: &DownArgs) -> Result<(), Failure> {
     let dir = context.place.acting(args.run.name())?;
     let agents = living(&dir)?;
     if Log::open(&dir)?.state().stopped && agents.is_empty() && !place::supervised(&dir) {
+        survive::remove(&dir, &place::clean_env())?;
         ui.note(&format!("{} is down already", dir.id()));
         return Ok(());
     }
@@ -91,6 +93,7 @@ pub(super) fn bring_down(dir: &RunDir, reason: &str) -> Result<(), Failure> {
         }
         std::thread::sleep(LOOK);
     }
+    survive::remove(dir, &place::clean_env())?;
     // Nobody holds any of them now; what is left are empty files.
     if let Ok(entries) = std::fs::read_dir(dir.locks()) {
         for entry in entries.flatten() {

@@ -14,7 +14,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Run it",
         &[
-            "init", "check", "doctor", "up", "down", "pause", "resume", "restart", "budget",
+            "init", "check", "doctor", "plan", "up", "down", "pause", "resume", "restart", "budget",
         ],
     ),
     (
@@ -25,9 +25,9 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Talk to it",
-        &["send", "inbox", "approve", "deny", "cancel"],
+        &["send", "inbox", "approve", "deny", "cancel", "take"],
     ),
-    ("Learn from it", &["ledger", "report"]),
+    ("Learn from it", &["try", "ledger", "report"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];
 

@@ -3,9 +3,10 @@
 //! Not for people: their words go to `logs/`, their input comes from whoever started them.
 
 use std::io::Read as _;
+use std::process::ExitCode;
 
 use super::Context;
-use super::args::{AgentArgs, MockArgs, PaneArgs, SuperviseArgs};
+use super::args::{AgentArgs, ConfineArgs, MockArgs, PaneArgs, SuperviseArgs};
 use super::failure::Failure;
 use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
@@ -14,7 +15,7 @@ use crate::engine::seats::{FEED, WATCH};
 use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
-use crate::os::{exec, job};
+use crate::os::{confine, exec, job};
 use crate::pane;
 use crate::run::paths::RunDir;
 
@@ -108,6 +109,17 @@ pub(super) fn job() -> Result<(), Failure> {
     job::run_from_stdin()
         .map(|_| ())
         .map_err(|error| broke("the keeper", &error))
+}
+
+/// One confined program.
+///
+/// # Errors
+/// Where its description is none.
+pub(super) fn confine(args: &ConfineArgs) -> Result<ExitCode, Failure> {
+    let confinement =
+        serde_json::from_str(&args.text).map_err(|error| broke("the confining process", &error))?;
+    let code = confine::run(confinement, place::whole_env());
+    Ok(ExitCode::from(code))
 }
 
 /// The mock server.

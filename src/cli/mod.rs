@@ -24,6 +24,7 @@ mod ls;
 mod next;
 mod pause;
 mod place;
+mod plan;
 mod prompt;
 mod proposal;
 mod refusal;
@@ -32,6 +33,9 @@ mod restart;
 mod schema;
 mod send;
 mod status;
+mod survive;
+mod take;
+mod trial;
 mod ui;
 mod until;
 mod up;
@@ -65,6 +69,7 @@ enum Command {
     Init(args::InitArgs),
     Check(check::CheckArgs),
     Doctor(args::DoctorArgs),
+    Plan(plan::PlanArgs),
     Up(args::UpArgs),
     Down(args::DownArgs),
     Pause(pause::PauseArgs),
@@ -83,7 +88,9 @@ enum Command {
     Inbox(inbox::InboxArgs),
     Approve(approve::ApproveArgs),
     Deny(approve::DenyArgs),
+    Take(take::TakeArgs),
     Cancel(cancel::CancelArgs),
+    Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Schema(schema::SchemaArgs),
@@ -97,6 +104,8 @@ enum Command {
     Pane(args::PaneArgs),
     #[command(hide = true)]
     Job(args::JobArgs),
+    #[command(hide = true)]
+    Confine(args::ConfineArgs),
     #[command(hide = true)]
     Mock(args::MockArgs),
 }
@@ -156,6 +165,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(context, &args).map(done),
         Command::Approve(args) => approve::approve(context, &args).map(done),
         Command::Deny(args) => approve::deny(context, &args).map(done),
+        Command::Take(args) => take::run(context, &args).map(done),
         Command::Next(args) => next::run(context, &args).map(done),
         Command::Wait(args) => wait::run(context, &args).map(done),
         Command::Logs(args) => logs::run(context, &args).map(done),
@@ -168,6 +178,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Completions(args) => completions::run(context, &args).map(done),
         Command::Init(args) => init::run(context, &args).map(done),
         Command::Doctor(args) => doctor::run(context, &args),
+        Command::Plan(args) => plan::run(context, &args).map(done),
+        Command::Try(args) => trial::run(context, &args),
         Command::Up(args) => up::run(context, &args).map(done),
         Command::Down(args) => down::run(context, &args).map(done),
         Command::Watch(args) => watch::run(context, &args).map(done),
@@ -176,6 +188,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Agent(args) => hidden::agent(&args).map(done),
         Command::Pane(args) => hidden::pane(context, &args).map(done),
         Command::Job(_) => hidden::job().map(done),
+        Command::Confine(args) => hidden::confine(&args),
         Command::Mock(args) => hidden::mock(context, &args).map(done),
     }
 }

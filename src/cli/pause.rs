@@ -13,7 +13,8 @@ use super::send;
 use super::{Context, block_on};
 use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::freeze;
-use crate::domain::state::State;
+use crate::domain::state::{AgentState, State};
+use crate::engine::take;
 use crate::os::clock;
 use crate::run::bell::Bell;
 use crate::run::log::Log;
@@ -138,20 +139,57 @@ async fn until_still(dir: &RunDir) -> Result<usize, Failure> {
 }
 
 pub(super) fn resume(context: &Context, args: &ResumeArgs) -> Result<(), Failure> {
+    let dir = context.place.acting(args.run.name())?;
+    let chart = place::chart(&dir)?;
+    let left: Vec<String> = if args.who == "all" {
+        chart
+            .agents
+            .iter()
+            .map(|agent| agent.name.clone())
+            .collect()
+    } else {
+        send::recipients(&chart, &args.who)?
+    };
+    let mut went_on = false;
+    for name in left {
+        let cleared = block_on(take::clear(&dir, &name));
+        let cleared = cleared.map_err(|error| {
+            let hint = format!("org take {name} shows what lies there");
+            Failure::refused(format!("{name} cannot go on"), hint).because(&error)
+        })?;
+        went_on |= cleared.is_some();
+        if let Some(commit) = cleared.and_then(|left| left.commit) {
+            let short = commit.get(..12).unwrap_or(&commit);
+            context.ui.note(&format!(
+                "what lay on the desk of {name} is committed as yours in {short}"
+            ));
+        }
+    }
     let kinds = |agent| vec![Kind::PauseCleared { agent }];
     let (_, changed) = change(context, &args.who, &args.run, kinds, |state, name| {
-        let Some(name) = name else {
-            return Ok(state.paused || state.agents.values().any(|agent| agent.paused));
+        let stands = |agent: &AgentState| {
+            agent.paused || agent.taken.is_some_and(|taken| taken.lost.is_some())
         };
+        let Some(name) = name else {
+            return Ok(state.paused || state.agents.values().any(stands));
+        };
+        if let Some(agent) = state.agents.get(name)
+            && agent.taken.is_some_and(|taken| taken.lost.is_none())
+        {
+            return Err(Failure::refused(
+                format!("a person sits at the desk of {name}, and leaving it lets {name} go on"),
+                "type `exit` in the shell of `org take`",
+            ));
+        }
         if state.paused {
             return Err(Failure::refused(
                 format!("all agents are paused, so {name} cannot go on alone"),
                 "`org resume` lets all go on; then pause the others",
             ));
         }
-        Ok(state.agents.get(name).is_some_and(|agent| agent.paused))
+        Ok(state.agents.get(name).is_some_and(stands))
     })?;
-    context.ui.note(if changed.is_empty() {
+    context.ui.note(if changed.is_empty() && !went_on {
         "nobody was paused; to go on with a run that was stopped, `org up --resume RUN`"
     } else {
         "resumed"

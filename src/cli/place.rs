@@ -192,6 +192,14 @@ pub(super) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// All of the environment, for a program that only stands before another one.
+#[must_use]
+pub(super) fn whole_env() -> BTreeMap<String, String> {
+    let vars = std::env::vars_os();
+    vars.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// What of the environment is handed on: where things are and how to print, never a secret.
 #[must_use]
 pub(super) fn clean_env() -> BTreeMap<String, String> {

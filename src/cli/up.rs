@@ -8,7 +8,7 @@ use super::args::UpArgs;
 use super::failure::Failure;
 use super::place::{self, Place};
 use super::ui::Ui;
-use super::{attach, block_on, charts, doctor, down, until};
+use super::{attach, block_on, charts, doctor, down, survive, until};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind};
 use crate::domain::standing;
@@ -34,6 +34,9 @@ const LAST_LINES: usize = 5;
 /// Whatever stands against it; nothing is left half made.
 pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
     let (place, ui) = (&context.place, &context.ui);
+    if args.survive {
+        survive::possible(&place::clean_env())?;
+    }
     let dir = match (&args.resume, &args.chart) {
         (Some(run), _) => resume(place, ui, run, args.mock)?,
         (None, Some(chart)) => start(place, ui, args, chart)?,
@@ -47,6 +50,10 @@ pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
     let chart = place::chart(&dir)?;
     let headless = args.headless || Log::open(&dir)?.state().headless;
     wait_until_ready(&dir, &chart, headless)?;
+    if args.survive {
+        let mock = Log::open(&dir)?.state().mock;
+        survive::install(ui, &dir, &chart, mock, &place::clean_env())?;
+    }
     if args.until.is_some() {
         return until::done(ui, &dir, &chart);
     }
@@ -196,7 +203,7 @@ fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), F
     })
 }
 
-fn not_started(dir: &RunDir, why: &str) -> Failure {
+pub(super) fn not_started(dir: &RunDir, why: &str) -> Failure {
     let path = dir.logs().join("supervisor.log");
     let words = std::fs::read_to_string(&path).unwrap_or_default();
     let lines: Vec<&str> = words.lines().collect();

@@ -52,6 +52,7 @@ impl Need {
 pub fn needs_you(chart: &Chart, state: &State, now: Timestamp) -> Vec<Need> {
     let mut needs = held(state);
     needs.extend(approvals(state));
+    needs.extend(left(state));
     needs.extend(undelivered(state));
     needs.extend(baseline(state));
     needs.extend(society(chart, state));
@@ -139,6 +140,21 @@ fn release(name: &str, held: &str) -> String {
         return "org down && org up --resume, where the key is".to_owned();
     }
     format!("org restart {name}")
+}
+
+/// Agents that a person took and whose terminal is gone.
+fn left(state: &State) -> Vec<Need> {
+    let left = state.agents.iter().filter_map(|(name, agent)| {
+        Some(Need {
+            since: agent.taken?.lost?,
+            agent: Some(name.clone()),
+            reason: "it was taken, the terminal is gone, and what was changed is not committed"
+                .to_owned(),
+            command: format!("org take {name}, or org resume {name}"),
+            kind: "left",
+        })
+    });
+    left.collect()
 }
 
 /// Files that a person dropped into a mailbox and that could not be taken as mail.

@@ -7,6 +7,7 @@
 
 mod ablate;
 mod admission;
+mod ahead;
 mod claim;
 mod closing;
 mod compare;
@@ -14,6 +15,7 @@ mod confirm;
 mod early;
 mod hidden;
 mod multiplicity;
+mod prospect;
 mod review;
 mod settle;
 mod words;
@@ -25,9 +27,12 @@ use super::chart::Chart;
 use super::event::{Stage, Status};
 use super::state::{Experiment, State};
 
+pub use admission::known;
+pub use ahead::{Ahead, ahead};
 pub use closing::{closing, headline, measured};
 pub use early::{Bounds, bounds};
 pub use multiplicity::{Judged, Multiplicity, multiplicity};
+pub use prospect::{Cost, Needed, Noise, Prospect, blind, prospect};
 pub use words::{Claim, Look, Part, Ratios, Step, Test, Trim, Verdict, Wanted};
 
 /// Where the pool's seeds of each use begin, so that no two uses share one.

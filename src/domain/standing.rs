@@ -49,6 +49,14 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
         Some(false) => return absent(state, agent),
         Some(true) => {}
     }
+    if let Some(taken) = &agent.taken {
+        let why = if taken.lost.is_some() {
+            "a person took it, and the terminal is gone"
+        } else {
+            "a person has taken it"
+        };
+        return Standing::new("paused", why);
+    }
     if agent.paused || state.paused {
         let still = state.frozen || agent.frozen;
         let why = if still {

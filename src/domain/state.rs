@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-pub use agent::{AgentState, Asked, OpenCall, OpenTurn};
+pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
@@ -226,17 +226,18 @@ impl State {
             }
             Kind::PauseSet { agent: None } => self.paused = true,
             Kind::FreezeSet { agent: None } => self.frozen = true,
-            Kind::PauseCleared { agent: None } => {
-                self.paused = false;
-                self.frozen = false;
-                for agent in self.agents.values_mut() {
-                    agent.paused = false;
-                    agent.frozen = false;
-                }
-            }
+            Kind::PauseCleared { agent: None } => self.go_on(),
             Kind::BudgetSet { what, cap } => self.cap(what, *cap, event.at),
             Kind::PersonCalled { needs, .. } => self.called.extend(needs.iter().cloned()),
             _ => {}
+        }
+    }
+
+    /// Nobody is paused or frozen any more.
+    fn go_on(&mut self) {
+        (self.paused, self.frozen) = (false, false);
+        for agent in self.agents.values_mut() {
+            agent.unpause();
         }
     }
 
@@ -329,7 +330,7 @@ impl State {
             && self
                 .agents
                 .get(name)
-                .is_some_and(|agent| !agent.paused && agent.held.is_none())
+                .is_some_and(|agent| !agent.paused && agent.taken.is_none() && agent.held.is_none())
     }
 
     /// US dollars settled, and set aside for requests in flight.

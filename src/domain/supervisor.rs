@@ -242,8 +242,8 @@ pub fn unmourned(state: &State, name: &str) -> bool {
         .is_none_or(|agent| agent.pid.is_some() || agent.ended.is_none())
 }
 
-/// When something falls due without an event: the end of a back-off or of a hold, of the wall time, the
-/// hour of a process, or what begins to need a person.
+/// When something falls due without an event: the end of a back-off or of a hold, of the wall time,
+/// the hour of a process, or what begins to need a person.
 #[must_use]
 pub fn next_due(
     chart: &Chart,

@@ -119,6 +119,8 @@ keys! {
     OutputElided "output_elided" ["bytes" "path"];
     /// The answer to a command that runs on.
     InBackground "in_background" ["job" "path" "seconds"];
+    /// What a person changed while it sat at the agent's desk.
+    Taken "taken" ["files" "commit"];
     /// The answer to an edit that found nothing.
     EditNone "edit_none" ["path" "closest"];
     /// The answer to an edit that found too much.

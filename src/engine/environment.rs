@@ -39,8 +39,6 @@ const NAME_LETTERS: usize = 16;
 const LOOK: Duration = Duration::from_millis(20);
 /// Longest record of what was made.
 const RECORD_CAP: u64 = 16 << 20;
-/// The link to the environment of the programme's start.
-pub const BASE: &str = "base";
 /// Where tools put the Python environment of a project.
 const VENV: &str = ".venv";
 

@@ -26,6 +26,8 @@ use super::environment::{self, EnvironmentError};
 use super::leases;
 use super::prompt::system_prompt;
 
+/// The scenario of a run without agents.
+const NO_LINES: &str = "version = 1\n";
 /// Letters of a run's id after the org's name.
 const ID_LETTERS: usize = 5;
 /// The built-in texts, by file.
@@ -239,7 +241,7 @@ fn set_up(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fo
     };
     let made = environment::of(&wanted, &|| true).map_err(FoundError::Environment)?;
     let Some(made) = made else { return Ok(()) };
-    std::os::unix::fs::symlink(made.root(), dir.environment(environment::BASE))
+    std::os::unix::fs::symlink(made.root(), dir.base_environment())
         .map_err(io_error("name the environment"))
 }
 
@@ -455,8 +457,11 @@ fn inventory(ask: &Ask, chart: &Chart) -> Inventory {
     gpu::inventory(&ask.clean, ask.visible.as_deref())
 }
 
-/// The scenario's text, judged.
+/// The scenario's text, judged; where there is nobody to play it, none is needed.
 fn lines(ask: &Ask, chart: &Chart) -> Result<String, FoundError> {
+    if chart.agents.is_empty() && ask.scenario.is_none() {
+        return Ok(NO_LINES.to_owned());
+    }
     let path = ask.scenario.clone().or_else(|| chart.mock.scenario.clone()).ok_or_else(|| {
         let why = "a mocked run needs a scenario: give [mock] scenario in the chart, or --scenario FILE";
         FoundError::Scenario(why.to_owned())

@@ -17,7 +17,7 @@ use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::os::lock::{self, Lock};
-use crate::os::{clock, exec, process, sandbox};
+use crate::os::{clock, confine, exec, process};
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
@@ -84,6 +84,12 @@ pub(super) enum Report {
         still: bool,
         seen: bool,
     },
+    /// Somebody who sat at an agent's desk has let it go.
+    DeskLeft {
+        name: String,
+        seq: u64,
+        marker: String,
+    },
     /// Nobody could be called.
     Missed {
         reason: String,
@@ -131,6 +137,8 @@ pub(super) struct Supervisor {
     pub(super) freezing: BTreeSet<u64>,
     /// Agents whose commands were told to stand still; all, as far as a new supervisor knows.
     pub(super) still: BTreeSet<String>,
+    /// Desks that people have taken and that are watched, with the event that said so.
+    pub(super) desks: BTreeSet<(String, u64)>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
@@ -174,6 +182,7 @@ pub async fn run(
         orders: BTreeMap::new(),
         errands: BTreeMap::new(),
         freezing: BTreeSet::new(),
+        desks: BTreeSet::new(),
         still: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
@@ -225,7 +234,7 @@ impl Supervisor {
         let pid = std::process::id();
         let started = Kind::SupervisorStarted {
             pid,
-            sandbox: sandbox::probe(),
+            sandbox: confine::probe(&self.dir.locks(), &self.clean),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
         let names = self.chart.agents.iter().map(|agent| agent.name.clone());
@@ -297,6 +306,7 @@ impl Supervisor {
             }
         }
         self.freeze_commands();
+        self.watch_desks();
         let later = self.mark();
         Ok([due, later].into_iter().flatten().min())
     }
@@ -382,6 +392,7 @@ impl Supervisor {
                 still,
                 seen,
             } => Ok(self.frozen(id, attempt, still, seen)?),
+            Report::DeskLeft { name, seq, marker } => Ok(self.desk_left(&name, seq, marker)?),
             Report::Missed { reason, error } => {
                 let missed = Kind::PersonMissed { reason, error };
                 Ok(self.log.append(&Actor::Supervisor, vec![missed])?)

@@ -2,6 +2,7 @@
 //! the sandbox goes through here, so that a new door is visible in review.
 
 pub mod clock;
+pub mod confine;
 pub mod exec;
 pub mod files;
 pub mod job;
@@ -11,5 +12,7 @@ pub mod lock;
 pub mod output;
 pub mod process;
 pub mod random;
+mod root;
 pub mod sandbox;
 mod sink;
+pub mod unit;

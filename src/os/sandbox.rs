@@ -1,7 +1,8 @@
 //! What a program that an agent wrote may touch: an allow-list, enforced by the kernel.
 //!
-//! The first means is Landlock with dropped capabilities, which needs neither root nor a helper. It
-//! is per thread and inherited: the caller restricts a thread and starts the program from there.
+//! This part is Landlock with dropped capabilities, which needs neither root nor a helper; `confine`
+//! puts namespaces around it where the kernel grants them. It is per thread and inherited: the caller
+//! restricts a thread and starts the program from there.
 //! Best effort is allowed, silence about it is not: [`Report`] says right by right what holds, and
 //! says no where nothing here can enforce it. Must not know who is confined, or why.
 
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// The newest Landlock that we ask for; what the kernel lacks of it is left out and reported.
 const NEWEST: ABI = ABI::V10;
 /// System directories that every program needs to start. `/etc` stands apart, see [`etc`].
-const SYSTEM: [&str; 13] = [
+pub(super) const SYSTEM: [&str; 13] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -38,7 +39,7 @@ const SYSTEM: [&str; 13] = [
 ];
 /// Under `/etc`, what is nobody's business but the system's. An ordinary user cannot read them
 /// anyway; root could.
-const PRIVATE_ETC: [&str; 8] = [
+pub(super) const PRIVATE_ETC: [&str; 8] = [
     "shadow",
     "shadow-",
     "gshadow",
@@ -49,7 +50,7 @@ const PRIVATE_ETC: [&str; 8] = [
     "sudoers.d",
 ];
 /// Device nodes without which ordinary programs fail.
-const DEVICES: [&str; 5] = [
+pub(super) const DEVICES: [&str; 5] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",
@@ -147,6 +148,11 @@ pub fn readable_by_all() -> Vec<PathBuf> {
 #[must_use]
 pub fn probe() -> Report {
     Rights::of_this_kernel().report(false)
+}
+
+/// What Landlock alone enforces.
+pub(super) fn landlock_report(network: bool) -> Report {
+    Rights::of_this_kernel().report(network)
 }
 
 /// What this kernel's Landlock can restrict.

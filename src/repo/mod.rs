@@ -37,7 +37,7 @@ pub use merge::{Merge, combine, merge, set_back};
 pub use parts::{Misfit, leave_out, misfit};
 pub use plain::DRAFT;
 pub use seat::{Place, seat};
-pub use snapshot::{Snapshot, snapshot};
+pub use snapshot::{Snapshot, snapshot, snapshot_by};
 pub use source::{Founded, Source, SourceKind, found, inspect};
 pub use store::PROGRAMME;
 

@@ -171,26 +171,36 @@ fn hunks(path: &str, old: &[u8], new: &[u8]) -> Result<Vec<Piece>, RepoError> {
     let mut pieces = Vec::new();
     for at in 0..patch.num_hunks() {
         let (hunk, count) = patch.hunk(at).map_err(doing())?;
-        let mut text = String::new();
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
         for line in 0..count {
             let line = patch.line_in_hunk(at, line).map_err(doing())?;
-            if matches!(line.origin(), '+' | '-') {
-                text.push_str(&String::from_utf8_lossy(line.content()));
+            let text = String::from_utf8_lossy(line.content()).into_owned();
+            match line.origin() {
+                '-' => gone.push(text),
+                '+' => come.push(text),
+                _ => {}
             }
         }
         // An empty side names the line after which it stands.
         let first = |start: u32, lines: u32| start as usize - usize::from(lines > 0);
         let (before, after) = (hunk.old_lines(), hunk.new_lines());
-        pieces.push(Piece {
-            path: path.to_owned(),
-            text,
-            lines: Some([
-                first(hunk.old_start(), before),
-                before as usize,
-                first(hunk.new_start(), after),
-                after as usize,
-            ]),
-        });
+        let (from, to) = (
+            first(hunk.old_start(), before),
+            first(hunk.new_start(), after),
+        );
+        let mut piece = |text: String, lines: [usize; 4]| {
+            let (path, lines) = (path.to_owned(), Some(lines));
+            pieces.push(Piece { path, text, lines });
+        };
+        if gone.len() == come.len() {
+            // Neighbours that changed each for itself, as in a list of settings.
+            for (line, (gone, come)) in gone.iter().zip(&come).enumerate() {
+                piece(format!("{gone}{come}"), [from + line, 1, to + line, 1]);
+            }
+        } else {
+            let text = gone.concat() + &come.concat();
+            piece(text, [from, gone.len(), to, come.len()]);
+        }
     }
     Ok(pieces)
 }

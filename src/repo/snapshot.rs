@@ -36,6 +36,16 @@ pub struct Snapshot {
 /// Takes a snapshot of the worktree and the branch of an agent. `message` is the commit's where one
 /// is needed, `at` its time in seconds since 1970. Taken twice it is the same commit.
 pub fn snapshot(place: &Place, message: &str, at: i64) -> Result<Snapshot, RepoError> {
+    snapshot_by("org", place, message, at)
+}
+
+/// The same, where somebody else than the program is the author of what is not committed yet.
+pub fn snapshot_by(
+    author: &str,
+    place: &Place,
+    message: &str,
+    at: i64,
+) -> Result<Snapshot, RepoError> {
     let branch = store::agent_ref(&place.agent)?;
     let repo = store::open(&place.repo_git)?;
     let own = store::own_dir(&place.repo_git)?;
@@ -66,7 +76,8 @@ pub fn snapshot(place: &Place, message: &str, at: i64) -> Result<Snapshot, RepoE
     let commit = if gathered.files == before {
         parent
     } else {
-        commit_files(&repo, &odb, &gathered.files, parent, message, at)?
+        let author = store::signature_of(author, at)?;
+        commit_files(&repo, &odb, &gathered.files, parent, message, &author)?
     };
 
     if commit != last {
@@ -121,13 +132,13 @@ fn commit_files(
     files: &trees::Files,
     parent: Oid,
     message: &str,
-    at: i64,
+    author: &git2::Signature<'_>,
 ) -> Result<Oid, RepoError> {
     let tree = trees::assemble(odb, files)?;
     let tree = repo.find_tree(tree).map_err(git("read the new tree"))?;
     let parent = repo.find_commit(parent).map_err(git("read the parent"))?;
-    let org = store::signature(at)?;
-    repo.commit(None, &org, &org, message, &tree, &[&parent])
+    let org = store::signature(author.when().seconds())?;
+    repo.commit(None, author, &org, message, &tree, &[&parent])
         .map_err(git("commit the worktree"))
 }
 

@@ -72,7 +72,12 @@ pub(super) fn odb(repo: &Repository) -> Result<Odb<'_>, RepoError> {
 
 /// The signature of all that the program itself commits.
 pub(super) fn signature(at: i64) -> Result<Signature<'static>, RepoError> {
-    Signature::new("org", "org@org", &Time::new(at, 0)).map_err(git("sign"))
+    signature_of("org", at)
+}
+
+/// Whoever else made a commit.
+pub(super) fn signature_of(who: &str, at: i64) -> Result<Signature<'static>, RepoError> {
+    Signature::new(who, &format!("{who}@org"), &Time::new(at, 0)).map_err(git("sign"))
 }
 
 /// Reads forty hexadecimal digits.

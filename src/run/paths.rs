@@ -128,10 +128,16 @@ impl RunDir {
         self.0.join("env")
     }
 
-    /// One of them; `base` is a link to the one of the programme's start.
+    /// One of them.
     #[must_use]
     pub fn environment(&self, name: &str) -> PathBuf {
         self.environments().join(name)
+    }
+
+    /// A link to the one of the programme's start.
+    #[must_use]
+    pub fn base_environment(&self) -> PathBuf {
+        self.environment("base")
     }
 
     /// Lock files; held means alive.
@@ -150,6 +156,12 @@ impl RunDir {
     #[must_use]
     pub fn agent_lock(&self, agent: &str) -> PathBuf {
         self.locks().join(format!("agent-{agent}"))
+    }
+
+    /// The lock that a person holds while sitting at an agent's desk.
+    #[must_use]
+    pub fn take_lock(&self, agent: &str) -> PathBuf {
+        self.locks().join(format!("take-{agent}"))
     }
 
     /// The mock's position per agent.

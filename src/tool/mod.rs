@@ -47,6 +47,7 @@ pub use arguments::{Argument, Problem, Shape};
 
 pub use proposal::{Proposal, ProposeError, propose, top_up};
 pub use shell::{end_jobs, end_jobs_of, freeze_jobs};
+pub use shell_spec::{Seated, seated};
 
 /// Longest line that stands for a call, in characters: it is shown in a pane and kept in the log.
 pub const BRIEF_LIMIT: usize = 100;

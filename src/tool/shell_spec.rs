@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::domain::caches;
 use crate::domain::chart::Chart;
 use crate::domain::event::Gpu;
 use crate::os::job::{JobSpec, Sink};
@@ -31,16 +32,6 @@ const TOOLCHAINS: [&str; 9] = [
     "mambaforge",
     "anaconda3",
     ".julia/juliaup",
-];
-/// Where tools that keep caches look for them.
-const CACHES: [(&str, &str); 7] = [
-    ("XDG_CACHE_HOME", ""),
-    ("UV_CACHE_DIR", "uv"),
-    ("TRITON_CACHE_DIR", "triton"),
-    ("TORCHINDUCTOR_CACHE_DIR", "inductor"),
-    ("HF_HOME", "huggingface"),
-    ("MPLCONFIGDIR", "matplotlib"),
-    ("CUDA_CACHE_PATH", "cuda"),
 ];
 /// What programs read that would else wait for a person.
 const QUIET: [(&str, &str); 5] = [
@@ -104,14 +95,8 @@ pub(super) fn marker(job_dir: &Path) -> String {
 /// The private directories that a command expects, parents first.
 pub(super) fn private_dirs(dir: &RunDir, agent: &str) -> Vec<PathBuf> {
     let scratch = dir.scratch(agent);
-    let mut dirs = vec![
-        scratch.clone(),
-        scratch.join("home"),
-        scratch.join("tmp"),
-        scratch.join("cache"),
-    ];
-    let caches = CACHES.iter().filter(|(_, below)| !below.is_empty());
-    dirs.extend(caches.map(|(_, below)| scratch.join("cache").join(below)));
+    let mut dirs = vec![scratch.clone(), scratch.join("home"), scratch.join("tmp")];
+    dirs.extend(caches::directories(&scratch.join("cache")));
     dirs
 }
 
@@ -141,6 +126,47 @@ pub(super) fn spec(request: &Request<'_>) -> JobSpec {
     }
 }
 
+/// What a program gets that runs at an agent's desk without being a command of it.
+#[derive(Debug)]
+pub struct Seated {
+    /// Where it starts.
+    pub cwd: PathBuf,
+    /// Its whole environment, as of the agent's commands.
+    pub env: BTreeMap<String, String>,
+    /// What it may touch, as they may.
+    pub policy: Policy,
+    /// Directories that must be there.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// The desk of an agent; `env` is what its process starts with.
+#[must_use]
+pub fn seated(
+    chart: &Chart,
+    dir: &RunDir,
+    agent: &str,
+    env: &BTreeMap<String, String>,
+    gpu: Option<&Gpu>,
+) -> Seated {
+    let spec = spec(&Request {
+        chart,
+        dir,
+        agent,
+        env,
+        gpu,
+        shell: "sh",
+        command: "",
+        seconds: 0,
+        job: "",
+    });
+    Seated {
+        cwd: spec.cwd,
+        env: spec.env,
+        policy: spec.policy.unwrap_or_default(),
+        dirs: private_dirs(dir, agent),
+    }
+}
+
 fn environment(request: &Request<'_>) -> BTreeMap<String, String> {
     let scratch = request.dir.scratch(request.agent);
     let text = |path: PathBuf| path.display().to_string();
@@ -153,19 +179,20 @@ fn environment(request: &Request<'_>) -> BTreeMap<String, String> {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     env.extend(QUIET.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    for (name, below) in CACHES {
-        let path = scratch.join("cache");
-        let path = if below.is_empty() {
-            path
-        } else {
-            path.join(below)
-        };
-        env.insert(name.to_owned(), text(path));
-    }
+    env.extend(caches::variables(&scratch.join("cache")));
     env.insert("HOME".to_owned(), text(scratch.join("home")));
     env.insert("TMPDIR".to_owned(), text(scratch.join("tmp")));
     if let Some(overlay) = &request.chart.task.overlay {
         env.insert("ORG_OVERLAY".to_owned(), text(overlay.clone()));
+    }
+    if !request.chart.task.setup.trim().is_empty() {
+        // What `setup` made: for uv by its own variable, for everybody else in front of `PATH`.
+        let venv = request.dir.base_environment().join("tree/.venv");
+        let path = env.get("PATH").map_or("", String::as_str);
+        let path = format!("{}:{path}", venv.join("bin").display());
+        env.insert("PATH".to_owned(), path);
+        env.insert("UV_PROJECT_ENVIRONMENT".to_owned(), text(venv.clone()));
+        env.insert("VIRTUAL_ENV".to_owned(), text(venv));
     }
     env
 }
@@ -176,6 +203,7 @@ fn policy(request: &Request<'_>) -> Policy {
     read.extend(toolchains(request.env, dir));
     read.extend(task.share.iter().cloned());
     read.extend(task.overlay.clone());
+    read.push(dir.base_environment());
     Policy {
         read,
         write: vec![dir.work(agent), dir.agent_git(agent), dir.scratch(agent)],

@@ -157,6 +157,10 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::TakeBegan { .. } => "a person sits down at its desk".to_owned(),
+        Kind::TakeEnded { files, .. } if files.is_empty() => "nothing was changed".to_owned(),
+        Kind::TakeEnded { files, .. } => format!("changed: {}", files.join(", ")),
+        Kind::TakeLost { .. } => "the person's terminal is gone; it stays paused".to_owned(),
         Kind::ApprovalAsked { id, question, .. } => format!("a{id}: {question}?"),
         Kind::ApprovalDecided {
             id,

@@ -11,6 +11,7 @@ pub mod line;
 pub mod notice;
 pub mod paint;
 pub mod plot;
+pub mod prospect;
 pub mod report;
 pub mod results;
 pub mod results_full;
@@ -18,6 +19,7 @@ pub mod runs;
 pub mod status;
 mod status_text;
 pub mod table;
+pub mod verdict;
 pub mod watch;
 
 pub use status_text::text as status_text;

@@ -233,6 +233,10 @@ pub struct Promotion {
     pub before: String,
     /// The champion after.
     pub after: String,
+    /// The claim, in a line.
+    pub title: String,
+    /// Its gain as confirmed, positive is better.
+    pub effect: Option<f64>,
 }
 
 /// The re-measured gain.
@@ -304,6 +308,15 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
                 hypothesis: format!("h{claim}"),
                 before: before.clone(),
                 after: after.clone(),
+                title: state
+                    .hypotheses
+                    .get(claim)
+                    .map(|it| it.title.clone())
+                    .unwrap_or_default(),
+                effect: state
+                    .hypotheses
+                    .get(claim)
+                    .and_then(|it| it.verdict.as_ref()?.effect),
             })
             .collect(),
         headline: state.headline.as_ref().map(|headline| HeadlineRow {

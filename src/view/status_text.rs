@@ -16,6 +16,9 @@ use super::table::{Cell, Table, cut};
 /// Columns before what needs a person.
 const INDENT: usize = 9;
 
+/// Promotions that the page lists.
+const PROMOTED: usize = 3;
+
 /// The page.
 #[must_use]
 pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String {
@@ -43,9 +46,9 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
     out.push('\n');
     out.push_str(&agents(status, now, width, paint));
     out.push('\n');
-    out.push_str(&lab(status));
+    out.push_str(&lab(status, width));
     out.push_str(&notice::text(&status.notices, now, width));
-    out.push_str(&spending(status));
+    out.push_str(&spending(status, width));
     out
 }
 
@@ -150,7 +153,8 @@ fn agent_tint(state: &str) -> Tint {
     }
 }
 
-fn lab(status: &Status) -> String {
+/// What came of it, in a handful of lines: what a person reads in the morning.
+fn lab(status: &Status, width: usize) -> String {
     let runs = status.experiments;
     let frozen = match runs.frozen {
         0 => String::new(),
@@ -171,6 +175,7 @@ fn lab(status: &Status) -> String {
         claims.join(", ")
     };
     writeln!(out, "claims       {claims}").expect("a string takes everything");
+    out.push_str(&promoted(status, width));
     if let Some(best) = &status.best {
         let value = figure::number(best.value);
         writeln!(
@@ -193,7 +198,29 @@ fn lab(status: &Status) -> String {
     out
 }
 
-fn spending(status: &Status) -> String {
+/// The last claims that were promoted, newest first.
+fn promoted(status: &Status, width: usize) -> String {
+    let mut out = String::new();
+    let mut lead = "promoted     ".to_owned();
+    for row in status.promotions.iter().rev().take(PROMOTED) {
+        let effect = row.effect.map_or_else(String::new, figure::signed);
+        let line = format!(
+            "{} {effect}: {}",
+            row.hypothesis,
+            figure::one_line(&row.title)
+        );
+        let line = cut(&format!("{lead}{line}"), width);
+        writeln!(out, "{line}").expect("a string takes everything");
+        lead = " ".repeat(lead.len());
+    }
+    if status.promotions.len() > PROMOTED {
+        let more = status.promotions.len() - PROMOTED;
+        writeln!(out, "{lead}and {more} before: org ledger").expect("a string takes everything");
+    }
+    out
+}
+
+fn spending(status: &Status, width: usize) -> String {
     let budget = &status.budget;
     let part = |what: Spending, write: &dyn Fn(f64) -> String| {
         let mut text = write(what.spent);
@@ -211,5 +238,17 @@ fn spending(status: &Status) -> String {
         format!("wall {}", part(budget.wall_seconds, &figure::span)),
         format!("disk {}", part(budget.disk_bytes, &figure::bytes)),
     ];
-    format!("budget       {}\n", parts.join("\n             "))
+    let mut out = String::new();
+    let mut lead = "budget       ";
+    for line in wrapped(&parts.join(" · "), width.saturating_sub(lead.len())) {
+        writeln!(out, "{lead}{line}").expect("a string takes everything");
+        lead = "             ";
+    }
+    let stepped = match status.interventions {
+        0 => "nobody stepped in".to_owned(),
+        1 => "stepped in once".to_owned(),
+        n => format!("stepped in {n} times"),
+    };
+    writeln!(out, "people       {stepped}").expect("a string takes everything");
+    out
 }

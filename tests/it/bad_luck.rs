@@ -250,7 +250,7 @@ fn a_home_that_cannot_be_written_stands_in_nobody_s_way() {
 }
 
 #[test]
-fn a_setup_that_fails_is_told_and_nothing_hangs() {
+fn a_setup_that_fails_is_told_before_anything_is_made() {
     let world = TestEnvironment::new();
     let chart = world.chart(
         "smoke.toml",
@@ -259,11 +259,12 @@ fn a_setup_that_fails_is_told_and_nothing_hangs() {
             "[task]\nsetup = \"echo no such wheel >&2; exit 4\"\n",
         )],
     );
-    ends_without_a_baseline(
-        &world,
-        &chart,
-        &["setup failed", "exit status 4", "no such wheel"],
-    );
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--until", "done"])
+        .refused(1)
+        .naming(&["setup failed", "exit status 4", "no such wheel"]);
+    world.nothing_lives();
+    assert_eq!(world.run_dirs(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

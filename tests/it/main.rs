@@ -17,17 +17,21 @@ mod bad_luck;
 mod calling_off;
 mod charts;
 mod commands;
+mod confinement;
+mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
 mod ledger;
 mod nanochat;
+mod overnight;
 mod pauses;
 mod quickstart;
 mod recovery;
 mod report;
 mod smoke;
 mod society;
+mod trials;
 
 /// A journey that nobody lists here is never run.
 #[test]

@@ -41,6 +41,7 @@ fn typed() -> Vec<(String, Vec<String>)> {
 /// A line without what differs from run to run.
 fn lasting(line: &str) -> String {
     let masks = [
+        (r"\S*runs/smoke", "runs/smoke"),
         (r"smoke-[a-z0-9]{5}\b", "smoke-ID"),
         (r"[+-]?\d[\d.,]*(e-?\d+)?[kM]?", "#"),
         (r"# (ms|s|min|h|d)\b", "# TIME"),
@@ -99,6 +100,14 @@ fn what_the_readme_shows_is_what_happens() {
         );
     }
     world.nothing_lives();
+    // What a chart promises before a run is what the run froze.
+    let frozen = world.org(&["prompt", "claude-1"]).well();
+    let promised = world.org(&["prompt", "claude-1", "--chart", "orgs/smoke.toml"]);
+    assert_eq!(promised.well().out, frozen.out);
+    world
+        .org(&["prompt", "nobody", "--chart", "orgs/smoke.toml"])
+        .refused(1)
+        .naming(&["nobody", "claude-1"]);
 }
 
 #[test]

@@ -114,6 +114,28 @@ pub enum Kind {
         /// The agent; none means all.
         agent: Option<String>,
     },
+    /// A person sits down in an agent's worktree: it begins nothing, and its mail waits.
+    #[serde(rename = "take.began")]
+    TakeBegan {
+        /// The agent.
+        agent: String,
+    },
+    /// The person has left, and the agent goes on.
+    #[serde(rename = "take.ended")]
+    TakeEnded {
+        /// The agent.
+        agent: String,
+        /// The commit that holds what the person changed; none where that was nothing.
+        commit: Option<String>,
+        /// The files that were changed.
+        files: Vec<String>,
+    },
+    /// The person's terminal is gone without a word: the agent stays paused.
+    #[serde(rename = "take.lost")]
+    TakeLost {
+        /// The agent.
+        agent: String,
+    },
     /// A person wants an agent's process started anew, and released where it was held.
     #[serde(rename = "agent.restart")]
     AgentRestart {

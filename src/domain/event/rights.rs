@@ -25,7 +25,7 @@ impl Kind {
     pub fn may_be_written_by(&self, actor: &Actor) -> bool {
         match self.writer() {
             _ if matches!(self, Self::LogRepaired { .. }) => true,
-            Some(agent) => matches!(actor, Actor::Agent(name) if name == agent),
+            Some(agent) => own(actor, agent),
             None => self.may_be_said_by(actor),
         }
     }
@@ -52,13 +52,15 @@ impl Kind {
 
     /// Whether an actor may write what is no agent's alone.
     fn may_be_said_by(&self, actor: &Actor) -> bool {
-        use Actor::{Agent, Human, Lab, Org, Supervisor};
+        use Actor::{Human, Lab, Org, Supervisor};
         match self {
             Self::RunCreated { .. }
             | Self::RunDown { .. }
             | Self::RunResumed {}
             | Self::PauseSet { .. }
             | Self::FreezeSet { .. }
+            | Self::TakeBegan { .. }
+            | Self::TakeEnded { .. }
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
@@ -70,6 +72,7 @@ impl Kind {
             | Self::MailUndelivered { .. }
             | Self::PersonCalled { .. }
             | Self::PersonMissed { .. }
+            | Self::TakeLost { .. }
             | Self::AgentSeated { .. }
             | Self::AgentReleased { .. }
             | Self::AgentDied { .. } => *actor == Supervisor,
@@ -93,12 +96,27 @@ impl Kind {
             | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
-            Self::AgentHeld { agent, .. } => {
-                *actor == Supervisor || matches!(actor, Agent(name) if name == agent)
-            }
+            Self::AgentHeld { agent, .. } => *actor == Supervisor || own(actor, agent),
             Self::ProcessFired(_) | Self::ProcessReminded(_) | Self::ProcessClosed(_) => {
                 *actor == Org
             }
+            Self::ReviewGiven(_)
+            | Self::HypothesisRegistered { .. }
+            | Self::HypothesisRejected { .. }
+            | Self::HypothesisWithdrawn { .. }
+            | Self::MailSent { .. }
+            | Self::MailRead { .. }
+            | Self::ExperimentCancelled { .. }
+            | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
+            // `writer` names who may.
+            _ => false,
+        }
+    }
+
+    /// Whether what people and agents do themselves names its doer.
+    fn is_own_word_of(&self, actor: &Actor) -> bool {
+        use Actor::{Agent, Human, Lab, Org, Supervisor};
+        match self {
             Self::ReviewGiven(Review { by, .. }) => by_somebody(actor, by),
             // A person's own change goes through the same gate.
             Self::HypothesisRegistered { agent, .. } | Self::HypothesisRejected { agent, .. } => {
@@ -121,7 +139,6 @@ impl Kind {
                 Agent(name) => agent.as_ref() == Some(name) && *arm == Arm::Candidate,
                 _ => false,
             },
-            // `writer` names who may.
             _ => false,
         }
     }
@@ -154,6 +171,8 @@ impl Kind {
                 | Self::HeadlineMeasured { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
+                | Self::TakeBegan { .. }
+                | Self::TakeEnded { .. }
                 | Self::ApprovalAsked { .. }
                 | Self::ApprovalDecided { .. }
                 | Self::RunDown { .. }
@@ -193,6 +212,9 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
+            | Self::TakeBegan { agent }
+            | Self::TakeEnded { agent, .. }
+            | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
             | Self::AgentStarted { agent, .. }
             | Self::AgentEnded { agent, .. }

@@ -2,10 +2,15 @@
 //!
 //! Owns which baseline runs a champion needs, and when there cannot be any. Must not know claims.
 
+use std::collections::BTreeMap;
+
+use super::compare::PAIRS_BELOW;
+use super::prospect::{Cost, Noise};
 use super::words::{Step, Wanted};
 use super::{View, seed};
 use crate::domain::event::{Arm, RunStatus, Stage};
-use crate::domain::state::Experiment;
+use crate::domain::state::{Experiment, State};
+use crate::domain::stats::Sample;
 
 impl View<'_> {
     pub(super) fn admission_seeds(&self) -> Vec<u64> {
@@ -63,6 +68,45 @@ impl View<'_> {
         }
         Ok(Some(runs))
     }
+}
+
+/// What a run's baseline says of cost and noise: none before one of its runs has ended well, no noise
+/// before two seeds have.
+#[must_use]
+pub fn known(state: &State) -> Option<(Cost, Option<Noise>)> {
+    let baseline: Vec<&Experiment> = state
+        .experiments
+        .values()
+        .filter(|run| run.arm == Arm::Baseline && run.commit == state.start)
+        .filter(|run| run.stage != Stage::Hidden && run.status == RunStatus::Ok)
+        .collect();
+    let mean = |of: &dyn Fn(&Experiment) -> f64| {
+        Sample::of(&baseline.iter().map(|run| of(run)).collect::<Vec<_>>()).mean
+    };
+    if baseline.is_empty() {
+        return None;
+    }
+    let cost = Cost {
+        wall_s: mean(&|run| run.measured.wall_s),
+        gpu_s: mean(&|run| run.measured.gpu_s),
+    };
+    let mut seeds: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for run in &baseline {
+        let of = seeds.entry(run.seed).or_default();
+        of.extend(run.measured.value);
+    }
+    let firsts: Vec<f64> = seeds
+        .values()
+        .filter_map(|of| of.first().copied())
+        .collect();
+    let sample = Sample::of(&firsts);
+    let again = seeds.values().find(|of| of.len() > 1);
+    let noise = (sample.n > 1).then(|| Noise {
+        n: sample.n,
+        sigma: sample.sd,
+        paired: again.is_none_or(|of| (of[0] - of[1]).abs() <= PAIRS_BELOW * sample.sd),
+    });
+    Some((cost, noise))
 }
 
 pub(super) fn usable(run: &Experiment) -> bool {

@@ -11,10 +11,10 @@ use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::{self, Sample, Tested, figure};
 
 /// Same-seed spread, as a share of sigma, up to which seeds are taken to pair.
-const PAIRS_BELOW: f64 = 0.1;
+pub(super) const PAIRS_BELOW: f64 = 0.1;
 /// Correlation of same-seed runs assumed in planning where seeds pair; measured values for most
 /// changes are 0.7 to 1, for changes of shape 0.2 to 0.4.
-const PLANNED_RHO: f64 = 0.5;
+pub(super) const PLANNED_RHO: f64 = 0.5;
 /// Pairs from which a correlation is measured, and the most that is believed of it in planning.
 const RHO_PAIRS: usize = 8;
 const RHO_MOST: f64 = 0.95;
@@ -98,11 +98,13 @@ impl View<'_> {
         Sample::of(&values(baseline)).sd
     }
 
+    /// Half of sigma where neither claim nor chart has one; where there is no noise, exactly the same is
+    /// no worse.
     pub(super) fn margin(&self, claim: &Hypothesis, sigma: f64) -> f64 {
         claim
             .margin
             .or(self.chart.protocol.margin)
-            .unwrap_or(sigma / 2.0)
+            .unwrap_or((sigma / 2.0).max(f64::MIN_POSITIVE))
     }
 
     pub(super) fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {

@@ -18,7 +18,7 @@ const REFRESH_SEEDS: u64 = 900;
 const REFRESH_RUNS: u64 = 2;
 /// Fewest and most confirmation seeds that `auto` chooses: fewer than four give a t test of two
 /// degrees of freedom, more than 32 cost more than most claims are worth.
-const AUTO_SEEDS: (u32, u32) = (4, 32);
+pub(super) const AUTO_SEEDS: (u32, u32) = (4, 32);
 /// One-sided z under which a look that is not the last ends a claim as futile: the first look, and all
 /// later ones.
 const FUTILE: (f64, f64) = (0.5, 1.2);

@@ -130,7 +130,8 @@ impl Laws {
             Kind::RequestReserved { agent, .. } => {
                 assert!(state.may_think(agent), "{agent} may not ask");
                 let mine = &state.agents[agent];
-                assert!(!mine.paused && !state.paused, "{agent} is paused");
+                let taken = mine.taken.is_some();
+                assert!(!mine.paused && !state.paused && !taken, "{agent} is paused");
                 let open = &state.agents[agent].calls;
                 assert!(
                     open.iter().all(|call| call.result.is_some()),
@@ -138,6 +139,10 @@ impl Laws {
                 );
             }
             Kind::ToolIntent { agent, call, .. } => {
+                assert!(
+                    state.may_think(agent),
+                    "{agent} begins something while it may not"
+                );
                 let open = state.agents[agent].calls.iter();
                 let open = open.filter(|open| open.call.id == *call && !open.intent);
                 assert_eq!(open.count(), 1, "{call} was begun before");

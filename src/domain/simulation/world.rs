@@ -369,7 +369,19 @@ impl World {
                 what: "usd".to_owned(),
                 cap: 20.0 + self.rng.below(40) as f64,
             },
-            8..=10 => match self.a_word() {
+            8 => match self.state.agents[&agent].taken {
+                None => Kind::TakeBegan { agent },
+                Some(taken) if taken.lost.is_none() && self.rng.chance(700) => Kind::TakeEnded {
+                    agent,
+                    commit: None,
+                    files: Vec::new(),
+                },
+                Some(taken) if taken.lost.is_none() => {
+                    return self.append(&Actor::Supervisor, vec![Kind::TakeLost { agent }]);
+                }
+                Some(_) => Kind::PauseCleared { agent: Some(agent) },
+            },
+            9..=10 => match self.a_word() {
                 Some(decided) => decided,
                 None => return,
             },
@@ -428,6 +440,15 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         self.hostile = false;
         self.append(&Actor::Human, vec![Kind::PauseCleared { agent: None }]);
+        let agents = self.state.agents.iter();
+        let taken = agents.filter(|(_, agent)| agent.taken.is_some());
+        let left = taken.map(|(agent, _)| Kind::TakeEnded {
+            agent: agent.clone(),
+            commit: None,
+            files: Vec::new(),
+        });
+        let left = left.collect();
+        self.append(&Actor::Human, left);
     }
 
     pub(super) fn is_done(&self) -> bool {

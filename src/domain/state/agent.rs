@@ -48,6 +48,15 @@ pub struct Asked {
     pub provider: String,
 }
 
+/// A person in an agent's worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// The event that began it.
+    pub seq: u64,
+    /// Since when the person's terminal is gone, where it is.
+    pub lost: Option<Timestamp>,
+}
+
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AgentState {
@@ -73,6 +82,8 @@ pub struct AgentState {
     pub paused: bool,
     /// And nothing that it started may go on.
     pub frozen: bool,
+    /// A person sits in its worktree.
+    pub taken: Option<Taken>,
     /// Whether it asked for no more turns until mail.
     pub done: bool,
     /// Turns begun.
@@ -164,9 +175,21 @@ impl AgentState {
             }
             Kind::PauseSet { .. } => self.paused = true,
             Kind::FreezeSet { .. } => self.frozen = true,
-            Kind::PauseCleared { .. } => {
-                self.paused = false;
-                self.frozen = false;
+            Kind::PauseCleared { .. } => self.unpause(),
+            Kind::TakeBegan { .. } => {
+                let seq = event.seq;
+                self.taken = Some(Taken { seq, lost: None });
+            }
+            Kind::TakeEnded { commit, .. } => {
+                self.taken = None;
+                if commit.is_some() {
+                    self.commit.clone_from(commit);
+                }
+            }
+            Kind::TakeLost { .. } => {
+                if let Some(taken) = &mut self.taken {
+                    taken.lost = Some(event.at);
+                }
             }
             Kind::AgentRestart { model, .. } => {
                 if let Some(model) = model {
@@ -232,6 +255,13 @@ impl AgentState {
             self.usd_lost += *usd;
             *usd = 0.0;
         }
+    }
+
+    /// A person lets it go on; one who sits in its worktree is not sent away by that.
+    pub(super) fn unpause(&mut self) {
+        self.paused = false;
+        self.frozen = false;
+        self.taken = self.taken.filter(|taken| taken.lost.is_none());
     }
 
     fn turn_event(&mut self, event: &Event) {
