@@ -199,3 +199,41 @@ fn a_review_that_nobody_gives_is_parked_and_shown() {
     };
     assert!(needs.iter().any(shown), "{status:#}");
 }
+
+#[test]
+fn a_variant_is_a_few_lines_and_its_run_freezes_the_whole() {
+    let world = TestEnvironment::new();
+    let base = world.chart("smoke.toml", &[]);
+    let variant = world.at("charts/variant.toml");
+    let name = base.rsplit('/').next().unwrap();
+    write(
+        &variant,
+        format!(
+            "extends = \"{name}\"\nname = \"variant\"\nmission = \"Less.\"\n[protocol]\nalpha = 0.02\n"
+        ),
+    );
+    let variant = variant.display().to_string();
+    let judged = world.org(&["check", &variant, "--json"]).json();
+    assert_eq!(judged["ok"], true, "{judged:#}");
+    up(&world, &variant).well();
+    let run = world.run();
+    let frozen = std::fs::read_to_string(run.path("chart.toml")).unwrap();
+    for line in ["name = \"variant\"", "alpha = 0.02", "baseline = 6"] {
+        assert!(frozen.contains(line), "no {line}: {frozen}");
+    }
+    assert!(!frozen.contains("extends"), "{frozen}");
+    // What is wrong beneath is said where it stands.
+    let text = std::fs::read_to_string(&base).unwrap();
+    write(
+        base.as_ref(),
+        text.replace("alpha    = 0.01", "alhpa = 0.01"),
+    );
+    let judged = world.org(&["check", &variant, "--json"]);
+    let report: Value = serde_json::from_str(&judged.out).unwrap();
+    let problem = &report["problems"][0];
+    assert_eq!(problem["file"], base.as_str(), "{report:#}");
+    assert_eq!(problem["path"], "protocol.alhpa");
+    world
+        .org(&["check", &variant])
+        .naming(&[name, "alhpa", "alpha"]);
+}
