@@ -245,7 +245,8 @@ fn second(
     }
     let mut policy = confinement.policy.clone();
     if inside.root {
-        policy.write.extend(["/tmp", "/dev/pts"].map(PathBuf::from));
+        policy.write.push(PathBuf::from("/tmp"));
+        policy.devices.push(PathBuf::from("/dev/pts"));
         // Nothing is in there but what may be read.
         policy.read.push(PathBuf::from("/"));
     }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -14,8 +13,8 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clock;
-use super::confine;
-use super::exec::{Exec, Input};
+use super::exec::Input;
+use super::gate;
 use super::job::{Exit, JobResult, JobSpec};
 use super::output::Kept;
 use super::process::{self, Signal};
@@ -119,7 +118,7 @@ pub(super) async fn carry_out(spec: &JobSpec, signals: &mut Signals) -> JobResul
         oom_kills: oom_before
             .zip(oom_kills())
             .map(|(before, after)| after.saturating_sub(before)),
-        sandbox: begin.sandbox.or_else(|| confinement(spec)),
+        sandbox: begin.sandbox.or_else(|| gate::confinement(spec)),
     }
 }
 
@@ -140,14 +139,6 @@ fn not_started(started: String, reason: String) -> JobResult {
         oom_kills: None,
         sandbox: None,
     }
-}
-
-/// What was enforced, by the word of the process that did it.
-fn confinement(spec: &JobSpec) -> Option<Report> {
-    let path = report_file(spec);
-    let report = confine::read_report(&path);
-    std::fs::remove_file(path).ok();
-    report
 }
 
 fn seconds(time: nix::sys::time::TimeVal) -> f64 {
@@ -200,7 +191,7 @@ fn start_here(spec: &JobSpec, stdout: Target, stderr: Target) -> Result<Begin, S
     if let Some(cpus) = &spec.cpus {
         pin(cpus).map_err(|error| format!("run on processors {cpus:?}: {error}"))?;
     }
-    let (exec, sandbox) = confined(spec)?;
+    let (exec, sandbox) = gate::confined(spec)?;
     let child = exec
         .envs(spec.env.clone())
         .env(process::MARK, &spec.marker)
@@ -225,50 +216,6 @@ fn start_here(spec: &JobSpec, stdout: Target, stderr: Target) -> Result<Begin, S
         .open(format!("/proc/{}/oom_score_adj", child.pid()));
     drop(score.and_then(|mut file| file.write_all(OOM_SCORE)));
     Ok(Begin { main, sandbox })
-}
-
-/// The program that starts the command, and what is enforced on it where that is known already.
-#[cfg(not(test))]
-fn confined(spec: &JobSpec) -> Result<(Exec, Option<Report>), String> {
-    let Some(policy) = &spec.policy else {
-        return Ok((plain(spec), None));
-    };
-    let report = Some(report_file(spec));
-    let confinement = confine::Confinement::new(policy.clone(), spec.argv.clone(), report);
-    let exec = confinement.exec().map_err(with_causes)?;
-    Ok((exec, None))
-}
-
-/// A test binary has no commands: its own thread is confined, as on a kernel without namespaces.
-#[cfg(test)]
-fn confined(spec: &JobSpec) -> Result<(Exec, Option<Report>), String> {
-    let policy = spec.policy.as_ref();
-    let report = policy.map(super::sandbox::enforce).transpose();
-    Ok((plain(spec), report.map_err(with_causes)?))
-}
-
-fn plain(spec: &JobSpec) -> Exec {
-    let (program, args) = spec
-        .argv
-        .split_first()
-        .map_or(("", &[][..]), |it| (it.0, it.1));
-    Exec::new(program).args(args)
-}
-
-/// Where the confining process says what holds.
-fn report_file(spec: &JobSpec) -> PathBuf {
-    spec.result.with_extension("confined")
-}
-
-fn with_causes(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn pin(cpus: &[usize]) -> io::Result<()> {

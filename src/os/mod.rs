@@ -5,6 +5,7 @@ pub mod clock;
 pub mod confine;
 pub mod exec;
 pub mod files;
+mod gate;
 pub mod job;
 mod keeper;
 mod listen;

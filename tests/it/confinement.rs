@@ -11,19 +11,20 @@ use crate::small::{Small, call};
 
 /// Two agents, of whom one tries everything.
 fn task(script: &str) -> Small {
-    let script = script.replace('\'', "'\"'\"'");
-    let shell = call(
-        "shell",
-        &format!("command = '''bash -c '{script}' '''\ntimeout_s = 60"),
-    );
+    let shell = call("shell", "command = \"bash tries.sh\"\ntimeout_s = 60");
     Small {
-        files: vec![("run.sh", "echo loss: 1.$ORG_SEED\n".to_owned())],
+        files: vec![
+            ("run.sh", "echo loss: 1.$ORG_SEED\n".to_owned()),
+            ("tries.sh", script.to_owned()),
+        ],
         task: "run = \"sh run.sh\"\ntimeout = \"60s\"\ngpus = 0\n\
                metric = { name = \"loss\", pattern = 'loss: ([0-9.]+)' }"
             .to_owned(),
         tables: "[protocol]\nmatch = \"none\"\nbaseline = 2\n".to_owned(),
         agents: vec![("ann", false), ("ben", false)],
-        scenario: format!("[[scripts]]\nagent = \"ann\"\n{shell}[[scripts]]\nagent = \"ben\"\n"),
+        scenario: format!(
+            "[[scripts]]\nagent = \"ann\"\n{shell}[[scripts]]\nagent = \"ben\"\n[[scripts.steps]]\nsay = \"hello\"\n"
+        ),
     }
 }
 
@@ -70,7 +71,9 @@ fn a_command_is_denied_all_that_is_not_its_own() {
         tcp.local_addr().expect("bound").port(),
         udp.local_addr().expect("bound").port(),
     );
-    let socket = world.at("tmp/office.sock");
+    // Not in the world, which must end without one.
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let socket = elsewhere.path().join("office.sock");
     let office = UnixListener::bind(&socket).expect("a socket");
     write(&world.at("home/.ssh/id"), "private");
     write(&world.at("home/notes"), "private");
@@ -115,13 +118,13 @@ fn a_command_is_denied_all_that_is_not_its_own() {
         (
             "udp",
             python(&format!(
-                "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((chr(49)+chr(50)+chr(55)+chr(46)+chr(48)+chr(46)+chr(48)+chr(46)+chr(49), {udp_port})); s.send(b\\\"x\\\"); s.send(b\\\"x\\\")"
+                "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('127.0.0.1', {udp_port})); s.send(b'x'); s.send(b'x')"
             )),
         ),
         (
             "a unix socket",
             python(&format!(
-                "import socket; socket.socket(socket.AF_UNIX).connect(\\\"{}\\\")",
+                "import socket; socket.socket(socket.AF_UNIX).connect('{}')",
                 socket.display()
             )),
         ),
@@ -152,7 +155,7 @@ fn a_command_is_denied_all_that_is_not_its_own() {
         );
     }
     assert!(!world.at("outside/f").exists());
-    drop((tcp, udp, office));
+    drop((tcp, udp, office, elsewhere));
 }
 
 #[test]
@@ -163,7 +166,7 @@ fn what_research_needs_goes_on_working_inside() {
         ("private tmp", "f=$(mktemp) && echo x >$f && test \"$(cat $f)\" = x && touch /tmp/own".to_owned()),
         ("home and caches", "touch $HOME/own $UV_CACHE_DIR/own $TRITON_CACHE_DIR/own $TORCHINDUCTOR_CACHE_DIR/own $HF_HOME/own".to_owned()),
         ("shared memory", "python3 -c \"import multiprocessing as m; assert m.Pool(2).map(abs, [-1, -2]) == [1, 2]\"".to_owned()),
-        ("talking to itself", "python3 -c \"import socket; s = socket.socket(); s.bind((\\\"127.0.0.1\\\", 0)); s.listen(); socket.create_connection(s.getsockname())\"".to_owned()),
+        ("talking to itself", "python3 -c \"import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); socket.create_connection(s.getsockname())\"".to_owned()),
         ("names of users", "getent passwd root".to_owned()),
         ("a terminal", "python3 -c \"import pty; pty.openpty()\"".to_owned()),
         ("its own processes", "sleep 9 & kill -0 $! && kill $!".to_owned()),

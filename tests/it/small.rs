@@ -58,7 +58,8 @@ impl Small {
     pub(crate) fn play(&self, world: &TestEnvironment) -> Run {
         let chart = self.chart(world);
         let words = ["up", chart.to_str().expect("UTF-8"), "--mock", "--headless"];
-        world.org(&[&words[..], &["--until", "done"]].concat());
+        let said = world.org(&[&words[..], &["--until", "done"]].concat());
+        assert!(!world.run_dirs().is_empty(), "{said}");
         world.nothing_lives();
         world.run()
     }
