@@ -203,6 +203,7 @@ impl Kind {
                 | Self::HypothesisTrimmed { .. }
                 | Self::ProgrammeAdvanced { .. }
                 | Self::ProgrammeRolledBack { .. }
+                | Self::ReviewGiven(_)
                 | Self::HeadlineMeasured { .. }
         )
     }
@@ -284,7 +285,9 @@ mod tests {
             let ident = |c: char| !c.is_alphanumeric();
             let rest = rest.trim_start_matches(ident);
             let variant = rest.split(ident).next().unwrap_or_default();
-            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of));
+            // How far a run is, is news and no fact about it.
+            let belongs = OF_THE_LEDGER.iter().any(|of| name.starts_with(of))
+                && name != "experiment.progress";
             let listed = rights[begin..end].contains(&format!("Self::{variant}"));
             assert_eq!(listed, belongs, "{name} ({variant})");
             entries += usize::from(listed);

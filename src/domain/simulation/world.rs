@@ -15,6 +15,8 @@ use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Stage, Status, Text}
 use crate::domain::standing;
 use crate::domain::state::State;
 
+/// What an hour may cost once the world is calm: more than anybody can spend in it.
+const CALM_USD_PER_HOUR: f64 = 1e6;
 const CHART: &str = r#"version = 1
 name = "sim"
 [task]
@@ -447,8 +449,15 @@ impl World {
             commit: None,
             files: Vec::new(),
         });
-        let left = left.collect();
-        self.append(&Actor::Human, left);
+        let mut words: Vec<Kind> = left.collect();
+        // Nobody sits through the rest of an hour whose money is spent.
+        if self.chart.budget.usd_per_hour.is_some() {
+            words.push(Kind::BudgetSet {
+                what: "usd_per_hour".to_owned(),
+                cap: CALM_USD_PER_HOUR,
+            });
+        }
+        self.append(&Actor::Human, words);
     }
 
     pub(super) fn is_done(&self) -> bool {
