@@ -62,6 +62,7 @@ fn plan(marks: &[String]) -> Plan {
         pages: marks.iter().enumerate().map(seat).collect(),
         hq: Vec::new(),
         history: 3000,
+        bell: None,
         tints: Vec::new(),
     }
 }

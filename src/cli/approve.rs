@@ -11,8 +11,8 @@ use super::Context;
 use super::failure::Failure;
 use super::place::{self, RunArgs};
 use crate::domain::approval;
-use crate::domain::event::{Actor, Kind, Matter};
-use crate::domain::state::{Approval, State};
+use crate::domain::event::{Actor, Decision, Kind, Matter, Review, Text};
+use crate::domain::state::{Approval, Firing, State};
 use crate::os::clock;
 use crate::run::log::Log;
 use crate::view::figure;
@@ -38,9 +38,12 @@ pub(super) struct DenyArgs {
     answer: Answer,
 }
 
+/// What is written down, and what is said of it: the name and the question.
+type Said = (Vec<Kind>, (String, String));
+
 #[derive(Debug, Clone, Args)]
 struct Answer {
-    /// The claim (h3) or the approval (a1) that waits
+    /// The claim (h3) or the approval (a1) that waits, a claim under review included
     id: Option<String>,
     /// Why, for those who read the log and for whom it concerns
     #[arg(long, value_name = "TEXT")]
@@ -73,6 +76,9 @@ fn decide(context: &Context, args: &Answer, approved: bool) -> Result<(), Failur
     }
     let mut log = Log::open(&dir)?;
     let said: Result<(String, String), Failure> = log.transact(&Actor::Human, |state| {
+        if let Some(review) = review(state, id, approved, &reason) {
+            return Ok(review);
+        }
         let asked = find(state, id)?;
         let decided = Kind::ApprovalDecided {
             id: asked.id,
@@ -104,10 +110,57 @@ fn list(state: &State, run: &str) -> String {
         writeln!(out, "{name}  for {since}: {}", asked.question)
             .expect("a string takes everything");
     }
+    for firing in reviews(state).filter(|firing| firing.asked.contains_key("human")) {
+        let (id, since) = (
+            firing.fired.hypothesis.unwrap_or(0),
+            figure::ago(firing.at, now),
+        );
+        writeln!(out, "h{id}  for {since}: {} of it", firing.fired.process)
+            .expect("a string takes everything");
+    }
     if out.is_empty() {
         out = format!("nothing in {run} waits for your approval\n");
     }
     out
+}
+
+/// Reviews of claims that somebody still has to decide.
+fn reviews(state: &State) -> impl Iterator<Item = &Firing> {
+    let open = |firing: &&Firing| firing.fired.gate && firing.is_open();
+    state.society.all().filter(open)
+}
+
+/// A person's own decision in the review of a claim, where one is under way and the claim does not wait
+/// for an approval of its promotion by now.
+fn review(state: &State, id: &str, approved: bool, reason: &str) -> Option<Said> {
+    let hypothesis = id.strip_prefix('h')?.parse::<u64>().ok()?;
+    let parked = |it: &&Approval| it.matter == Matter::Promote { hypothesis };
+    let waits = reviews(state).any(|firing| firing.fired.hypothesis == Some(hypothesis));
+    if !waits || approval::pending(state).iter().any(parked) {
+        return None;
+    }
+    let title = &state.hypotheses.get(&hypothesis)?.title;
+    let word = if approved { "approved" } else { "vetoed" };
+    let reason = match reason {
+        "" => format!("{word} by a person"),
+        reason => reason.to_owned(),
+    };
+    let (decision, checks) = if approved {
+        (Decision::Approve, Vec::new())
+    } else {
+        // A veto names what failed: here it is a person's judgement, in that person's words.
+        (Decision::Veto, vec![reason.clone()])
+    };
+    let review = Review {
+        hypothesis,
+        by: Actor::Human.name().to_owned(),
+        decision,
+        checks,
+        reason: Text::from(reason.as_str()),
+        call: None,
+    };
+    let said = (id.to_owned(), format!("in its review: {title}"));
+    Some((vec![Kind::ReviewGiven(review)], said))
 }
 
 /// What a person means by an id: something that still waits.

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Context;
+use super::earlier;
 use super::failure::Failure;
 use super::place::{self, Place};
 use crate::domain::check::{self, Beside, FileFact, Report};
@@ -103,14 +104,18 @@ pub(super) fn judge(place: &Place, file: &Path, bytes: &[u8]) -> Report {
     };
     let scenario_problems =
         |text: &str| -> Vec<Problem> { scenario::decode(text).err().unwrap_or_default() };
-    check::check_all(
+    let mut report = check::check_all(
         bytes,
         &context,
         &Beside {
             facts: &fact,
             scenario_problems: &scenario_problems,
         },
-    )
+    );
+    if let Some(chart) = &report.chart {
+        report.warnings.extend(earlier::undecided(place, chart));
+    }
+    report
 }
 
 fn fact(path: &Path) -> FileFact {

@@ -10,6 +10,7 @@ use super::args::{AgentArgs, ConfineArgs, MockArgs, PaneArgs, SuperviseArgs};
 use super::failure::Failure;
 use super::{block_on, derived, place};
 use crate::domain::scenario::{self, Roster};
+use crate::engine::janitor::BACK;
 use crate::engine::keys::KeyRing;
 use crate::engine::seats::{FEED, WATCH};
 use crate::engine::{agent, supervise};
@@ -95,7 +96,10 @@ pub(super) fn pane(context: &Context, args: &PaneArgs) -> Result<(), Failure> {
     let shown = block_on(async {
         match args.name.as_str() {
             FEED => pane::follow::feed(dir).await,
-            name => pane::follow::agent(dir, chart, name.to_owned()).await,
+            name => {
+                let back = place::var(BACK);
+                pane::follow::agent(dir, chart, name.to_owned(), back).await
+            }
         }
     });
     Ok(shown?)

@@ -13,6 +13,7 @@ mod costs;
 mod derived;
 mod doctor;
 mod down;
+mod earlier;
 mod failure;
 mod help;
 mod hidden;

@@ -93,8 +93,18 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
     let mut claimed = spent + reserved;
     let mut queue = Queue::of(chart, state, now, &running);
     let mut grants = Vec::new();
-    while slots > 0 && free.len() >= want && cap.is_none_or(|cap| claimed + each <= cap) {
+    let kept = kept_back(chart, state);
+    while slots > 0 && free.len() >= want {
         let Some(run) = queue.next() else { break };
+        // What is kept for the closing runs is theirs alone.
+        let kept = if run.stage == Stage::Closing {
+            0.0
+        } else {
+            kept
+        };
+        if cap.is_some_and(|cap| claimed + each > cap - kept) {
+            continue;
+        }
         let home = run
             .agent
             .as_ref()
@@ -268,9 +278,42 @@ pub fn gpu_cap(chart: &Chart, state: &State) -> Option<f64> {
         .map(|hours| hours * 3600.0)
 }
 
-/// Whether queued runs wait for a cap, and nothing else will free it.
+/// GPU seconds out of the cap that are kept for the closing runs: as long as the baseline's take, the
+/// last of them at its longest. Nothing before the baseline has run, and at most half of the cap.
+#[must_use]
+pub fn kept_back(chart: &Chart, state: &State) -> f64 {
+    let of_start = |run: &&Experiment| {
+        run.commit == state.start && run.status == RunStatus::Ok && run.stage != Stage::Closing
+    };
+    let known = state.experiments.values().filter(of_start);
+    let known: Vec<f64> = known.map(|run| run.measured.gpu_s).collect();
+    let Some(cap) = gpu_cap(chart, state).filter(|_| !known.is_empty()) else {
+        return 0.0;
+    };
+    let ended = state.experiments.values().filter(|run| {
+        run.stage == Stage::Closing && run.commit == state.champion && run.finished_at.is_some()
+    });
+    let left = (2 * chart.protocol.baseline as usize).saturating_sub(2 * ended.count());
+    if left == 0 {
+        return 0.0;
+    }
+    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    let longest = timeout(chart, state) * f64::from(chart.task.gpus);
+    (mean * (left - 1) as f64 + longest).min(cap / 2.0)
+}
+
+/// Whether queued runs, but for closing ones, wait for a cap, and nothing else will free it.
 #[must_use]
 pub fn starved(chart: &Chart, state: &State) -> bool {
+    let (spent, reserved) = gpu_seconds(chart, state);
+    let each = timeout(chart, state) * f64::from(chart.task.gpus);
+    let kept = kept_back(chart, state);
+    reserved == 0.0 && gpu_cap(chart, state).is_some_and(|cap| spent + each > cap - kept)
+}
+
+/// Whether not even a closing run fits under the cap any more.
+#[must_use]
+pub fn exhausted(chart: &Chart, state: &State) -> bool {
     let (spent, reserved) = gpu_seconds(chart, state);
     let each = timeout(chart, state) * f64::from(chart.task.gpus);
     reserved == 0.0 && gpu_cap(chart, state).is_some_and(|cap| spent + each > cap)

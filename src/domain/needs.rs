@@ -223,7 +223,7 @@ fn society(chart: &Chart, state: &State) -> Vec<Need> {
             since: firing.at,
             agent,
             reason: format!("h{id} waits for your review ({})", firing.fired.process),
-            command: "org inbox human".to_owned(),
+            command: format!("org approve h{id}, or org deny h{id} --reason …"),
             kind: "review",
         })
     });

@@ -214,7 +214,7 @@ pub fn done(chart: &Chart, state: &State) -> bool {
 #[must_use]
 pub fn ended(chart: &Chart, state: &State) -> bool {
     quiet(chart, state)
-        && (lease::starved(chart, state)
+        && (lease::exhausted(chart, state)
             || state.promotions.is_empty()
             || protocol::measured(state))
 }

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod found;
 mod guard;
 mod hands;
+pub mod janitor;
 mod kept;
 pub mod keys;
 mod leases;

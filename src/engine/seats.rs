@@ -96,6 +96,7 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
         hq,
         history: HISTORY,
         tints: TINTS.into_iter().map(tint).collect(),
+        bell: Some(dir.office_bell()),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
+use crate::office::Liveness;
 use crate::os::lock::{self, Lock};
 use crate::os::{clock, confine, exec, process};
 use crate::run::bell::Bell;
@@ -25,6 +26,7 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
+use super::janitor::Vigil;
 use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
@@ -97,6 +99,12 @@ pub(super) enum Report {
     },
     /// The office was told what its borders say.
     Marked,
+    /// What was seen of the office.
+    Office(Liveness),
+    /// The server of the office that this event built has ended.
+    OfficeEnded(u64),
+    /// The office was built anew, or mended.
+    OfficeBuilt(Result<Kind, String>),
     MockUp,
     MockGone,
     RunDone {
@@ -142,6 +150,7 @@ pub(super) struct Supervisor {
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
     pub(super) told: Told,
+    pub(super) vigil: Vigil,
     pub(super) kept: Kept,
 }
 
@@ -187,6 +196,7 @@ pub async fn run(
         started: BTreeMap::new(),
         mock: None,
         told: Told::default(),
+        vigil: Vigil::default(),
         kept: Kept::by(tables),
     };
     if me.state().stopped {
@@ -195,6 +205,7 @@ pub async fn run(
     }
     let mut boxes: Vec<_> = me.mailboxes().iter().map(Maildir::new_dir).collect();
     boxes.push(me.dir.events());
+    boxes.extend(me.hang_bell());
     let mut bell = Bell::on(&boxes);
     let _leases = leases::take(&me.clean, &me.state().gpus).map_err(SuperviseError::Lease)?;
     me.take_over()?;
@@ -308,7 +319,8 @@ impl Supervisor {
         self.freeze_commands();
         self.watch_desks();
         let later = self.mark();
-        Ok([due, later].into_iter().flatten().min())
+        let tidy = self.tidy_office();
+        Ok([due, later, tidy].into_iter().flatten().min())
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
@@ -401,6 +413,12 @@ impl Supervisor {
                 self.told.over();
                 Ok(())
             }
+            Report::Office(seen) => self.office_seen(seen),
+            Report::OfficeEnded(built) => {
+                self.office_ended(built);
+                Ok(())
+            }
+            Report::OfficeBuilt(opened) => self.office_built(opened),
             Report::MockUp => {
                 self.mock = Some(true);
                 Ok(())

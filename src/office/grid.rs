@@ -114,6 +114,39 @@ impl Page {
         splits
     }
 
+    /// The same cells as tmux writes a layout down, for a window whose panes are in reading order.
+    pub(crate) fn layout(&self, width: u16, height: u16) -> String {
+        let count = to_u16(self.rows.len());
+        let lines = height.saturating_sub(count);
+        let mut rows = Vec::new();
+        let mut y = 0;
+        for (row, &cells) in (0..).zip(&self.rows) {
+            // The first row's border has no line of its own in the layout.
+            let high = share(lines, count, row) + u16::from(row == 0);
+            let columns = width.saturating_sub(cells - 1);
+            let mut x = 0;
+            let mut leaves = Vec::new();
+            for cell in 0..cells {
+                let wide = share(columns, cells, cell);
+                leaves.push(format!("{wide}x{high},{x},{y},0"));
+                x += wide + 1;
+            }
+            rows.push(match leaves.as_slice() {
+                [one] => one.clone(),
+                many => format!("{width}x{high},0,{y}{{{}}}", many.join(",")),
+            });
+            y += high + 1;
+        }
+        let text = match rows.as_slice() {
+            [one] => one.clone(),
+            many => format!("{width}x{height},0,0[{}]", many.join(",")),
+        };
+        let sum = text.bytes().fold(0_u16, |sum, byte| {
+            sum.rotate_right(1).wrapping_add(u16::from(byte))
+        });
+        format!("{sum:04x},{text}")
+    }
+
     /// For each cell in reading order: its number in the order of making, its column and row.
     pub(crate) fn reading_order(&self) -> Vec<(usize, u16, u16)> {
         let mut order = Vec::new();
@@ -181,6 +214,16 @@ mod tests {
                 assert!(high.zip(low).is_some_and(|(h, l)| h - l <= 1), "{all:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_layout_fills_its_window() {
+        let page = Page { rows: vec![2, 1] };
+        assert_eq!(
+            page.layout(81, 24),
+            "e77e,81x24,0,0[81x12,0,0{40x12,0,0,0,40x12,41,0,0},81x11,0,13,0]"
+        );
+        assert_eq!(Page { rows: vec![1] }.layout(80, 24), "b25d,80x24,0,0,0");
     }
 
     #[test]

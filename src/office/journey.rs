@@ -128,6 +128,7 @@ fn plan(grid: Option<(u16, u16)>, seats: usize) -> Plan {
         pages: named("claude", seats),
         hq: named("hq", 3),
         history: 3000,
+        bell: None,
         tints: vec![Tint {
             word: "held".to_owned(),
             colour: "red".to_owned(),
@@ -421,4 +422,57 @@ fn await_text(socket: &Path, pane: &str, text: &str) {
         }
     }
     panic!("pane {pane} never showed {text}");
+}
+
+#[tokio::test]
+async fn what_a_person_closes_comes_back_where_it_was_and_the_rest_is_not_touched() {
+    let Some(world) = World::new() else { return };
+    let bell = world.dir.path().join("bell");
+    let plan = Plan {
+        bell: Some(bell.clone()),
+        ..plan(Some((4, 2)), 9)
+    };
+    let opened = world.office.open(&plan).await.unwrap();
+    assert_eq!(world.office.restore(&plan).await.unwrap(), None);
+    let seats = |window: &str| world.ask(&["list-panes", "-t", window, "-F", "#{@org_seat}"]);
+    let (before, cells) = (
+        seats("=nano_chat_x:=office"),
+        world.cells("=nano_chat_x:=office"),
+    );
+    for seat in ["claude-0", "claude-3", "claude-6"] {
+        world.ask(&["kill-pane", "-t", &opened.panes[seat]]);
+    }
+    world.ask(&["kill-window", "-t", "=nano_chat_x:=hq"]);
+    world.ask(&["kill-window", "-t", "=nano_chat_x:=office-2"]);
+    assert!((0..LOOKS).any(|_| bell.exists()), "nobody rang");
+    let back = world.office.restore(&plan).await.unwrap().unwrap();
+    assert_eq!(seats("=nano_chat_x:=office"), before);
+    assert_eq!(world.cells("=nano_chat_x:=office"), cells);
+    assert_eq!(world.cells("=nano_chat_x:=hq").len(), 3);
+    assert_eq!(back.panes.len(), opened.panes.len());
+    for (seat, pane) in &opened.panes {
+        let killed = ["claude-0", "claude-3", "claude-6", "claude-8"].contains(&seat.as_str())
+            || seat.starts_with("hq");
+        assert_eq!(back.panes[seat] != *pane, killed, "{seat}");
+    }
+    await_text(&world.socket(), &back.panes["claude-3"], "ready");
+    // The grid still follows the terminal.
+    world.ask(&["resize-window", "-t", "%1", "-x", "160", "-y", "40"]);
+    assert!((0..LOOKS).any(|_| {
+        let cells = world.cells("=nano_chat_x:=office");
+        cells
+            .iter()
+            .all(|cell| cell.0.abs_diff(cells[0].0) <= 1 && cell.1.abs_diff(cells[0].1) <= 1)
+    }));
+    // A pane that a person opened stays, and what is missing comes back beside it.
+    world.ask(&["split-window", "-d", "-t", "%1", "sleep 100"]);
+    world.ask(&["kill-pane", "-t", &back.panes["claude-5"]]);
+    let again = world.office.restore(&plan).await.unwrap().unwrap();
+    assert_eq!(again.panes.len(), opened.panes.len());
+    assert_eq!(world.cells("=nano_chat_x:=office").len(), 9);
+    await_text(&world.socket(), &again.panes["claude-5"], "ready");
+    let ended = world.office.clone();
+    let ended = async move { ended.ended().await };
+    let (_, closed) = tokio::join!(ended, world.office.close());
+    closed.unwrap();
 }

@@ -10,6 +10,7 @@ mod grid;
 #[cfg(test)]
 mod journey;
 mod plan;
+mod restore;
 mod script;
 mod server;
 mod socket;
@@ -51,6 +52,23 @@ impl Office {
         match self {
             Self::Tmux(tmux) => tmux.reseat(pane, seat).await,
             Self::Headless => Ok(()),
+        }
+    }
+
+    /// Seats again whoever has no pane any more, each at the old place; panes that live are not
+    /// touched. None where nobody was missing.
+    pub async fn restore(&self, plan: &Plan) -> Result<Option<Opened>, OfficeError> {
+        match self {
+            Self::Tmux(tmux) => tmux.restore(plan).await,
+            Self::Headless => Ok(None),
+        }
+    }
+
+    /// Waits until the server that is there now has ended; returns at once where there is none.
+    pub async fn ended(&self) {
+        match self {
+            Self::Tmux(tmux) => tmux.ended().await,
+            Self::Headless => std::future::pending().await,
         }
     }
 

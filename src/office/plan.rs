@@ -2,6 +2,7 @@
 //! must not know what a seat is for: a name, a command and a title are all there is.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// One program in one pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Plan {
     pub history: u32,
     /// How words given to [`Mark::State`] are coloured. The office knows none by itself.
     pub tints: Vec<Tint>,
+    /// A file that is written to when a pane or a window has gone, so that nobody has to ask.
+    pub bell: Option<PathBuf>,
 }
 
 /// A state's word and the tmux colour (`red`, `colour208`, `#5f87ff`) it is shown in.
@@ -83,6 +86,12 @@ pub struct PaneSeen {
     pub seat: String,
     /// How its program ended (`exit 1`, `signal 9`), where it has.
     pub ended: Option<String>,
+    /// The window's name.
+    pub window: String,
+    /// Its place in the window.
+    pub index: u32,
+    /// Columns and lines of the window.
+    pub size: (u16, u16),
 }
 
 /// What is known about the tmux server.

@@ -67,9 +67,16 @@ const KEEP_GRID: &str = concat!(
     "}#{?window_zoomed_flag,resize-pane -Z ; ,}\"",
 );
 
+/// What happens to panes and windows that the office should hear of.
+const BELLS: &[&str] = &[
+    "pane-died",
+    "pane-exited",
+    "after-kill-pane",
+    "window-unlinked",
+];
+
 /// How `list-panes` is asked, so that [`super::server`] can read the answer.
-pub(crate) const PANE_FORMAT: &str =
-    "#{pane_id}\t#{pane_dead}\t#{pane_dead_status}\t#{pane_dead_signal}\t#{@org_seat}";
+pub(crate) const PANE_FORMAT: &str = "#{pane_id}\t#{pane_dead}\t#{pane_dead_status}\t#{pane_dead_signal}\t#{window_name}\t#{pane_index}\t#{window_width}\t#{window_height}\t#{@org_seat}";
 
 /// A growing script.
 #[derive(Default)]
@@ -113,7 +120,7 @@ impl Script {
         self.set(&["-g"], "pane-active-border-style", &format!("{line},bold"));
         // Unknown before tmux 3.3: `-q` makes that silent.
         let ended = "ended (#{?pane_dead_signal,signal #{pane_dead_signal},\
-                     exit #{pane_dead_status}}); C-b R brings it back";
+                     exit #{pane_dead_status}}); it comes back by itself, C-b R at once";
         self.set(&["-gq"], "remain-on-exit-format", ended);
         self.push(
             &SetHook::new()
@@ -122,6 +129,19 @@ impl Script {
                 .command(KEEP_GRID)
                 .build(),
         );
+        if let Some(bell) = &plan.bell {
+            let ring = format!("echo > {}", quoted(&bell.display().to_string()));
+            let ring = format!("run-shell -b {}", doubled(&ring));
+            for hook in BELLS {
+                self.push(
+                    &SetHook::new()
+                        .global()
+                        .hook_name(*hook)
+                        .command(ring.as_str())
+                        .build(),
+                );
+            }
+        }
         for (key, action) in [
             ("h", "select-window -t :=hq"),
             ("g", "select-window -t :=office"),
@@ -204,23 +224,34 @@ impl Script {
         let mut ids = Vec::new();
         for ((cell, column, row), seat) in page.reading_order().into_iter().zip(seats) {
             let pane = pane_id(first + cell);
-            let here = ["-p", "-t", &pane];
-            self.set(&here, "@org_seat", &plain(&seat.name));
-            self.set(&here, "@org_title", &plain(&seat.title));
-            self.title(&pane, &plain(&seat.name));
-            let columns = page.rows[usize::from(row)];
-            // The last cell of a row and the last row take what the others leave.
-            if column + 1 < columns {
-                self.set(&here, "@org_col", &column.to_string());
-                self.set(&here, "@org_cols", &columns.to_string());
-            }
-            if column == 0 && usize::from(row) + 1 < page.rows.len() {
-                self.set(&here, "@org_row", &row.to_string());
-                self.set(&here, "@org_rows", &page.rows.len().to_string());
-            }
+            self.cell_options(&pane, seat, page, (column, row));
             ids.push(pane);
         }
         ids
+    }
+
+    /// Names the pane that sits in the page's `place`-th cell.
+    pub(crate) fn name_cell(&mut self, pane: &str, seat: &Seat, page: &Page, place: usize) {
+        if let Some((_, column, row)) = page.reading_order().get(place) {
+            self.cell_options(pane, seat, page, (*column, *row));
+        }
+    }
+
+    fn cell_options(&mut self, pane: &str, seat: &Seat, page: &Page, (column, row): (u16, u16)) {
+        let here = ["-p", "-t", pane];
+        self.set(&here, "@org_seat", &plain(&seat.name));
+        self.set(&here, "@org_title", &plain(&seat.title));
+        self.title(pane, &plain(&seat.name));
+        let columns = page.rows[usize::from(row)];
+        // The last cell of a row and the last row take what the others leave.
+        if column + 1 < columns {
+            self.set(&here, "@org_col", &column.to_string());
+            self.set(&here, "@org_cols", &columns.to_string());
+        }
+        if column == 0 && usize::from(row) + 1 < page.rows.len() {
+            self.set(&here, "@org_row", &row.to_string());
+            self.set(&here, "@org_rows", &page.rows.len().to_string());
+        }
     }
 }
 
@@ -263,7 +294,12 @@ pub(crate) fn build(plan: &Plan) -> Script {
 }
 
 /// A window with one empty pane; the first one makes the session, which tmux then calls `$0`.
-fn window_command(plan: &Plan, made: usize, name: String, size: (u16, u16)) -> TmuxCommand<'_> {
+pub(crate) fn window_command(
+    plan: &Plan,
+    made: usize,
+    name: String,
+    size: (u16, u16),
+) -> TmuxCommand<'_> {
     if made > 0 {
         let window = NewWindow::new()
             .detached()
@@ -340,8 +376,22 @@ fn word_of(text: &str) -> String {
 }
 
 /// A word of a tmux script, or of a shell's: both know single quotes without escapes.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\"'\"'"))
+}
+
+/// A word of a command within a command: in double quotes, without formats.
+fn doubled(word: &str) -> String {
+    let mut text = String::from("\"");
+    for c in word.chars() {
+        match c {
+            '"' | '\\' | '$' => text.extend(['\\', c]),
+            '#' => text.push_str("##"),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+    text
 }
 
 #[cfg(test)]

@@ -8,8 +8,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tmux_interface::{AttachSession, DisplayMessage, KillServer, ListPanes, SwitchClient, Tmux};
 
+use crate::os::process::Watch;
+
 use super::client::{Client, OfficeError};
 use super::plan::{Liveness, Mark, Opened, PaneSeen, Plan, Seat};
+use super::restore;
 use super::script::{self, PANE_FORMAT, Script};
 use super::socket::{self, Listener};
 
@@ -89,6 +92,37 @@ impl TmuxOffice {
         self.client.script(script.text()).await.map(drop)
     }
 
+    /// See [`super::Office::restore`].
+    pub async fn restore(&self, plan: &Plan) -> Result<Option<Opened>, OfficeError> {
+        let mut list = Script::default();
+        list.push(&list_panes());
+        let list = list.text();
+        let seen = panes(&self.client.script(list.clone()).await?);
+        let Some(script) = restore::script(plan, &seen) else {
+            return Ok(None);
+        };
+        self.client.script(script.text()).await?;
+        let mut opened = Opened::default();
+        for pane in panes(&self.client.script(list).await?) {
+            if !pane.seat.is_empty() {
+                opened.panes.insert(pane.seat, pane.id);
+            }
+        }
+        Ok(Some(opened))
+    }
+
+    /// See [`super::Office::ended`].
+    pub async fn ended(&self) {
+        let listener = socket::listener(self.client.socket()).await;
+        if let Ok(Listener::Some(Some(pid))) = listener
+            && let Ok(pid) = u32::try_from(pid.as_raw_nonzero().get())
+            && let Ok(server) = Watch::open(pid, None)
+        {
+            // Where it cannot be waited for, the next look finds out.
+            server.ended().await.ok();
+        }
+    }
+
     /// See [`super::Office::alive`].
     pub async fn alive(&self) -> Liveness {
         match socket::listener(self.client.socket()).await {
@@ -165,9 +199,10 @@ fn list_panes() -> tmux_interface::TmuxCommand<'static> {
 fn panes(said: &str) -> Vec<PaneSeen> {
     let mut panes = Vec::new();
     for line in said.lines() {
-        let mut fields = line.splitn(5, '\t');
+        let mut fields = line.splitn(9, '\t');
         let mut next = || fields.next().unwrap_or_default();
-        let (id, dead, status, signal, seat) = (next(), next(), next(), next(), next());
+        let (id, dead, status, signal) = (next(), next(), next(), next());
+        let (window, index, width, height, seat) = (next(), next(), next(), next(), next());
         if !id.starts_with('%') {
             continue;
         }
@@ -182,6 +217,9 @@ fn panes(said: &str) -> Vec<PaneSeen> {
             id: id.to_owned(),
             seat: seat.to_owned(),
             ended,
+            window: window.to_owned(),
+            index: index.parse().unwrap_or(0),
+            size: (width.parse().unwrap_or(80), height.parse().unwrap_or(24)),
         });
     }
     panes

@@ -37,16 +37,25 @@ const PAST: usize = 400;
 /// Age from which what a GPU did is no news.
 const GPU_OLD_S: i64 = 30;
 
-/// Shows an agent until the terminal goes away.
+/// Shows an agent until the terminal goes away. `back` is how the pane before this one ended.
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn agent(dir: RunDir, chart: Chart, name: String) -> Result<(), LogError> {
+pub async fn agent(
+    dir: RunDir,
+    chart: Chart,
+    name: String,
+    back: Option<String>,
+) -> Result<(), LogError> {
     let mut follower = Follower::open(&dir, &chart, &name)?;
     let (shows, source) = mpsc::unbounded_channel();
     let (status, seen) = watch::channel(follower.status());
     for show in follower.past() {
         shows.send(show).ok();
+    }
+    if let Some(how) = back {
+        let text = format!("this pane ended ({how}) and is back; the agent did not notice");
+        shows.send(Show::Notice { text }).ok();
     }
     let (typed_in, mut typed) = mpsc::unbounded_channel();
     let sink = move |line: Typed| {

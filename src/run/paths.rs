@@ -220,6 +220,12 @@ impl RunDir {
         self.0.join("logs")
     }
 
+    /// Written to when something of the office has gone.
+    #[must_use]
+    pub fn office_bell(&self) -> PathBuf {
+        self.locks().join(".office")
+    }
+
     /// Where the office's socket is wanted.
     #[must_use]
     pub fn tmux_socket(&self) -> PathBuf {

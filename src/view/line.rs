@@ -142,6 +142,7 @@ fn run_summary(body: &Kind) -> Option<String> {
         Kind::OfficeOpened { session, panes, .. } => {
             format!("tmux session {session}, {} panes", panes.len())
         }
+        Kind::PaneLost { seat, how } => format!("{seat}: {how}"),
         Kind::OfficeLost { reason } | Kind::RunDown { reason } => reason.clone(),
         Kind::PauseSet { agent } | Kind::FreezeSet { agent } | Kind::PauseCleared { agent } => {
             agent.clone().unwrap_or_else(|| "all".to_owned())

@@ -94,8 +94,8 @@ fn a_win_is_promoted_when_a_person_says_so_and_not_before() {
         .naming(&["is done"]);
     let status = world.org(&["status", "--json"]).json();
     assert_eq!(status["needs_you"], Value::Array(Vec::new()));
-    // Down, up again, and the word: three things that a person did.
-    assert_eq!(status["interventions"], 3, "{status}");
+    // Up again, and the word: to bring a run down is no stepping in.
+    assert_eq!(status["interventions"], 2, "{status}");
     world.org(&["down"]).well();
     world.nothing_lives();
 }
@@ -192,4 +192,54 @@ fn until_done_says_what_it_waits_for() {
     world.org(&["approve", "h1"]).well();
     assert!(up.wait().unwrap().success());
     world.nothing_lives();
+}
+
+#[test]
+fn a_person_reviews_where_the_chart_asks_for_one() {
+    for (word, end) in [("approve", "promoted"), ("deny", "vetoed")] {
+        let world = TestEnvironment::new();
+        let prompt = crate::ground::project().join("prompts/review.md");
+        let process = format!(
+            "[[processes]]\nname = \"review\"\non = \"hypothesis.confirmed\"\nby = \"human\"\n\
+             prompt = \"{}\"\n\n[office]",
+            prompt.display()
+        );
+        let chart = world.chart("smoke.toml", &[("[office]", &process)]);
+        let words = ["up", &chart, "--mock", "--headless", "--detach"];
+        world.org(&words).well();
+        let run = world.run();
+        let needs = ["wait", "--for", "needs-you", "--timeout", "3m"];
+        world
+            .org(&needs)
+            .well()
+            .naming(&["h1 waits for your review"]);
+        world
+            .org(&["approve"])
+            .well()
+            .naming(&["h1  for", "review"]);
+        let said = world
+            .org(&[word, "h1", "--reason", "I ran it myself"])
+            .well();
+        said.naming(&["h1 ", "in its review"]);
+        let goal = if end == "promoted" {
+            "promoted"
+        } else {
+            "result"
+        };
+        let reached = world
+            .org(&["wait", "h1", "--for", goal, "--timeout", "3m"])
+            .well();
+        assert_eq!(reached.out, format!("h1 {end}\n"));
+        let review = &run.of("review.given")[0];
+        assert_eq!(
+            (&review["actor"], &review["reason"]),
+            (&"human".into(), &"I ran it myself".into())
+        );
+        world
+            .org(&["deny", "h1"])
+            .refused(1)
+            .naming(&["nobody has asked"]);
+        world.org(&["down"]).well();
+        world.nothing_lives();
+    }
 }

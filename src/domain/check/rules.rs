@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Judge;
 use crate::domain::chart::{Axis, GpuRequest};
+use crate::domain::protocol;
 use crate::domain::suggest::quoted;
 
 pub(super) fn judge(judge: &mut Judge<'_>) {
@@ -34,6 +35,10 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
         judge.warn("task.evaluate", message.to_owned(), hint);
     }
     hidden(judge);
+    if let Some(why) = protocol::blind(chart) {
+        let hint = "write confirm = 4 or more, or a higher alpha; without noise nothing is lost";
+        judge.warn("protocol.confirm", why, hint);
+    }
     let protected: BTreeSet<&String> = task.protect.iter().collect();
     for (index, glob) in task.editable.iter().enumerate() {
         if protected.contains(glob) {

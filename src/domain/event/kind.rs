@@ -84,6 +84,14 @@ pub enum Kind {
         /// What was seen.
         reason: String,
     },
+    /// A pane's program ended, or somebody closed the pane; whoever sits there did not notice.
+    #[serde(rename = "pane.lost")]
+    PaneLost {
+        /// An agent's name, or another seat's.
+        seat: String,
+        /// What was seen, and what becomes of it.
+        how: String,
+    },
     /// A person wants the run ended.
     #[serde(rename = "run.down")]
     RunDown {

@@ -68,6 +68,7 @@ impl Kind {
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
             | Self::OfficeLost { .. }
+            | Self::PaneLost { .. }
             | Self::RunStopped {}
             | Self::MailUndelivered { .. }
             | Self::PersonCalled { .. }

@@ -478,7 +478,7 @@ impl World {
             }
         }
         assert_eq!(self.tip, state.champion, "the branch is the champion");
-        if !state.promotions.is_empty() && !starved {
+        if !state.promotions.is_empty() && !lease::exhausted(&self.chart, state) {
             let headline = state.headline.as_ref().expect("a headline");
             assert_eq!(headline.to, state.champion);
         }

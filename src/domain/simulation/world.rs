@@ -548,7 +548,8 @@ fn vary(chart: &mut Chart, rng: &mut Rng) {
     if rng.chance(150) {
         chart.budget.usd = Some(3.0 + rng.below(8) as f64);
     }
-    if rng.chance(100) {
+    // Beside stand-ups of seconds, an hour that is waited for would be full of them.
+    if rng.chance(100) && chart.processes.iter().all(|it| it.every.is_none()) {
         chart.budget.usd_per_hour = Some(2.0 + rng.below(4) as f64);
     }
     if rng.chance(60) {

@@ -112,6 +112,16 @@ pub(super) fn note(event: &Event) -> Option<Note> {
         Kind::SupervisorStarted { .. } => {
             ("supervisor".to_owned(), "at work".to_owned(), Tone::Dim)
         }
+        Kind::OfficeLost { reason } => (
+            "supervisor".to_owned(),
+            format!("the office was lost: {reason}"),
+            Tone::Warn,
+        ),
+        Kind::PaneLost { seat, how } => (
+            "supervisor".to_owned(),
+            format!("the pane of {seat} ended: {how}"),
+            Tone::Warn,
+        ),
         Kind::RunDown { reason } => ("human".to_owned(), format!("down: {reason}"), Tone::Warn),
         other => lab_note(other)?,
     };

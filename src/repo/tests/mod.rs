@@ -3,6 +3,7 @@
 
 mod founding;
 mod hostile;
+mod parts;
 mod questions;
 mod work;
 

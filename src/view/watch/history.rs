@@ -107,6 +107,7 @@ fn newsworthy(body: &Kind) -> Option<Tint> {
         | Kind::PauseSet { .. }
         | Kind::PauseCleared { .. }
         | Kind::AgentRestart { .. }
+        | Kind::PaneLost { .. }
         | Kind::BudgetSet { .. } => Tint::Notable,
         Kind::HypothesisRegistered { .. } => Tint::Bold,
         Kind::MailSent { .. } | Kind::RunCreated { .. } | Kind::AgentDone { .. } => Tint::None,
@@ -139,6 +140,7 @@ fn told(event: &Event) -> String {
         Kind::RunCreated { .. } => format!("created {summary}"),
         Kind::SupervisorStarted { .. } => format!("started, {summary}"),
         Kind::OfficeLost { .. } => format!("office: {summary}"),
+        Kind::PaneLost { .. } => format!("saw a pane end: {summary}"),
         Kind::HypothesisRegistered { .. } => format!("registered {summary}"),
         Kind::ExperimentStarted { .. } => format!("runs {summary}"),
         Kind::ProgrammeAdvanced { .. } => format!("the programme has {summary}"),
