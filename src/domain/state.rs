@@ -6,6 +6,7 @@
 
 mod agent;
 mod approval;
+mod assignment;
 mod lab;
 mod mail;
 mod outage;
@@ -19,6 +20,7 @@ use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
 pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
+pub use assignment::{Assignment, moved};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
@@ -137,6 +139,8 @@ pub struct State {
     pub interventions: u32,
     /// What the members do together.
     pub society: Society,
+    /// Tasks that members gave each other, by the letter that gave them.
+    pub assignments: BTreeMap<u64, Assignment>,
 }
 
 impl State {
@@ -171,6 +175,7 @@ impl State {
         self.mail_event(event);
         self.lab_event(event);
         self.society_event(event);
+        self.assignment_event(event);
         self.approval_event(event);
         Ok(())
     }
