@@ -300,6 +300,9 @@ fn a_plan_says_what_the_budget_decides_and_leaves_nothing() {
         .json();
     assert_eq!(plan["measured"]["from"], run.as_str());
     assert_eq!(plan["noise"]["test"], "paired");
+    assert_eq!(plan["noise"]["same_seed"], 0.0, "{plan}");
+    let a_a = plan["noise"]["a_a"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&a_a), "{plan}");
 }
 
 #[test]
