@@ -27,7 +27,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Talk to it",
         &["send", "inbox", "approve", "deny", "cancel", "take"],
     ),
-    ("Learn from it", &["try", "ledger", "report"]),
+    ("Learn from it", &["try", "ledger", "report", "replay"]),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];
 

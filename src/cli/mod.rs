@@ -29,6 +29,7 @@ mod plan;
 mod prompt;
 mod proposal;
 mod refusal;
+mod replay;
 mod report;
 mod restart;
 mod schema;
@@ -94,6 +95,7 @@ enum Command {
     Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
+    Replay(replay::ReplayArgs),
     Schema(schema::SchemaArgs),
     Prompt(prompt::PromptArgs),
     Completions(completions::CompletionsArgs),
@@ -174,6 +176,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Inbox(args) => inbox::run(context, &args).map(done),
         Command::Ledger(args) => ledger::run(context, &args).map(done),
         Command::Report(args) => report::run(context, &args).map(done),
+        Command::Replay(args) => replay::run(context, &args).map(done),
         Command::Schema(args) => schema::run(context, &args).map(done),
         Command::Prompt(args) => prompt::run(context, &args).map(done),
         Command::Completions(args) => completions::run(context, &args).map(done),

@@ -9,6 +9,7 @@ use super::Context;
 use super::failure::Failure;
 use super::place::{self, RunArgs};
 use super::send;
+use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind};
 use crate::domain::model;
 use crate::os::clock;
@@ -49,6 +50,9 @@ pub(super) fn run(context: &Context, args: &RestartArgs) -> Result<(), Failure> 
             hint,
         ));
     }
+    if let Some(model) = &args.model {
+        payable(&chart, model)?;
+    }
     if !place::supervised(&dir) {
         let id = dir.id();
         return Err(Failure::refused(
@@ -78,6 +82,22 @@ pub(super) fn run(context: &Context, args: &RestartArgs) -> Result<(), Failure> 
             PATIENCE.as_secs()
         ),
         "the wish stands in the log; `org logs supervisor` shows what the supervisor does",
+    ))
+}
+
+/// A cap in dollars cannot be kept for a model without a price.
+fn payable(chart: &Chart, model: &str) -> Result<(), Failure> {
+    let capped = chart.budget.usd.is_some()
+        || chart.budget.usd_per_hour.is_some()
+        || chart.roles.values().any(|role| role.usd.is_some())
+        || chart.agents.iter().any(|agent| agent.usd.is_some());
+    let priced = model::resolve(chart, model).is_some_and(|model| model.rates.is_some());
+    if priced || !capped {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        format!("dollars are capped, and the model {model} has no price"),
+        "name a model with a price, or give this one a price in the chart's [models]",
     ))
 }
 

@@ -86,6 +86,9 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
     let free = state.gpus.iter().filter(|gpu| !busy.contains(&*gpu.uuid));
     let mut free: Vec<Gpu> = free.cloned().collect();
     let mut slots = (state.parallel as usize).saturating_sub(running.len());
+    if state.disk_full.is_some() {
+        slots = 0;
+    }
     let want = chart.task.gpus as usize;
     let each = timeout(chart, state) * want as f64;
     let (spent, reserved) = gpu_seconds(chart, state);
@@ -305,6 +308,10 @@ pub fn kept_back(chart: &Chart, state: &State) -> f64 {
 /// Whether queued runs, but for closing ones, wait for a cap, and nothing else will free it.
 #[must_use]
 pub fn starved(chart: &Chart, state: &State) -> bool {
+    let running = |run: &Experiment| run.status == RunStatus::Running;
+    if state.disk_full.is_some() {
+        return !state.experiments.values().any(running);
+    }
     let (spent, reserved) = gpu_seconds(chart, state);
     let each = timeout(chart, state) * f64::from(chart.task.gpus);
     let kept = kept_back(chart, state);

@@ -16,6 +16,7 @@ mod early;
 mod hidden;
 mod multiplicity;
 mod prospect;
+mod provenance;
 mod review;
 mod settle;
 mod words;

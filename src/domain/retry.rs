@@ -11,8 +11,8 @@ const LONGEST_S: f64 = 300.0;
 /// Between two probes of a spent quota, seconds.
 pub const QUOTA_PROBE_S: f64 = 600.0;
 /// Failures in a row of a kind that should not happen twice (a malformed stream) before a person is
-/// asked.
-pub const MALFORMED_IN_A_ROW: u32 = 8;
+/// asked: a page in place of a stream is a wrong address, and no weather.
+pub const MALFORMED_IN_A_ROW: u32 = 5;
 
 /// Seconds to wait after `failures` failures in a row (1 for the first). `jitter` is in [0, 1).
 #[must_use]

@@ -84,8 +84,23 @@ pub struct Fault {
     pub times: u32,
     /// Answer with this HTTP status and the vendor's error in place of the reply.
     pub status: Option<u16>,
+    /// The vendor's code of the error that goes with `status`, such as `insufficient_quota`.
+    #[serde(default)]
+    pub code: Option<String>,
     /// Seconds of the `retry-after` header that goes with `status`.
     pub retry_after: Option<f64>,
+    /// Report an error after so many events, and end the body.
+    #[serde(default)]
+    pub error_after: Option<u64>,
+    /// End for a reason of the server's own.
+    #[serde(default)]
+    pub stop: Option<Halt>,
+    /// Send the pieces of several blocks out of order and among each other.
+    #[serde(default)]
+    pub interleave: bool,
+    /// Add events, blocks and framing that a client has never seen.
+    #[serde(default)]
+    pub strange: bool,
     /// Break the connection after so many events.
     pub cut_after: Option<u64>,
     /// Send the body in pieces of so many bytes.
@@ -100,11 +115,41 @@ pub struct Fault {
     pub truncate_tool: bool,
 }
 
+/// Why a server ends a reply by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Halt {
+    /// Its own loop of tools paused: the client sends the same again, with this reply appended. Only on
+    /// the Anthropic wire; the other ends its turn.
+    Pause,
+    /// The model will not answer. Nothing of the step is said.
+    Refusal,
+    /// The context window is full. Nothing of the step is said.
+    Context,
+}
+
+impl Halt {
+    /// All words, in order.
+    pub const NAMES: [&'static str; 3] = ["pause", "refusal", "context"];
+
+    /// What a word means.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let at = Self::NAMES.iter().position(|name| *name == word)?;
+        Some([Self::Pause, Self::Refusal, Self::Context][at])
+    }
+}
+
 impl Fault {
     /// Whether the client is left without the whole reply, so that the step is still to be played.
     #[must_use]
     pub fn withholds(&self) -> bool {
-        self.status.is_some() || self.cut_after.is_some() || self.malformed || self.truncate_tool
+        self.status.is_some()
+            || self.cut_after.is_some()
+            || self.error_after.is_some()
+            || self.malformed
+            || self.truncate_tool
+            || matches!(self.stop, Some(Halt::Refusal | Halt::Context))
     }
 }
 

@@ -117,6 +117,8 @@ pub struct State {
     pub promotions: Vec<(u64, String, String)>,
     /// The re-measured gain.
     pub headline: Option<Headline>,
+    /// Bytes that the run's directory held when it was found too full.
+    pub disk_full: Option<u64>,
     /// Caps that a person set during the run, by name.
     pub caps: BTreeMap<String, f64>,
     /// Servers that do not serve, by the chart's name.
@@ -192,6 +194,7 @@ impl State {
                 self.champion.clone_from(base);
             }
             Kind::SupervisorStarted { sandbox, .. } => self.sandbox.clone_from(sandbox),
+            Kind::DiskFull { bytes } => self.disk_full = *bytes,
             Kind::LabOpened {
                 pool,
                 gpus,

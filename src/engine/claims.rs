@@ -169,6 +169,9 @@ impl Supervisor {
             kinds.push(self.letter(&claim.agent, format!("h{id} {}", status.word()), &body)?);
         }
         self.log.append(&Actor::Lab, kinds)?;
+        if status.is_exit() {
+            self.sweep(Some(id));
+        }
         Ok(())
     }
 

@@ -1,14 +1,18 @@
 //! Running a model's calls: intent, act, result.
 //!
 //! Whatever is found with an intent and without a result was in the hands of a process that died;
-//! its tool says what may be done about it. Calls that only read run side by side; all others in the
-//! order in which the model made them, since nobody but the model knows what builds on what.
+//! its tool says what may be done about it. Calls of one reply were made without seeing each other's
+//! results: neighbours that only read, and neighbours that are commands, run side by side, each with
+//! its own limits and process group. What changes files, sends or registers keeps its place, since the
+//! order of such things has a meaning.
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 
 use crate::domain::event::{Class, Kind};
 use crate::domain::state::{OpenCall, State};
+use crate::run::bell::Bell;
 use crate::run::log::Decision;
 use crate::tool::{Outcome, Tool};
 
@@ -16,6 +20,11 @@ use super::agent::{AgentError, Member, interrupted};
 
 /// Most calls that run side by side.
 const ABREAST: usize = 8;
+
+/// Whether neighbouring calls of a class may run side by side.
+fn abreast(class: Class) -> bool {
+    matches!(class, Class::Read | Class::Opaque)
+}
 
 /// A call that can be run: its place among the tools, and its arguments.
 struct Ready<'a> {
@@ -39,8 +48,11 @@ impl Member {
                 // What is left is done when a person lets the agent go on.
                 return Ok(());
             }
-            let reads = rest.iter().take_while(|open| self.only_reads(open));
-            let (now, later) = rest.split_at(reads.take(ABREAST).count().max(1));
+            let first = self.class_of(&rest[0]);
+            let alike = rest
+                .iter()
+                .take_while(|open| first.is_some_and(abreast) && self.class_of(open) == first);
+            let (now, later) = rest.split_at(alike.take(ABREAST).count().max(1));
             if self.use_some(now).await? {
                 return self.drop_rest();
             }
@@ -67,12 +79,11 @@ impl Member {
         Ok(decided.is_ok())
     }
 
-    fn only_reads(&self, open: &OpenCall) -> bool {
-        let mut named = self
-            .tools
-            .iter()
-            .filter(|tool| tool.name() == open.call.name);
-        named.all(|tool| tool.class() == Class::Read)
+    /// The class of a call's tool; none where there is no such tool.
+    fn class_of(&self, open: &OpenCall) -> Option<Class> {
+        let mut tools = self.tools.iter();
+        let named = tools.find(|tool| tool.name() == open.call.name)?;
+        Some(named.class())
     }
 
     /// Runs some calls side by side; says whether somebody stopped them.
@@ -100,23 +111,39 @@ impl Member {
         if !intents.is_empty() && !self.intend(intents)? {
             return Ok(false);
         }
-        let acting = join_all(ready.iter().map(|call| {
-            let tool = &self.tools[call.tool];
-            if call.open.intent {
-                tool.recover(&self.desk, call.open, &call.args)
-            } else {
-                tool.run(&self.desk, &call.open.call.id, &call.args)
+        // The bell is taken out, so that what comes in can be written down while it is listened to.
+        let mut bell = std::mem::replace(&mut self.bell, Bell::on(&[]));
+        let stopped = self.act(&ready, &mut bell).await;
+        self.bell = bell;
+        stopped
+    }
+
+    /// Carries calls out side by side, and writes each result down as it comes; says whether somebody
+    /// stopped them.
+    async fn act(&self, ready: &[Ready<'_>], bell: &mut Bell) -> Result<bool, AgentError> {
+        let mut acting: FuturesUnordered<_> = ready
+            .iter()
+            .map(|call| async move {
+                let tool = &self.tools[call.tool];
+                let outcome = if call.open.intent {
+                    tool.recover(&self.desk, call.open, &call.args).await
+                } else {
+                    tool.run(&self.desk, &call.open.call.id, &call.args).await
+                };
+                (call.open, outcome)
+            })
+            .collect();
+        loop {
+            // Dropping what acts ends its processes: each tool's own duty.
+            let ended = tokio::select! {
+                ended = acting.next() => ended,
+                () = interrupted(&self.log, bell, &self.term, &self.name) => return Ok(true),
+            };
+            match ended {
+                Some((open, outcome)) => self.result(open, &outcome)?,
+                None => return Ok(false),
             }
-        }));
-        // Dropping what acts ends its processes: each tool's own duty.
-        let outcomes = tokio::select! {
-            outcomes = acting => outcomes,
-            () = interrupted(&self.log, &mut self.bell, &self.term, &self.name) => return Ok(true),
-        };
-        for (call, outcome) in ready.iter().zip(&outcomes) {
-            self.result(call.open, outcome)?;
         }
-        Ok(false)
     }
 
     /// What is needed to run a call, or what the model is told instead.

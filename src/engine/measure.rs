@@ -12,8 +12,8 @@ mod watching;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::domain::chart::Chart;
@@ -32,7 +32,7 @@ use crate::run::paths::RunDir;
 use super::environment::{self, Environment, EnvironmentError};
 use place::OUTPUT_CAP;
 pub(super) use place::Program;
-pub(super) use watching::{Look, Watching};
+pub(super) use watching::{Look, Tally, Watching, alone};
 
 /// Launches after which a job that cannot even be started is the task's fault and not bad luck.
 const START_TRIES: u32 = 5;
@@ -58,6 +58,8 @@ pub(super) struct Order {
     pub(super) stood_still: AtomicBool,
     /// Set when the run is to end before its job can be told so.
     pub(super) called_off: AtomicBool,
+    /// What was seen of its devices.
+    pub(super) tally: Mutex<Tally>,
     /// Why it was ended before its time, and how it counts.
     pub(super) early: OnceLock<(RunStatus, String)>,
 }
@@ -127,7 +129,7 @@ impl Order {
     }
 
     /// Ends a run whose end is not worth waiting for.
-    fn end_early(&self, why: (RunStatus, String)) {
+    pub(super) fn end_early(&self, why: (RunStatus, String)) {
         self.early.get_or_init(|| why);
         self.call_off();
     }
@@ -263,7 +265,11 @@ impl Order {
             }
             Err(error) => Found::failed(RunStatus::Interrupted, error.to_string()),
         };
-        let found = self.with_early_end(found);
+        let mut found = self.with_early_end(found);
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        found.measured.gpu_util = tally.utilisation();
+        found.measured.peak_gpu_mb = tally.peak_mb;
+        drop(tally);
         self.clear(found.status);
         found
     }
@@ -357,9 +363,18 @@ impl Order {
                 fs::remove_dir_all(dir).ok();
             }
         }
-        if status != RunStatus::Interrupted {
+        // A claim's outputs wait for its verdict.
+        if status != RunStatus::Interrupted && self.run.hypothesis.is_none() {
             prune(&self.out(), &self.out(), &self.chart.task.keep);
         }
+    }
+}
+
+/// Removes outputs of all launches of a run that no glob keeps.
+pub(super) fn keep_only(experiment: &Path, keep: &[String]) {
+    for entry in fs::read_dir(experiment).into_iter().flatten().flatten() {
+        let out = entry.path().join("out");
+        prune(&out, &out, keep);
     }
 }
 

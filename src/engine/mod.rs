@@ -5,6 +5,7 @@ pub mod agent;
 mod ask;
 mod asking;
 mod claims;
+mod disk;
 mod draw;
 mod ending;
 pub mod environment;

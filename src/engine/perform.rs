@@ -5,7 +5,7 @@
 //! for anything that it supervises.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -22,7 +22,7 @@ use crate::run::log::LogError;
 use crate::run::maildir::Maildir;
 
 use super::guard::let_go;
-use super::measure::{Found, Look, Order, Program, Watching};
+use super::measure::{Found, Look, Order, Program, Watching, alone};
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{spawn, task};
 
@@ -202,6 +202,7 @@ impl Supervisor {
                     .get(&id)
                     .is_some_and(|run| run.frozen),
             ),
+            tally: Mutex::default(),
             early: OnceLock::new(),
         });
         self.orders.insert(id, Arc::clone(&order));
@@ -326,6 +327,7 @@ async fn see_through(order: Arc<Order>, launch: bool, at: impl Fn(u64, u64)) -> 
     };
     if launch {
         order.end_remains().await;
+        alone(&order).await;
         let begun = Arc::clone(&order);
         match tokio::task::spawn_blocking(move || begun.launch()).await {
             Ok(Ok(())) => {}

@@ -26,6 +26,7 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
+use super::disk::Disk;
 use super::janitor::Vigil;
 use super::kept::{self, Kept};
 use super::keys::KeyRing;
@@ -112,6 +113,8 @@ pub(super) enum Report {
         attempt: u32,
         found: Found,
     },
+    /// How full the disk is.
+    Disk(Disk),
     /// How far a run has come.
     RunAt {
         id: u64,
@@ -149,6 +152,8 @@ pub(super) struct Supervisor {
     pub(super) desks: BTreeSet<(String, u64)>,
     started: BTreeMap<String, Tried>,
     mock: Option<bool>,
+    /// When the disk was last looked at.
+    pub(super) disk: Option<Instant>,
     pub(super) told: Told,
     pub(super) vigil: Vigil,
     pub(super) kept: Kept,
@@ -195,6 +200,7 @@ pub async fn run(
         still: BTreeSet::new(),
         started: BTreeMap::new(),
         mock: None,
+        disk: None,
         told: Told::default(),
         vigil: Vigil::default(),
         kept: Kept::by(tables),
@@ -271,6 +277,7 @@ impl Supervisor {
             // Launched again: a job that is there is found, one that never began begins now.
             self.follow(id, attempt, gpus, self.state().down.is_none());
         }
+        self.sweep(None);
         let all: Vec<u64> = self.state().mails.keys().copied().collect();
         self.post(&all);
         Ok(())
@@ -319,8 +326,9 @@ impl Supervisor {
         self.freeze_commands();
         self.watch_desks();
         let later = self.mark();
+        let disk = self.watch_disk();
         let tidy = self.tidy_office();
-        Ok([due, later, tidy].into_iter().flatten().min())
+        Ok([due, later, disk, tidy].into_iter().flatten().min())
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
@@ -428,6 +436,7 @@ impl Supervisor {
                 Ok(())
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
+            Report::Disk(seen) => Ok(self.disk_seen(seen)?),
             Report::RunAt { id, attempt, steps } => self.run_at(id, attempt, steps),
             Report::Errand {
                 id,

@@ -44,7 +44,7 @@ pub(super) fn stream(events: Vec<Event>, fault: Option<&Fault>, pace: Duration) 
             } else {
                 Duration::ZERO
             },
-            bytes: format!("event: {}\ndata: {}\n\n", event.name, event.data).into_bytes(),
+            bytes: framed(event, fault.strange),
         })
         .collect();
     let mut cut = false;
@@ -64,6 +64,24 @@ pub(super) fn stream(events: Vec<Event>, fault: Option<&Fault>, pace: Duration) 
         cut = true;
     }
     send(pieces, cut, &fault)
+}
+
+/// An event as it goes out; `strange`: as no vendor sends it, though all may.
+fn framed(event: &Event, strange: bool) -> Vec<u8> {
+    let Event { name, data } = event;
+    if !strange {
+        return format!("event: {name}\ndata: {data}\n\n").into_bytes();
+    }
+    let value: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
+    let lines = serde_json::to_string_pretty(&value).unwrap_or_default();
+    let mut text = ": keep-alive\r\nid: 1\r\nretry: 5\r\n".to_owned();
+    for line in lines.lines() {
+        text.push_str("data: ");
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
 }
 
 /// One JSON text.

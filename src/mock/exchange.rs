@@ -36,6 +36,10 @@ pub(super) struct Ask {
     pub(super) cacheable: usize,
     /// Names the whole prompt; a thinking block's signature is bound to it.
     pub(super) prefix: String,
+    /// Whether that cache would last an hour.
+    pub(super) hour: bool,
+    /// Whether the conversation is to be compacted, in place of a reply.
+    pub(super) compacts: bool,
     /// Whether summaries of thinking are wanted.
     pub(super) show_thinking: bool,
     /// Tools that take plain text in place of JSON.
@@ -114,6 +118,14 @@ pub(super) enum End {
     Calls,
     /// Cut inside its last part.
     MaxTokens,
+    /// The server's own loop paused.
+    Pause,
+    /// Nothing is said.
+    Refusal,
+    /// Nothing is said: there is no room.
+    Context,
+    /// A compaction; what is said is the summary.
+    Compaction,
 }
 
 /// A call as it goes out.

@@ -13,6 +13,7 @@ mod server;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod twist;
 mod unfinished;
 
 pub use memory::StateError;

@@ -26,7 +26,7 @@ use super::deliver::{self, Body};
 use super::exchange::{Ask, EPOCH, Refusal, digest};
 use super::memory::{StateError, Store};
 use super::stage::{Answer, Caller, Stage};
-use super::{anthropic, openai};
+use super::{anthropic, openai, twist};
 use crate::domain::chart::Wire;
 use crate::domain::scenario::{Fault, Roster, Scenario};
 
@@ -116,9 +116,18 @@ struct Server {
     pace: Duration,
 }
 
+/// What is wanted of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Reply,
+    Counting,
+    Compaction,
+}
+
 /// What a path and method ask for.
 enum Route {
     Reply(Wire),
+    Compact,
     Count,
     Models,
     Model(String),
@@ -130,11 +139,12 @@ fn route(method: &Method, path: &str) -> Route {
         (&Method::POST, "/v1/messages") => Route::Reply(Wire::Anthropic),
         (&Method::POST, "/v1/messages/count_tokens") => Route::Count,
         (&Method::POST, "/v1/responses" | "/responses") => Route::Reply(Wire::Openai),
+        (&Method::POST, "/v1/responses/compact" | "/responses/compact") => Route::Compact,
         (&Method::GET, "/v1/models" | "/models") => Route::Models,
         (&Method::GET, path) if path.starts_with("/v1/models/") => {
             Route::Model(path["/v1/models/".len()..].to_owned())
         }
-        (_, path) if path.ends_with("/responses") => Route::Unknown(Wire::Openai),
+        (_, path) if path.contains("/responses") => Route::Unknown(Wire::Openai),
         _ => Route::Unknown(Wire::Anthropic),
     }
 }
@@ -170,6 +180,7 @@ impl Server {
         let Some(caller) = key(&parts.headers).map(Caller::of_key) else {
             let wire = match route {
                 Route::Reply(wire) | Route::Unknown(wire) => wire,
+                Route::Compact => Wire::Openai,
                 Route::Count => Wire::Anthropic,
                 Route::Models | Route::Model(_) => models_wire(&parts.headers),
             };
@@ -184,8 +195,20 @@ impl Server {
                 Err(status) => failure(Wire::Anthropic, status, None, None),
             },
             Route::Reply(wire) => match read_body(body).await {
-                Ok(bytes) => self.reply(wire, &caller, &bytes, &parts.headers).await,
+                Ok(bytes) => {
+                    let asked = Asked::Reply;
+                    self.reply(wire, asked, &caller, &bytes, &parts.headers)
+                        .await
+                }
                 Err(status) => failure(wire, status, None, None),
+            },
+            Route::Compact => match read_body(body).await {
+                Ok(bytes) => {
+                    let asked = Asked::Compaction;
+                    self.reply(Wire::Openai, asked, &caller, &bytes, &parts.headers)
+                        .await
+                }
+                Err(status) => failure(Wire::Openai, status, None, None),
             },
         }
     }
@@ -193,17 +216,20 @@ impl Server {
     async fn reply(
         &self,
         wire: Wire,
+        asked: Asked,
         caller: &Caller,
         bytes: &[u8],
         headers: &HeaderMap,
     ) -> Response<Body> {
-        let ask = match ask(wire, bytes, headers, false) {
+        let mut ask = match ask(wire, bytes, headers, asked == Asked::Counting) {
             Ok(ask) => ask,
             Err(refusal) => return failure(wire, refusal.status, Some(&refusal), None),
         };
+        ask.compacts |= asked == Asked::Compaction;
         let text = String::from_utf8_lossy(bytes);
         let name = match wire {
             Wire::Anthropic => "anthropic",
+            Wire::Openai if ask.compacts => "openai compaction",
             Wire::Openai => "openai",
         };
         let body = digest(&[name, &text]);
@@ -215,6 +241,11 @@ impl Server {
         match answer {
             Ok(answer) => {
                 deliver::delay(answer.fault.as_ref()).await;
+                if asked == Asked::Compaction {
+                    let body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+                    let users = openai::users(&body);
+                    return json_response(openai::compacted(&answer.reply, users));
+                }
                 self.deliver(wire, &ask, &answer)
             }
             Err(error) => {
@@ -237,10 +268,17 @@ impl Server {
             return failure(wire, status, None, fault);
         }
         let mut response = if ask.stream {
-            let events = match wire {
+            let mut events = match wire {
                 Wire::Anthropic => anthropic::events(reply),
                 Wire::Openai => openai::events(reply),
             };
+            if let Some(fault) = fault {
+                let interruption = || match wire {
+                    Wire::Anthropic => anthropic::interruption(),
+                    Wire::Openai => openai::interruption(reply),
+                };
+                events = twist::twisted(wire, events, fault, interruption);
+            }
             deliver::response(200, EVENTS, deliver::stream(events, fault, self.pace))
         } else {
             let whole = match wire {
@@ -291,7 +329,9 @@ fn ask(wire: Wire, bytes: &[u8], headers: &HeaderMap, counting: bool) -> Result<
             let version = headers
                 .get("anthropic-version")
                 .and_then(|value| value.to_str().ok());
-            anthropic::read(&body, version, counting)
+            let betas = headers.get("anthropic-beta");
+            let betas = betas.and_then(|value| value.to_str().ok());
+            anthropic::read(&body, version, betas.unwrap_or_default(), counting)
         }
         Wire::Openai => openai::read(&body),
     }
@@ -336,11 +376,12 @@ fn failure(
     fault: Option<&Fault>,
 ) -> Response<Body> {
     let asked = fault.and_then(|fault| fault.retry_after);
+    let code = fault.and_then(|fault| fault.code.as_deref());
     let wait = asked.or_else(|| (status == 429).then_some(RETRY_AFTER));
     let id = digest(&["failure", &status.to_string()]);
     let body = match wire {
-        Wire::Anthropic => anthropic::error(status, refusal, &format!("req_{id}")),
-        Wire::Openai => openai::error(status, refusal, wait),
+        Wire::Anthropic => anthropic::error(status, refusal, code, &format!("req_{id}")),
+        Wire::Openai => openai::error(status, refusal, code, wait),
     };
     let body = deliver::plain(body.to_string());
     let mut response = deliver::response(status, JSON, body);

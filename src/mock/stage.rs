@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::exchange::{Ask, End, NOTHING, OutCall, Reply, digest, shared_tokens, tokens_of};
 use super::memory::{Memory, StateError, Store, Told};
 use crate::domain::chat::Usage;
-use crate::domain::scenario::{Fault, Member, Played, Roster, Scenario, Step};
+use crate::domain::scenario::{Fault, Halt, Member, Played, Roster, Scenario, Step};
 
 /// The prefix of the mock's own keys.
 const KEY_PREFIX: &str = "mock-";
@@ -128,7 +128,13 @@ impl Stage {
             memory.position.script = self.scenario.script_for(&caller.name, &member);
         }
         memory.position.hear(&ask.heard);
-        let (step, fault) = match memory.position.play(&self.scenario)? {
+        // A compaction is no reply: the script stays where it is.
+        let played = if ask.compacts {
+            Played::Idle
+        } else {
+            memory.position.play(&self.scenario)?
+        };
+        let (step, fault) = match played {
             Played::Idle => (Box::default(), None),
             Played::Step { step, fault } => (step, fault),
         };
@@ -206,6 +212,13 @@ fn reply(memory: &Memory, ask: &Ask, step: Step, fault: Option<&Fault>) -> Reply
     if fault.is_some_and(|fault| fault.truncate_tool) {
         truncate(&mut reply);
     }
+    if let Some(halt) = fault.and_then(|fault| fault.stop) {
+        halted(&mut reply, halt);
+    }
+    if ask.compacts {
+        reply.end = End::Compaction;
+        reply.say = Some(format!("A summary of {} items.", ask.parts.len() - 1));
+    }
     reply.usage = match step.usage {
         Some(tokens) => Usage {
             input: tokens.input,
@@ -217,6 +230,21 @@ fn reply(memory: &Memory, ask: &Ask, step: Step, fault: Option<&Fault>) -> Reply
         None => estimate(memory, ask, &reply),
     };
     reply
+}
+
+/// Ends a reply for a reason of the server's own.
+fn halted(reply: &mut Reply, halt: Halt) {
+    if halt == Halt::Pause {
+        reply.end = End::Pause;
+        return;
+    }
+    reply.end = match halt {
+        Halt::Refusal => End::Refusal,
+        _ => End::Context,
+    };
+    reply.think = None;
+    reply.say = None;
+    reply.calls.clear();
 }
 
 /// Cuts the last part of a reply in its middle, as the output limit does.
@@ -254,8 +282,8 @@ fn estimate(memory: &Memory, ask: &Ask, reply: &Reply) -> Usage {
         input: ask.tokens() - written,
         output: said + called,
         cache_read,
-        cache_write: written - cache_read,
-        cache_write_1h: 0,
+        cache_write: if ask.hour { 0 } else { written - cache_read },
+        cache_write_1h: if ask.hour { written - cache_read } else { 0 },
     }
 }
 
@@ -264,4 +292,5 @@ fn add(total: &mut Usage, usage: Usage) {
     total.output += usage.output;
     total.cache_read += usage.cache_read;
     total.cache_write += usage.cache_write;
+    total.cache_write_1h += usage.cache_write_1h;
 }

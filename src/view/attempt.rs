@@ -29,6 +29,7 @@ impl<'a> Attempt<'a> {
     /// commit, and a claim before a run.
     #[must_use]
     pub fn named(state: &'a State, id: &str) -> Option<Self> {
+        let id = id.to_ascii_lowercase();
         let number = |letter: char| id.strip_prefix(letter)?.parse::<u64>().ok();
         let claim = number('h').and_then(|id| state.hypotheses.get(&id));
         if let Some(claim) = claim {
@@ -44,11 +45,11 @@ impl<'a> Attempt<'a> {
         let claims = state.hypotheses.values().rev();
         let claim = claims
             .into_iter()
-            .find(|claim| claim.commit.as_ref().is_some_and(|it| it.starts_with(id)));
+            .find(|claim| claim.commit.as_ref().is_some_and(|it| it.starts_with(&id)));
         let mut runs = state.experiments.values().rev();
         claim
             .map(Self::Claim)
-            .or_else(|| runs.find(|run| run.commit.starts_with(id)).map(Self::Run))
+            .or_else(|| runs.find(|run| run.commit.starts_with(&id)).map(Self::Run))
     }
 
     /// Its id.
@@ -282,7 +283,7 @@ mod tests {
         state.hypotheses.get_mut(&1).expect("h1").commit = Some(commit.to_owned());
         let id = |word: &str| Attempt::named(&state, word).map(|it| it.id());
         assert_eq!(id("h1").as_deref(), Some("h1"));
-        assert_eq!(id("e7").as_deref(), Some("e7"));
+        assert_eq!(id("E7").as_deref(), Some("e7"));
         assert_eq!(id("0123456").as_deref(), Some("h1"));
         for none in ["h9", "e99", "012", "x1", "", "h", "hh1", "h-1"] {
             assert_eq!(id(none), None, "{none}");

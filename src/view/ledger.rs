@@ -122,6 +122,10 @@ pub struct Run {
     pub params: Option<f64>,
     /// Tokens.
     pub tokens: Option<f64>,
+    /// Mean utilisation of its devices, per cent.
+    pub gpu_util: Option<f64>,
+    /// Most memory held on its devices, MiB.
+    pub peak_gpu_mb: Option<f64>,
     /// Who printed the metric.
     pub evaluated_by: &'static str,
     /// Who printed FLOPs, parameters and tokens.
@@ -228,6 +232,8 @@ pub(super) fn run(run: &Experiment) -> Run {
         flops: measured.flops,
         params: measured.params,
         tokens: measured.tokens,
+        gpu_util: measured.gpu_util,
+        peak_gpu_mb: measured.peak_gpu_mb,
         evaluated_by: measured.evaluated_by.word(),
         measured_by: measured.measured_by.word(),
     }
@@ -315,8 +321,8 @@ mod tests {
         );
         assert_eq!(
             sample::keys(&value["runs"][0]).join(" "),
-            "arm cpu_s evaluated_by flops gpu_s id measured_by metric params peak_mem_mb seed stage \
-             status tokens wall_s"
+            "arm cpu_s evaluated_by flops gpu_s gpu_util id measured_by metric params peak_gpu_mb \
+             peak_mem_mb seed stage status tokens wall_s"
         );
         assert_eq!(value["runs"][0]["arm"], "baseline");
         assert_eq!(value["runs"][0]["stage"], "admission");

@@ -261,6 +261,10 @@ fn lab_summary(body: &Kind) -> Option<String> {
             let claim = hypothesis.map(|h| format!(" of h{h}")).unwrap_or_default();
             format!("e{id}: {stage} {arm}{claim}, seed {seed}")
         }
+        Kind::DiskFull { bytes: Some(bytes) } => {
+            format!("{} MiB: nothing is launched", bytes >> 20)
+        }
+        Kind::DiskFull { bytes: None } => "there is room again".to_owned(),
         Kind::ExperimentProgress {
             id, done, total, ..
         } => format!("e{id} at {done} of {total}"),

@@ -83,6 +83,10 @@ struct NoiseFound {
     n: u32,
     sigma: f64,
     test: &'static str,
+    /// Difference of two runs on one seed.
+    same_seed: Option<f64>,
+    /// Two-sided p of the baseline against itself.
+    a_a: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -155,6 +159,8 @@ impl Page {
                 n: noise.n,
                 sigma: noise.sigma,
                 test: if noise.paired { "paired" } else { "pooled" },
+                same_seed: noise.same_seed,
+                a_a: noise.a_a,
             }),
             budget: Budget {
                 gpu_hours: chart.budget.gpu_hours,
@@ -223,6 +229,12 @@ impl Page {
             None => line(
                 "noise      not known from one run; org plan CHART --runs 6 measures it".to_owned(),
             ),
+        }
+        if let Some(p) = self.noise.as_ref().and_then(|noise| noise.a_a) {
+            line(format!(
+                "A/A        one half of the baseline against the other: p {}",
+                figure::probability(p)
+            ));
         }
         match (self.runs, self.claims) {
             (Some(runs), Some(claims)) => line(format!(

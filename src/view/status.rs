@@ -301,24 +301,7 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
                 command: need.command,
             })
             .collect(),
-        promotions: state
-            .promotions
-            .iter()
-            .map(|(claim, before, after)| Promotion {
-                hypothesis: format!("h{claim}"),
-                before: before.clone(),
-                after: after.clone(),
-                title: state
-                    .hypotheses
-                    .get(claim)
-                    .map(|it| it.title.clone())
-                    .unwrap_or_default(),
-                effect: state
-                    .hypotheses
-                    .get(claim)
-                    .and_then(|it| it.verdict.as_ref()?.effect),
-            })
-            .collect(),
+        promotions: promotions(state),
         headline: state.headline.as_ref().map(|headline| HeadlineRow {
             from: headline.from.clone(),
             to: headline.to.clone(),
@@ -329,6 +312,21 @@ pub fn of(chart: &Chart, state: &State, seen: &Seen, now: Timestamp) -> Status {
         }),
         interventions: state.interventions,
     }
+}
+
+/// What was promoted, in order.
+fn promotions(state: &State) -> Vec<Promotion> {
+    let of = |(claim, before, after): &(u64, String, String)| {
+        let claimed = state.hypotheses.get(claim);
+        Promotion {
+            hypothesis: format!("h{claim}"),
+            before: before.clone(),
+            after: after.clone(),
+            title: claimed.map(|it| it.title.clone()).unwrap_or_default(),
+            effect: claimed.and_then(|it| it.verdict.as_ref()?.effect),
+        }
+    };
+    state.promotions.iter().map(of).collect()
 }
 
 fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent, now: Timestamp) -> AgentRow {

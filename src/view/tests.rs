@@ -8,7 +8,7 @@ use super::paint::Paint;
 use super::report::{Block, Document, Sources, Unresolved};
 use super::status::{Holder, Seen, Status};
 use super::{ledger, report, sample, status};
-use crate::domain::event::Stage;
+use crate::domain::event::{Decision, Review, Stage};
 use crate::domain::protocol::Part;
 use crate::domain::state::State;
 use crate::run::chain::Chain;
@@ -315,4 +315,22 @@ fn the_parts_of_a_promoted_bundle_are_told_one_by_one() {
     assert!(text.contains(without), "{text}");
     let dropped = "[h1](#h1): **dropped** was the warm-up: no worse without it";
     assert!(text.contains(dropped), "{text}");
+}
+
+#[test]
+fn what_others_decided_on_a_claim_is_told_with_what_they_checked() {
+    let (_, mut state) = sample::run();
+    let review = Review {
+        hypothesis: 1,
+        by: "ben".to_owned(),
+        decision: Decision::Approve,
+        checks: vec!["equal FLOPs".to_owned(), "no leak".to_owned()],
+        reason: "the mechanism fits".into(),
+        call: None,
+    };
+    state.society.reviews.insert(1, vec![review]);
+    let text = report_of(&state);
+    let told =
+        "- **review**: **approved** by `ben`: the mechanism fits (checked: equal FLOPs; no leak)";
+    assert!(text.contains(told), "{text}");
 }

@@ -140,7 +140,11 @@ fn what_is_not_so_is_refused_with_its_reason() {
     let ground = Ground::with(&CONFIG.replace("LOUD=0", "LOUD=9"));
     ground.branch(
         "wider",
-        &[("LOSS=9", "LOSS=7"), ("FLOPS=1000", "FLOPS=3000")],
+        &[
+            ("LOSS=9", "LOSS=7"),
+            ("FLOPS=1000", "FLOPS=3000"),
+            ("SLEEP=0.05", "SLEEP=50"),
+        ],
     );
     ground.branch("same", &[("B=0", "B=1")]);
     ground.branch("worse", &[("LOSS=9", "LOSS=10")]);
@@ -155,8 +159,12 @@ fn what_is_not_so_is_refused_with_its_reason() {
     };
     let wider = refused("wider", &[], "mismatched", &["flops", "3.00 times"]);
     let runs = wider["runs"].as_array().unwrap();
-    let own = runs.iter().filter(|run| run["arm"] == "candidate").count();
-    assert_eq!(own, 1, "before its budget is spent");
+    let own = runs.iter().filter(|run| run["arm"] == "candidate");
+    let own: Vec<&Value> = own.collect();
+    assert_eq!(own.len(), 1, "{wider}");
+    // It says at once what it will cost, and is ended there.
+    let took = own[0]["wall_s"].as_f64().unwrap();
+    assert!(took < 25.0, "before its budget is spent: {wider}");
     refused("same", &[], "parked", &["no gain at the screen"]);
     // One loss of a hundred in every pair, where seeds differ by far more: seen only pair by pair.
     let words = ["--claim", "no_worse", "--margin", "50"];
@@ -292,6 +300,9 @@ fn a_plan_says_what_the_budget_decides_and_leaves_nothing() {
         .json();
     assert_eq!(plan["measured"]["from"], run.as_str());
     assert_eq!(plan["noise"]["test"], "paired");
+    assert_eq!(plan["noise"]["same_seed"], 0.0, "{plan}");
+    let a_a = plan["noise"]["a_a"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&a_a), "{plan}");
 }
 
 #[test]

@@ -185,17 +185,17 @@ fn prices(judge: &mut Judge<'_>) {
         let role = chart.roles.get(&agent.role);
         let capped =
             everybody || agent.usd.is_some() || role.is_some_and(|role| role.usd.is_some());
-        let model = agent.model.as_str();
-        let built_in = judge.known_models.iter().any(|(known, _)| *known == model);
-        let priced = built_in
-            || chart
-                .models
-                .get(model)
-                .is_some_and(|spec| spec.price.is_some());
-        if capped && !priced && all.contains(&model) && told.insert(model) {
+        let stand_in = role.and_then(|role| role.fallback.as_deref());
+        for model in [Some(agent.model.as_str()), stand_in].into_iter().flatten() {
+            let built_in = judge.known_models.iter().any(|(known, _)| *known == model);
+            let own = chart.models.get(model);
+            let priced = built_in || own.is_some_and(|spec| spec.price.is_some());
+            if !capped || priced || !all.contains(&model) || !told.insert(model) {
+                continue;
+            }
             let cap = match (everybody, agent.usd) {
                 (true, _) => "[budget]".to_owned(),
-                (false, Some(_)) => path,
+                (false, Some(_)) => path.clone(),
                 (false, None) => segment("roles", &agent.role),
             };
             let message = format!(

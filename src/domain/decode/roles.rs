@@ -184,10 +184,7 @@ fn role(sheet: &mut Sheet<'_>, built_in: Option<Role>, item: &Item<'_>) -> Role 
     } else {
         (table.need(sheet, "prompt"), table.need(sheet, "tools"))
     };
-    let fallback = table.take(sheet, "fallback").and_then(|item| {
-        sheet.idle(&item.path, item.span.start);
-        item.text(sheet)
-    });
+    let fallback = table.text(sheet, "fallback");
     let role = Role {
         prompt: prompt.and_then(|item| text::path(sheet, &item)),
         tools: match tools {

@@ -86,14 +86,7 @@ fn what_is_not_acted_on_is_said() {
         .iter()
         .map(|warning| (warning.line, warning.path.as_str()))
         .collect();
-    assert_eq!(
-        said,
-        [
-            (57, "office.ask[1]"),
-            (61, "landing.run"),
-            (85, "roles.chief.fallback"),
-        ]
-    );
+    assert_eq!(said, [(57, "office.ask[1]"), (61, "landing.run"),]);
     assert!(decoded.problems.is_empty(), "{:#?}", decoded.problems);
     for warning in decoded.warnings {
         assert!(

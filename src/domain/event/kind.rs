@@ -528,6 +528,12 @@ pub enum Kind {
         /// Steps in all.
         total: u64,
     },
+    /// The disk budget is spent, or is not any more: nothing is launched in between.
+    #[serde(rename = "disk.full")]
+    DiskFull {
+        /// Bytes that the run's directory holds; none where there is room again.
+        bytes: Option<u64>,
+    },
     /// Somebody wants a run called off: one that waits never starts, one that runs is ended.
     #[serde(rename = "experiment.cancelled")]
     ExperimentCancelled {

@@ -79,6 +79,12 @@ pub struct Measured {
     /// Who printed FLOPs, parameters and tokens.
     #[serde(default)]
     pub measured_by: By,
+    /// Mean utilisation of its devices, per cent, where the driver tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_util: Option<f64>,
+    /// Most memory that its processes held on its devices, MiB, where the driver tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_gpu_mb: Option<f64>,
     /// Wall seconds of the harness's own evaluation, which are in no other figure.
     #[serde(default)]
     pub evaluation_s: f64,

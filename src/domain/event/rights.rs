@@ -89,6 +89,7 @@ impl Kind {
             | Self::ExperimentThawed { .. }
             | Self::ExperimentFinished { .. }
             | Self::ExperimentProgress { .. }
+            | Self::DiskFull { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }

@@ -10,7 +10,7 @@ use super::words::{Step, Wanted};
 use super::{View, seed};
 use crate::domain::event::{Arm, RunStatus, Stage};
 use crate::domain::state::{Experiment, State};
-use crate::domain::stats::Sample;
+use crate::domain::stats::{self, Sample};
 
 impl View<'_> {
     pub(super) fn admission_seeds(&self) -> Vec<u64> {
@@ -104,9 +104,24 @@ pub fn known(state: &State) -> Option<(Cost, Option<Noise>)> {
     let noise = (sample.n > 1).then(|| Noise {
         n: sample.n,
         sigma: sample.sd,
+        same_seed: again.map(|of| (of[0] - of[1]).abs()),
+        a_a: a_a(&firsts),
         paired: again.is_none_or(|of| (of[0] - of[1]).abs() <= PAIRS_BELOW * sample.sd),
     });
     Some((cost, noise))
+}
+
+/// Two-sided p of the first half of some runs against the second.
+fn a_a(values: &[f64]) -> Option<f64> {
+    if values.len() < 4 {
+        return None;
+    }
+    let (one, other) = values.split_at(values.len() / 2);
+    let tested = stats::unpaired(one, other, 0.0);
+    if tested.ci == [0.0, 0.0] {
+        return Some(1.0);
+    }
+    Some((2.0 * tested.p.min(1.0 - tested.p)).min(1.0))
 }
 
 pub(super) fn usable(run: &Experiment) -> bool {

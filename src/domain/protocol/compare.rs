@@ -260,7 +260,8 @@ pub(super) fn cost(measured: &Measured, name: &str) -> Option<f64> {
     match name {
         "wall" => Some(measured.wall_s),
         "gpu" => (measured.gpu_s > 0.0).then_some(measured.gpu_s),
-        "peak_mem" => Some(measured.peak_mem_mb),
+        // A device's memory is what runs out first, where there is one.
+        "peak_mem" => Some(measured.peak_gpu_mb.unwrap_or(measured.peak_mem_mb)),
         "flops" => measured.flops,
         "params" => measured.params,
         "tokens" => measured.tokens,

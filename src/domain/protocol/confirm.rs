@@ -59,6 +59,10 @@ impl View<'_> {
                 Ok(pairs) => pairs,
                 Err(steps) => return steps,
             };
+            if let Some(why) = self.ignores_seeds(claim, commit, &pairs.base, &pairs.cand, baseline)
+            {
+                return vec![Step::Move(claim.id, Status::Invalid, why, None)];
+            }
             if let Some(step) = self.judge(claim, test, looks, at, &pairs, baseline) {
                 return vec![step];
             }
@@ -235,8 +239,13 @@ impl View<'_> {
     pub(super) fn numbers(&self, verdict: &Verdict, test: Test) -> String {
         let (effect, p) = (verdict.effect.unwrap_or(0.0), verdict.p.unwrap_or(1.0));
         let [lo, hi] = verdict.ci.unwrap_or([f64::MIN, f64::MAX]);
+        let p = if p > 0.0 {
+            format!("{p:.2e}")
+        } else {
+            "0".to_owned()
+        };
         format!(
-            "{} {}, 95 % interval of the gain [{}, {}], p = {p:.2e}, {} seeds, {}",
+            "{} {}, 95 % interval of the gain [{}, {}], p = {p}, {} seeds, {}",
             self.chart.task.metric.name,
             change(effect),
             figure(lo),

@@ -32,6 +32,11 @@ pub struct Noise {
     pub sigma: f64,
     /// Whether the same seed gave the same again, so that arms are paired.
     pub paired: bool,
+    /// How far two runs on one seed were apart; none where no seed was run twice.
+    pub same_seed: Option<f64>,
+    /// Two-sided p of one half of them against the other, which are the same: small is a bad sign. None
+    /// for fewer than four.
+    pub a_a: Option<f64>,
 }
 
 /// Seeds that an effect needs.
@@ -138,14 +143,23 @@ pub fn prospect(chart: &Chart, cost: Cost, noise: Option<Noise>) -> Prospect {
         margin,
         warnings: Vec::new(),
     };
-    prospect.warnings = warnings(chart, &prospect);
+    prospect.warnings = warnings(chart, &prospect, noise);
     prospect
 }
 
-fn warnings(chart: &Chart, prospect: &Prospect) -> Vec<String> {
+fn warnings(chart: &Chart, prospect: &Prospect, noise: Option<Noise>) -> Vec<String> {
     // Without noise everything is decided.
     let still = prospect.smallest.effect == Some(0.0);
     let mut warnings: Vec<String> = blind(chart).into_iter().filter(|_| !still).collect();
+    if let Some(p) = noise
+        .and_then(|noise| noise.a_a)
+        .filter(|p| *p < chart.protocol.alpha)
+    {
+        warnings.push(format!(
+            "the baseline differs from itself, p = {}: what else ran on this machine?",
+            figure(p)
+        ));
+    }
     if let Some(margin) = prospect
         .margin
         .filter(|margin| margin.seeds > prospect.seeds)

@@ -8,16 +8,21 @@ use toml::de::DeTable;
 
 use super::leaf::{Decoder, Leaf, Node};
 use super::pattern::{self, Captures};
-use super::{Call, Fault, Scenario, Script, Step, Tokens};
+use super::{Call, Fault, Halt, Scenario, Script, Step, Tokens};
 use crate::domain::problem::Problem;
 
 const TOP_KEYS: [&str; 3] = ["version", "pace_ms", "scripts"];
 const SCRIPT_KEYS: [&str; 4] = ["agent", "role", "model", "steps"];
 const STEP_KEYS: [&str; 6] = ["expect", "think", "say", "call", "fault", "usage"];
-const FAULT_KEYS: [&str; 9] = [
+const FAULT_KEYS: [&str; 14] = [
     "status",
     "times",
+    "code",
     "retry_after",
+    "error_after",
+    "stop",
+    "interleave",
+    "strange",
     "cut_after",
     "chunk_bytes",
     "delay_ms",
@@ -204,6 +209,11 @@ impl Decoder<'_> {
             retry_after: node
                 .leaf("retry_after")
                 .and_then(|leaf| self.seconds(&leaf)),
+            code: node.leaf("code").and_then(|leaf| self.string(&leaf)),
+            error_after: self.number_at(node, "error_after"),
+            stop: self.halt(node),
+            interleave: self.flag(node, "interleave"),
+            strange: self.flag(node, "strange"),
             cut_after: self.number_at(node, "cut_after"),
             chunk_bytes: self.at_least(node, "chunk_bytes", 1),
             delay_ms: self.number_at(node, "delay_ms"),
@@ -221,6 +231,18 @@ impl Decoder<'_> {
             self.report(node.span.clone(), node.path, "the fault does nothing", hint);
         }
         fault
+    }
+
+    fn halt(&mut self, node: &Node) -> Option<Halt> {
+        let leaf = node.leaf("stop")?;
+        let word = self.string(&leaf)?;
+        let halt = Halt::parse(&word);
+        if halt.is_none() {
+            let message = format!("{} is no reason to stop", self.quote(&leaf));
+            let hint = format!("write one of {}", Halt::NAMES.join(", "));
+            self.report(leaf.span(), &leaf.path, message, &hint);
+        }
+        halt
     }
 
     fn status(&mut self, node: &Node) -> Option<u16> {
@@ -270,7 +292,7 @@ expect = '(?<h>h\d{1,3}) {"x'
 think = "hm"
 say = "yes"
 usage = { input = 1_000, cache_read = 0x10 }
-fault = { status = 429, times = 2, retry_after = 1, stall_ms = 3, malformed = true }
+fault = { status = 429, times = 2, code = "x", retry_after = 1, stall_ms = 3, malformed = true, error_after = 2, stop = "pause", interleave = true, strange = true }
 [[scripts.steps.call]]
 tool = "hypothesis"
 predicts = 0.5
@@ -304,6 +326,11 @@ parts = ["a", { at = 2026-01-02 }]
             (fault.times, fault.retry_after, fault.malformed),
             (2, Some(1.0), true)
         );
+        assert_eq!(
+            (fault.code.as_deref(), fault.error_after, fault.stop),
+            (Some("x"), Some(2), Some(Halt::Pause))
+        );
+        assert!(fault.interleave && fault.strange);
     }
 
     #[test]
@@ -324,6 +351,8 @@ fault = { status = 200, malformed = 1 }
 [[scripts.steps]]
 fault = { times = 2 }
 usage = 3
+[[scripts.steps]]
+fault = { stop = "never" }
 [[scripts]]
 steps = "x"
 [[scripts]]
@@ -353,9 +382,10 @@ model = ""
             "12:37 scripts[0].steps[2].fault.malformed: 1 is not true or false",
             "14:9 scripts[0].steps[3].fault: the fault does nothing",
             "15:9 scripts[0].steps[3].usage: 3 is not a table",
-            "17:9 scripts[1].steps: \"x\" is not a list of tables",
-            "18:1 scripts[2]: the script has no steps",
-            "19:9 scripts[2].model: `model` is empty",
+            "17:18 scripts[0].steps[4].fault.stop: \"never\" is no reason to stop (write one of pause",
+            "19:9 scripts[1].steps: \"x\" is not a list of tables",
+            "20:1 scripts[2]: the script has no steps",
+            "21:9 scripts[2].model: `model` is empty",
         ];
         assert_eq!(shown.len(), expected.len(), "{shown:#?}");
         for (shown, expected) in shown.iter().zip(expected) {

@@ -191,6 +191,19 @@ impl AgentState {
                     taken.lost = Some(event.at);
                 }
             }
+            Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
+            Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
+            Kind::AgentDone { .. } => self.done = true,
+            _ => self.process_event(event),
+        }
+        if progresses(&event.body) {
+            self.deaths.progress();
+        }
+    }
+
+    /// What its process did, and what was done to it.
+    fn process_event(&mut self, event: &Event) {
+        match &event.body {
             Kind::AgentRestart { model, .. } => {
                 if let Some(model) = model {
                     self.model = Some(model.clone());
@@ -230,13 +243,7 @@ impl AgentState {
                 self.held_until = *until;
             }
             Kind::AgentReleased { .. } => self.release(event.at),
-            Kind::BranchSaved { commit, .. } => self.commit = Some(commit.clone()),
-            Kind::NoteKept { text, .. } => self.notes.push(text.clone()),
-            Kind::AgentDone { .. } => self.done = true,
             _ => self.turn_event(event),
-        }
-        if progresses(&event.body) {
-            self.deaths.progress();
         }
     }
 

@@ -5,15 +5,18 @@
 //! the protocol's and the lab's; this only reads, asks and calls off. Must not change what a run that
 //! is left alone gives.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::domain::event::{Measured, RunStatus};
+use crate::lab::devices;
 use crate::lab::metric::{self, Divergence};
-use crate::os::{clock, lock};
+use crate::os::{clock, lock, process};
 
 use super::Order;
 use super::place::Program;
@@ -24,6 +27,85 @@ const LOOK: Duration = Duration::from_millis(500);
 const NOTE: Duration = Duration::from_secs(20);
 /// Most bytes read at one look; more is read at the next.
 const CHUNK: u64 = 1 << 20;
+
+/// Between two looks at the devices: the driver is asked by a program of its own.
+const DEVICE_LOOK: Duration = Duration::from_secs(5);
+/// Looks in a row that find a stranger before a run is taken for contended: its own processes are known
+/// a moment later than the driver knows them.
+const STRANGE_LOOKS: u32 = 2;
+/// Looks for a device to become free of strangers before a run starts all the same: ten minutes.
+const PATIENT_LOOKS: u32 = 120;
+
+/// What was seen of a run's devices.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Tally {
+    looks: u32,
+    busy: f64,
+    strange: u32,
+    /// Most memory held at a look, MiB.
+    pub(in crate::engine) peak_mb: Option<f64>,
+}
+
+impl Tally {
+    /// Mean utilisation, per cent.
+    pub(in crate::engine) fn utilisation(&self) -> Option<f64> {
+        (self.looks > 0).then(|| self.busy / f64::from(self.looks))
+    }
+
+    fn add(&mut self, seen: &devices::Seen) {
+        if let Some(busy) = seen.utilisation {
+            self.looks += 1;
+            self.busy += busy;
+        }
+        if let Some(now) = seen.memory_mb {
+            self.peak_mb = Some(self.peak_mb.unwrap_or(0.0).max(now));
+        }
+        let strange = !seen.strangers.is_empty();
+        self.strange = if strange { self.strange + 1 } else { 0 };
+    }
+}
+
+/// Asks the driver about the devices of a run; nothing where they are pretended or it does not answer.
+async fn see(order: &Order) -> Option<devices::Seen> {
+    let real = order.gpus.iter().filter(|gpu| !gpu.simulated);
+    let uuids: Vec<String> = real.map(|gpu| gpu.uuid.clone()).collect();
+    if uuids.is_empty() {
+        return None;
+    }
+    let env = order.clean.clone();
+    let holders = Program::ALL.map(|program| lock::holder(&order.job(program).lock));
+    let asked = tokio::task::spawn_blocking(move || {
+        let all = BTreeSet::new();
+        let mut seen = devices::look(&env, &uuids, &all)?;
+        if seen.strangers.is_empty() {
+            return Ok(seen);
+        }
+        // Only now, so that none is missing that the driver knew.
+        let keepers = holders.into_iter().flatten().map(|holder| holder.pid);
+        let own = keepers.flat_map(|pid| process::descendants(pid).into_iter().map(|it| it.pid));
+        let own: BTreeSet<u32> = own.collect();
+        seen = devices::look(&env, &uuids, &own)?;
+        Ok::<_, String>(seen)
+    });
+    asked.await.ok()?.ok()
+}
+
+/// Waits until nobody else computes on a run's devices, for a while.
+pub(in crate::engine) async fn alone(order: &Order) {
+    for _ in 0..PATIENT_LOOKS {
+        let strangers = see(order).await.map(|seen| seen.strangers);
+        let strangers = strangers.unwrap_or_default();
+        if strangers.is_empty() || order.called_off.load(Ordering::SeqCst) {
+            return;
+        }
+        tracing::warn!(
+            run = order.run.id,
+            ?strangers,
+            "waits: others compute on its devices"
+        );
+        tokio::time::sleep(DEVICE_LOOK).await;
+    }
+}
 
 /// What a look found.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +127,7 @@ pub(in crate::engine) struct Watching {
     begun: String,
     since: Instant,
     noted: Option<(Instant, u64)>,
+    seen: Option<Instant>,
     so_far: Measured,
     divergence: Divergence,
 }
@@ -57,6 +140,7 @@ impl Watching {
             begun: String::new(),
             since: clock::monotonic(),
             noted: None,
+            seen: None,
             so_far: Measured::default(),
             divergence: Divergence::default(),
         }
@@ -68,6 +152,7 @@ impl Watching {
         if lock::holder(&order.job(Program::Run).lock).is_none() {
             return Look::Over;
         }
+        self.look_at_devices(order).await;
         let new = self.lines();
         if let Some(why) = self.wrong(order, &new) {
             order.end_early(why);
@@ -82,6 +167,23 @@ impl Watching {
                 Look::At(done, total)
             }
             _ => Look::Quiet,
+        }
+    }
+
+    async fn look_at_devices(&mut self, order: &Order) {
+        let now = clock::monotonic();
+        let soon = |at: Instant| now.duration_since(at) < DEVICE_LOOK;
+        if self.seen.is_some_and(soon) {
+            return;
+        }
+        self.seen = Some(now);
+        let Some(seen) = see(order).await else { return };
+        let mut tally = order.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.add(&seen);
+        if tally.strange >= STRANGE_LOOKS {
+            let pids: Vec<String> = seen.strangers.iter().map(u32::to_string).collect();
+            let why = format!("others computed on its devices: pid {}", pids.join(", "));
+            order.end_early((RunStatus::Contended, why));
         }
     }
 

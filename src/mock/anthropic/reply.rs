@@ -12,6 +12,30 @@ pub(in crate::mock) fn signature(prefix: &str, thinking: &str) -> String {
     format!("EqQB{}", digest(&["signature", prefix, thinking]))
 }
 
+/// The seal of a summary.
+pub(in crate::mock) fn sealed(summary: &str) -> String {
+    format!("CmpB{}", digest(&["compaction", summary]))
+}
+
+fn compaction(summary: &str) -> Value {
+    json!({"type": "compaction", "content": summary, "signature": sealed(summary)})
+}
+
+/// An error in the middle of a stream.
+pub(in crate::mock) fn interruption() -> Event {
+    let error = json!({"type": "overloaded_error", "message": "Overloaded"});
+    event(
+        "error",
+        json!({"error": error, "request_id": "req_interrupted"}),
+    )
+}
+
+/// What the server was at when it paused.
+fn paused(reply: &Reply) -> Value {
+    json!({"type": "server_tool_use", "id": format!("srvtoolu_01{}", reply.id),
+        "name": "web_search", "input": {"query": "x"}})
+}
+
 /// The reply as a stream of events.
 pub(in crate::mock) fn events(reply: &Reply) -> Vec<Event> {
     let mut events = vec![start(reply), event("ping", json!({}))];
@@ -42,11 +66,23 @@ pub(in crate::mock) fn events(reply: &Reply) -> Vec<Event> {
             deltas,
         );
     }
-    if let Some(say) = &reply.say {
-        let deltas = pieces(say)
-            .into_iter()
-            .map(|piece| json!({"type": "text_delta", "text": piece}));
-        block(json!({"type": "text", "text": ""}), deltas.collect());
+    match &reply.say {
+        Some(say) if reply.end == End::Compaction => {
+            let delta = json!({"type": "compaction_delta", "content": say});
+            let mut shape = compaction(say);
+            shape["content"] = Value::Null;
+            block(shape, vec![delta]);
+        }
+        Some(say) => {
+            let deltas = pieces(say)
+                .into_iter()
+                .map(|piece| json!({"type": "text_delta", "text": piece}));
+            block(json!({"type": "text", "text": ""}), deltas.collect());
+        }
+        None => {}
+    }
+    if reply.end == End::Pause {
+        block(paused(reply), Vec::new());
     }
     for (at, call) in reply.calls.iter().enumerate() {
         let shape =
@@ -62,7 +98,8 @@ pub(in crate::mock) fn events(reply: &Reply) -> Vec<Event> {
     events.push(event(
         "message_delta",
         json!({
-            "delta": {"stop_reason": stop_reason(reply), "stop_sequence": null, "stop_details": null},
+            "delta": {"stop_reason": stop_reason(reply), "stop_sequence": null,
+                "stop_details": stop_details(reply)},
             "usage": usage(reply),
         }),
     ));
@@ -77,8 +114,13 @@ pub(in crate::mock) fn whole(reply: &Reply) -> Value {
         let signed = signature(&reply.prefix, thinking);
         content.push(json!({"type": "thinking", "thinking": thinking, "signature": signed}));
     }
-    if let Some(say) = &reply.say {
-        content.push(json!({"type": "text", "text": say}));
+    match &reply.say {
+        Some(say) if reply.end == End::Compaction => content.push(compaction(say)),
+        Some(say) => content.push(json!({"type": "text", "text": say})),
+        None => {}
+    }
+    if reply.end == End::Pause {
+        content.push(paused(reply));
     }
     for (at, call) in reply.calls.iter().enumerate() {
         let input = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
@@ -91,12 +133,17 @@ pub(in crate::mock) fn whole(reply: &Reply) -> Value {
     json!({
         "id": message_id(reply), "type": "message", "role": "assistant", "model": reply.model,
         "content": content, "stop_reason": stop_reason(reply), "stop_sequence": null,
-        "stop_details": null, "usage": usage,
+        "stop_details": stop_details(reply), "usage": usage,
     })
 }
 
 /// The vendor's error body for a status.
-pub(in crate::mock) fn error(status: u16, refusal: Option<&Refusal>, request: &str) -> Value {
+pub(in crate::mock) fn error(
+    status: u16,
+    refusal: Option<&Refusal>,
+    code: Option<&str>,
+    request: &str,
+) -> Value {
     let (kind, message) = match status {
         400 => ("invalid_request_error", "Invalid request"),
         401 => ("authentication_error", "invalid x-api-key"),
@@ -122,8 +169,15 @@ pub(in crate::mock) fn error(status: u16, refusal: Option<&Refusal>, request: &s
         500.. => ("api_error", "Internal server error"),
         _ => ("invalid_request_error", "Invalid request"),
     };
-    let message = refusal.map_or(message, |refusal| &refusal.message);
-    json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": request})
+    let message = match code {
+        Some("context_length_exceeded") => "prompt is too long: 1200000 tokens > 1000000 maximum",
+        _ => refusal.map_or(message, |refusal| &refusal.message),
+    };
+    let mut error = json!({"type": kind, "message": message});
+    if let Some(code) = code {
+        error["details"] = json!({"error_code": code});
+    }
+    json!({"type": "error", "error": error, "request_id": request})
 }
 
 fn event(name: &'static str, mut data: Value) -> Event {
@@ -137,7 +191,7 @@ fn start(reply: &Reply) -> Event {
         "content": [], "stop_reason": null, "stop_sequence": null,
         "usage": {
             "input_tokens": reply.usage.input,
-            "cache_creation_input_tokens": reply.usage.cache_write,
+            "cache_creation_input_tokens": reply.usage.cache_write + reply.usage.cache_write_1h,
             "cache_read_input_tokens": reply.usage.cache_read,
             "cache_creation": cache_creation(reply),
             "output_tokens": 1,
@@ -148,13 +202,14 @@ fn start(reply: &Reply) -> Event {
 }
 
 fn cache_creation(reply: &Reply) -> Value {
-    json!({"ephemeral_5m_input_tokens": reply.usage.cache_write, "ephemeral_1h_input_tokens": 0})
+    json!({"ephemeral_5m_input_tokens": reply.usage.cache_write,
+        "ephemeral_1h_input_tokens": reply.usage.cache_write_1h})
 }
 
 fn usage(reply: &Reply) -> Value {
     json!({
         "input_tokens": reply.usage.input,
-        "cache_creation_input_tokens": reply.usage.cache_write,
+        "cache_creation_input_tokens": reply.usage.cache_write + reply.usage.cache_write_1h,
         "cache_read_input_tokens": reply.usage.cache_read,
         "output_tokens": reply.usage.output,
         "output_tokens_details": {"thinking_tokens": reply.thinking_tokens()},
@@ -166,6 +221,18 @@ fn stop_reason(reply: &Reply) -> &'static str {
         End::Turn => "end_turn",
         End::Calls => "tool_use",
         End::MaxTokens => "max_tokens",
+        End::Pause => "pause_turn",
+        End::Refusal => "refusal",
+        End::Context => "model_context_window_exceeded",
+        End::Compaction => "compaction",
+    }
+}
+
+fn stop_details(reply: &Reply) -> Value {
+    match reply.end {
+        End::Refusal => json!({"type": "refusal", "category": "cyber",
+            "explanation": "This is a pretended refusal."}),
+        _ => Value::Null,
     }
 }
 

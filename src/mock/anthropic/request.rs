@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::signature;
+use super::{sealed, signature};
 use crate::domain::scenario::Heard;
 use crate::mock::exchange::{Ask, Part, Refusal};
 
@@ -15,6 +15,8 @@ use crate::mock::exchange::{Ask, Part, Refusal};
 const MAX_MARKERS: usize = 4;
 /// Samplers that version 2026-10-21 no longer takes, whatever their value.
 const SAMPLERS: [&str; 3] = ["temperature", "top_p", "top_k"];
+/// What a compaction on demand is asked with.
+const COMPACTION: &str = "compact-2026-09-04";
 /// The API version before that.
 const OLD_VERSION: &str = "2023-06-01";
 
@@ -44,6 +46,7 @@ impl Block<'_> {
 pub(in crate::mock) fn read(
     body: &Value,
     version: Option<&str>,
+    betas: &str,
     counting: bool,
 ) -> Result<Ask, Refusal> {
     let model = body["model"].as_str().ok_or_else(|| required("model"))?;
@@ -56,7 +59,10 @@ pub(in crate::mock) fn read(
         .ok_or_else(|| required("messages"))?;
     let blocks = blocks(messages)?;
     results_follow_calls(&blocks)?;
-    if blocks.last().is_none_or(|block| block.role == "assistant") {
+    compactions(body, betas, &blocks)?;
+    // What a server's own loop was at when it paused is the one thing of the model's that stands last.
+    let last = blocks.last();
+    if last.is_none_or(|block| block.role == "assistant" && block.kind() != "server_tool_use") {
         return Err(Refusal::invalid(
             "This model does not support assistant message prefill. The conversation must end \
              with a user message.",
@@ -72,9 +78,38 @@ pub(in crate::mock) fn read(
         parts,
         cacheable,
         prefix,
+        hour: body["cache_control"]["ttl"] == "1h",
+        compacts: !body["compaction"].is_null(),
         show_thinking: display != "omitted",
         freeform: BTreeSet::new(),
     })
+}
+
+/// A compaction is asked for with its beta, and its block stands first, as it was sealed.
+fn compactions(body: &Value, betas: &str, blocks: &[Block]) -> Result<(), Refusal> {
+    if !body["compaction"].is_null() && !betas.contains(COMPACTION) {
+        return Err(Refusal::invalid(
+            "compaction: Extra inputs are not permitted",
+        ));
+    }
+    for (at, block) in blocks.iter().enumerate() {
+        if block.kind() != "compaction" {
+            continue;
+        }
+        if at > 0 {
+            return Err(Refusal::invalid(format!(
+                "messages.{}.content.{}: a compaction block must stand first",
+                block.message, block.at
+            )));
+        }
+        if block.text("signature") != sealed(block.text("content")) {
+            return Err(Refusal::invalid(format!(
+                "messages.{}.content.{}: Invalid `signature` in `compaction` block.",
+                block.message, block.at
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn required(field: &str) -> Refusal {
@@ -321,7 +356,7 @@ mod tests {
         body.as_object_mut()
             .unwrap()
             .extend(change.as_object().unwrap().clone());
-        read(&body, None, false)
+        read(&body, None, "", false)
             .err()
             .map(|refusal| refusal.message)
     }
@@ -401,6 +436,7 @@ mod tests {
             read(
                 &json!({"model": "m", "max_tokens": 9, "system": system, "messages": messages}),
                 None,
+                "",
                 false,
             )
         };
@@ -432,7 +468,7 @@ mod tests {
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t",
                 "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}]}]},
             {"role": "system", "content": "d"}]});
-        let ask = read(&body, None, false).unwrap_or_else(|_| panic!("valid"));
+        let ask = read(&body, None, "", false).unwrap_or_else(|_| panic!("valid"));
         assert_eq!(
             ask.heard,
             [

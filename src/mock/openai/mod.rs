@@ -3,5 +3,5 @@
 mod reply;
 mod request;
 
-pub(super) use reply::{encrypted, error, events, whole};
-pub(super) use request::read;
+pub(super) use reply::{compacted, encrypted, error, events, interruption, whole};
+pub(super) use request::{read, users};

@@ -40,8 +40,34 @@ pub(in crate::mock) fn whole(reply: &Reply) -> Value {
     response(reply, ending(reply).1, items(reply))
 }
 
+/// An error in the middle of a stream.
+pub(in crate::mock) fn interruption(reply: &Reply) -> Event {
+    let mut failed = response(reply, "failed", Vec::new());
+    failed["error"] = json!({"code": "server_is_overloaded", "message": "Overloaded"});
+    let data = json!({"type": "response.failed", "sequence_number": 9999, "response": failed});
+    Event::new("response.failed", &data)
+}
+
+/// A compacted conversation: what users said, and the rest, sealed.
+pub(in crate::mock) fn compacted(reply: &Reply, users: Vec<Value>) -> Value {
+    let whole = response(reply, "completed", Vec::new());
+    let id = format!("cmp_{}", reply.id);
+    let sealed = json!({"type": "compaction", "encrypted_content": encrypted(&id), "id": id});
+    let output: Vec<Value> = users.into_iter().chain([sealed]).collect();
+    json!({
+        "id": whole["id"], "object": "response.compaction", "created_at": whole["created_at"],
+        "output": output, "usage": whole["usage"],
+    })
+}
+
 /// The vendor's error body for a status.
-pub(in crate::mock) fn error(status: u16, refusal: Option<&Refusal>, wait: Option<f64>) -> Value {
+pub(in crate::mock) fn error(
+    status: u16,
+    refusal: Option<&Refusal>,
+    code: Option<&str>,
+    wait: Option<f64>,
+) -> Value {
+    let given = code;
     let (kind, code, message) = match status {
         401 => (
             "invalid_request_error",
@@ -66,7 +92,8 @@ pub(in crate::mock) fn error(status: u16, refusal: Option<&Refusal>, wait: Optio
         500.. => ("server_error", "server_error", "The server had an error."),
         _ => ("invalid_request_error", "", "Invalid request"),
     };
-    let code = refusal.and_then(|refusal| refusal.code).unwrap_or(code);
+    let own = refusal.and_then(|refusal| refusal.code).unwrap_or(code);
+    let code = given.unwrap_or(own);
     let code = if code.is_empty() {
         Value::Null
     } else {
@@ -75,7 +102,7 @@ pub(in crate::mock) fn error(status: u16, refusal: Option<&Refusal>, wait: Optio
     let mut message = refusal
         .map_or(message, |refusal| &refusal.message)
         .to_owned();
-    if let (429, Some(wait)) = (status, wait) {
+    if let (429, Some(wait), None) = (status, wait, given) {
         message = format!("{message} Please try again in {wait}s.");
     }
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
@@ -254,24 +281,28 @@ fn items(reply: &Reply) -> Vec<Value> {
 
 fn ending(reply: &Reply) -> (&'static str, &'static str) {
     match reply.end {
-        End::MaxTokens => ("response.incomplete", "incomplete"),
-        End::Turn | End::Calls => ("response.completed", "completed"),
+        End::MaxTokens | End::Refusal | End::Context => ("response.incomplete", "incomplete"),
+        End::Turn | End::Calls | End::Pause | End::Compaction => {
+            ("response.completed", "completed")
+        }
     }
 }
 
 fn response(reply: &Reply, status: &str, output: Vec<Value>) -> Value {
     let usage = &reply.usage;
-    let input = usage.input + usage.cache_read + usage.cache_write;
+    let written = usage.cache_write + usage.cache_write_1h;
+    let input = usage.input + usage.cache_read + written;
     let usage = json!({
         "input_tokens": input,
         "input_tokens_details":
-            {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+            {"cached_tokens": usage.cache_read, "cache_write_tokens": written},
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": reply.thinking_tokens()},
         "total_tokens": input + usage.output,
     });
-    let incomplete = match status {
-        "incomplete" => json!({"reason": "max_output_tokens"}),
+    let incomplete = match (status, reply.end) {
+        ("incomplete", End::Refusal) => json!({"reason": "content_filter"}),
+        ("incomplete", _) => json!({"reason": "max_output_tokens"}),
         _ => Value::Null,
     };
     json!({

@@ -35,9 +35,18 @@ pub(in crate::mock) fn read(body: &Value) -> Result<Ask, Refusal> {
         cacheable: parts.len(),
         parts,
         prefix,
+        hour: false,
+        compacts: false,
         show_thinking: body["reasoning"]["summary"].is_string(),
         freeform: freeform_tools(body, &items),
     })
+}
+
+/// What users said, as a compaction keeps it.
+pub(in crate::mock) fn users(body: &Value) -> Vec<Value> {
+    let items = body["input"].as_array().cloned().unwrap_or_default();
+    let said = |item: &Value| kind(item) == "message" && item["role"] == "user";
+    items.into_iter().filter(said).collect()
 }
 
 fn missing(parameter: &str) -> Refusal {
@@ -128,7 +137,9 @@ fn outputs_answer_calls(items: &[Value]) -> Result<(), Refusal> {
 fn reasoning_keeps_its_place(body: &Value, items: &[Value]) -> Result<(), Refusal> {
     for (at, item) in items.iter().enumerate() {
         let id = item["id"].as_str().unwrap_or_default();
-        if kind(item) == "reasoning" {
+        if kind(item) == "compaction" {
+            sealed(body, item, id)?;
+        } else if kind(item) == "reasoning" {
             let next = items.get(at + 1);
             let follows = next.is_some_and(|next| {
                 is_call(next) || kind(next) == "reasoning" || next["role"] == "assistant"

@@ -145,3 +145,97 @@ fn a_longer_conversation_begins_with_the_bytes_of_the_shorter() {
         assert!(String::from_utf8(after).unwrap().contains(odd.as_str()));
     }
 }
+
+#[test]
+fn a_conversation_that_waits_is_cached_for_an_hour() {
+    let wire = provider(Wire::Anthropic);
+    let patient = Head {
+        patient: true,
+        ..head()
+    };
+    let body = parsed(&*wire, &patient, &[wire.user("hi")]);
+    let hour = json!({"type": "ephemeral", "ttl": "1h"});
+    assert_eq!(
+        (&body["cache_control"], &body["system"][0]["cache_control"]),
+        (&hour, &hour)
+    );
+}
+
+#[test]
+fn a_very_large_exchange_marks_where_the_last_request_ended() {
+    let wire = provider(Wire::Anthropic);
+    let said = |calls: usize| {
+        let calls: Vec<_> = (0..calls)
+            .map(|n| json!({"type": "tool_use", "id": format!("t{n}"), "name": "x", "input": {}}))
+            .collect();
+        let content = serde_json::to_string(&calls).expect("plain data");
+        Raw::new(format!(r#"{{"role":"assistant","content":{content}}}"#))
+    };
+    let marks = |calls: usize| {
+        let outputs: Vec<ToolOutput> = (0..calls)
+            .map(|n| ToolOutput {
+                call_id: format!("t{n}"),
+                text: "out".to_owned(),
+                is_error: false,
+            })
+            .collect();
+        let mut items = vec![wire.user("hi"), said(calls)];
+        items.extend(wire.results(&outputs));
+        let body = parsed(&*wire, &head(), &items);
+        let first = body["messages"][0]["content"][0]["cache_control"].clone();
+        (first, body.to_string().matches("cache_control").count())
+    };
+    assert_eq!(marks(3), (serde_json::Value::Null, 2));
+    assert_eq!(marks(12), (json!({"type": "ephemeral"}), 3));
+}
+
+#[test]
+fn compactions_are_asked_for_as_documented() {
+    let claude = provider(Wire::Anthropic);
+    let asking = claude.compaction(&head(), &[claude.user("hi")]);
+    assert_eq!(asking.path, "/v1/messages");
+    let beta = ("anthropic-beta", "compact-2026-09-04".to_owned());
+    assert!(asking.headers.contains(&beta));
+    let body: serde_json::Value = serde_json::from_slice(&asking.body).expect("JSON");
+    assert_eq!(body["compaction"], json!({"type": "summarize"}));
+    let gpt = provider(Wire::Openai);
+    let asking = gpt.compaction(&head(), &[gpt.user("hi")]);
+    assert_eq!(asking.path, "/responses/compact");
+    let body: serde_json::Value = serde_json::from_slice(&asking.body).expect("JSON");
+    assert_eq!(
+        (
+            &body["model"],
+            body["input"].as_array().map(Vec::len),
+            &body["stream"]
+        ),
+        (&json!("m-1"), Some(1), &serde_json::Value::Null)
+    );
+}
+
+#[test]
+fn a_reply_that_is_one_json_text_is_a_reply() {
+    let claude = provider(Wire::Anthropic);
+    let message = json!({"id": "m", "type": "message", "role": "assistant", "content": [
+        {"type": "text", "text": "hi"},
+        {"type": "tool_use", "id": "t", "name": "x", "input": {"a": 1}}],
+        "stop_reason": "tool_use", "usage": {"input_tokens": 3, "output_tokens": 2}});
+    let reply = claude.whole(&message.to_string()).expect("a reply");
+    assert_eq!(
+        (reply.text.as_str(), reply.calls.len(), reply.usage.input),
+        ("hi", 1, 3)
+    );
+    assert_eq!(reply.calls[0].arguments, r#"{"a":1}"#);
+    let gpt = provider(Wire::Openai);
+    let compacted = json!({"id": "c", "object": "response.compaction", "output": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "compaction", "id": "cmp", "encrypted_content": "x"}],
+        "usage": {"input_tokens": 9, "output_tokens": 4}});
+    let reply = gpt.whole(&compacted.to_string()).expect("a reply");
+    assert_eq!((reply.items.len(), reply.usage.input), (2, 9));
+    assert!(gpt.whole("<html>").is_err() && claude.whole("{}").is_err());
+    let twice = json!({"content": [
+        {"type": "tool_use", "id": "t", "name": "x", "input": {}},
+        {"type": "tool_use", "id": "t", "name": "x", "input": {}}]});
+    let same = claude.whole(&twice.to_string());
+    assert_eq!(same.expect_err("two calls, one id").kind(), "malformed");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Inline, line};
 use super::{Block, Blocks, Desk, EntryId, Row};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Outcome};
 use crate::domain::state::State;
 use crate::view::figure::{count, span};
 use crate::view::line as event_line;
@@ -101,6 +101,7 @@ pub(super) fn mail(desk: Desk<'_>) -> Blocks {
     let mails = &material.state.mails;
     let id = sources.mail();
     let mut blocks = vec![Block::Section("Mail and processes", Some(id.clone()))];
+    blocks.extend(processes(desk, &id));
     if mails.is_empty() {
         blocks.push(Block::Text(line!["Nobody wrote to anybody."]));
         return Ok(blocks);
@@ -124,15 +125,6 @@ pub(super) fn mail(desk: Desk<'_>) -> Blocks {
         " have not been taken in by everybody they were for.",
     ));
     blocks.push(Block::Text(told));
-    let processes = &material.chart.processes;
-    if !processes.is_empty() {
-        let names = processes.iter().map(|it| it.name.as_str());
-        blocks.push(Block::Text(line![
-            "Processes of the chart: ",
-            Inline::Name(names.collect::<Vec<_>>().join(", ")),
-            ".",
-        ]));
-    }
     let mut sorted: Vec<_> = pairs.into_iter().collect();
     sorted.sort_by_key(|(pair, n)| (std::cmp::Reverse(*n), *pair));
     let rest: usize = sorted.iter().skip(PAIRS).map(|(_, n)| n).sum();
@@ -161,6 +153,45 @@ pub(super) fn mail(desk: Desk<'_>) -> Blocks {
     let heads = ["from", "to", ">messages"].map(str::to_owned).to_vec();
     blocks.push(Block::Table(heads, rows));
     Ok(blocks)
+}
+
+/// How often each process of the chart fired, and what came of it.
+fn processes(desk: Desk<'_>, id: &EntryId) -> Option<Block> {
+    let Desk { material, .. } = desk;
+    let rows = material.chart.processes.iter().map(|process| {
+        let firings = material.state.society.of(&process.name);
+        let ended = |wanted: Outcome| {
+            let closed = firings.iter().filter_map(|firing| firing.closed);
+            line![id.number(closed.filter(|(_, it)| *it == wanted).count().to_string())]
+        };
+        let count = |n: usize| line![id.number(n.to_string())];
+        let asked = firings.iter().map(|firing| firing.asked.len()).sum();
+        let answers = firings.iter().map(|firing| firing.answers.len()).sum();
+        let reminders = firings.iter().map(|firing| firing.reminders as usize).sum();
+        Row {
+            shows: None,
+            cells: vec![
+                line![Inline::Name(process.name.clone())],
+                count(firings.len()),
+                count(asked),
+                count(answers),
+                count(reminders),
+                ended(Outcome::Missed),
+                ended(Outcome::Escalated),
+            ],
+        }
+    });
+    let rows: Vec<Row> = rows.collect();
+    let heads = [
+        "process",
+        ">fired",
+        ">asked",
+        ">answers",
+        ">reminders",
+        ">missed",
+        ">told a person",
+    ];
+    (!rows.is_empty()).then(|| Block::Table(heads.map(str::to_owned).to_vec(), rows))
 }
 
 pub(super) fn interventions(desk: Desk<'_>) -> Blocks {

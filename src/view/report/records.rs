@@ -7,7 +7,7 @@ use super::document::{Inline, line};
 use super::outcome::links;
 use super::tried::ratios;
 use super::{Block, Blocks, Desk, EntryId, Line, Row, Unresolved};
-use crate::domain::event::{Arm, RunStatus, Stage};
+use crate::domain::event::{Arm, Decision, RunStatus, Stage};
 use crate::domain::state::Experiment;
 use crate::domain::stats::Sample;
 use crate::view::figure::{self, interval, number, one_line, probability, signed, span};
@@ -153,6 +153,7 @@ fn claim(desk: Desk<'_>, entry: &Entry) -> Result<Vec<(&'static str, Line)>, Unr
         facts.push(("why", line![id.quote(&entry.reason)]));
     }
     facts.extend(numbers(&id, entry));
+    facts.extend(reviews(desk, entry, &id));
     let experiments = &desk.material.state.experiments;
     let runs = entry.runs.iter();
     let runs: Vec<&Experiment> = runs
@@ -162,6 +163,35 @@ fn claim(desk: Desk<'_>, entry: &Entry) -> Result<Vec<(&'static str, Line)>, Unr
         facts.push(("rests on", links(desk, runs)?));
     }
     Ok(facts)
+}
+
+/// What others decided on a claim, with what they checked.
+fn reviews(desk: Desk<'_>, entry: &Entry, id: &EntryId) -> Option<(&'static str, Line)> {
+    let number = entry.id.trim_start_matches('h').parse().ok()?;
+    let reviews = desk.material.state.society.reviews.get(&number)?;
+    let mut line = Line::new();
+    for (at, review) in reviews.iter().enumerate() {
+        let decided = match review.decision {
+            Decision::Approve => "approved",
+            Decision::Veto => "vetoed",
+        };
+        line.extend(line![
+            if at > 0 { "; " } else { "" },
+            Inline::Strong(decided),
+            " by ",
+            Inline::Name(review.by.clone()),
+            ": ",
+            id.quote(review.reason.head()),
+        ]);
+        if !review.checks.is_empty() {
+            line.extend(line![
+                " (checked: ",
+                id.quote(&review.checks.join("; ")),
+                ")"
+            ]);
+        }
+    }
+    Some(("review", line))
 }
 
 /// The numbers of a claim's verdict.
