@@ -203,7 +203,8 @@ async fn the_grid_follows_the_terminal_and_zoom_survives() {
     let Some(world) = World::new() else { return };
     world.office.open(&plan(Some((4, 2)), 8)).await.unwrap();
     let terminal = world.dir.path().join("terminal");
-    let argv = world.office.attach_argv(None, Some("%2")).unwrap();
+    let argv = world.office.attach_argv(None, None).unwrap();
+    world.ask(&["select-pane", "-t", "%2"]);
     let mut start = vec!["new-session", "-d", "-x", "80", "-y", "24"];
     start.extend(argv.iter().map(String::as_str));
     start.extend([";", "set-option", "-g", "status", "off"]);
