@@ -242,7 +242,7 @@ fn a_variant_is_a_few_lines_and_its_run_freezes_the_whole() {
 fn echo() -> String {
     let mut script = "version = 1\n".to_owned();
     for (name, other) in [("claude-1", "codex-1"), ("codex-1", "claude-1")] {
-        script.push_str(&format!("\n[[scripts]]\nagent = \"{name}\"\n"));
+        script.extend([format!("\n[[scripts]]\nagent = \"{name}\"\n")]);
         for n in 0..20 {
             let first = n == 0 && name == "claude-1";
             let expect = if first {
@@ -250,10 +250,10 @@ fn echo() -> String {
             } else {
                 format!("expect = 'from=\"{other}\" subject=\"re'\n")
             };
-            script.push_str(&format!(
+            script.extend([format!(
                 "[[scripts.steps]]\n{expect}[[scripts.steps.call]]\ntool = \"send\"\nto = \"{other}\"\n\
                  subject = \"re {n}\"\nbody = \"I agree, and what do you think?\"\n"
-            ));
+            )]);
         }
     }
     script
