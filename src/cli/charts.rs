@@ -23,7 +23,7 @@ pub(super) fn accepted(place: &Place, ui: &Ui, path: &Path) -> Result<Chart, Fai
     let bytes = check::read(path)?;
     let report = check::judge(place, path, &bytes);
     let shown = |list: &[crate::domain::problem::Problem]| -> Vec<String> {
-        let path = path.display();
+        let path = path.display().to_string();
         list.iter()
             .map(|p| {
                 let key = if p.path.is_empty() {
@@ -31,6 +31,7 @@ pub(super) fn accepted(place: &Place, ui: &Ui, path: &Path) -> Result<Chart, Fai
                 } else {
                     format!("{}: ", p.path)
                 };
+                let path = p.file.as_ref().unwrap_or(&path);
                 format!("{path}:{}:{}: {key}{}", p.line, p.column, p.message)
             })
             .collect()

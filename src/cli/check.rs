@@ -154,18 +154,30 @@ pub(super) fn page(path: &str, text: &str, report: &Report, paint: Paint) -> Str
             format!("{}: ", problem.path)
         };
         let title = format!("{key}{}", problem.message);
+        // What a chart extends is shown from its own file, as far as it can be read again.
+        let other = problem.file.as_deref();
+        let (path, text) = match other {
+            Some(file) => (file, beneath(file)),
+            None => (path, text.to_owned()),
+        };
         let group: Group<'_> = level
             .primary_title(title)
             .element(
-                Snippet::source(text)
+                Snippet::source(&text)
                     .path(path)
-                    .annotation(AnnotationKind::Primary.span(span(text, problem))),
+                    .annotation(AnnotationKind::Primary.span(span(&text, problem))),
             )
             .element(Level::HELP.message(problem.hint.as_str()));
         out.push_str(&renderer.render(&[group]));
         out.push_str("\n\n");
     }
     out
+}
+
+/// The text of a file that a chart extends; empty where it is gone by now.
+fn beneath(file: &str) -> String {
+    let bytes = files::read_capped(Path::new(file), CHART_MAX).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Bytes from a problem's place to the end of the word there.
@@ -200,6 +212,7 @@ mod tests {
 
     fn at(line: usize, column: usize) -> Problem {
         Problem {
+            file: None,
             line,
             column,
             path: String::new(),
@@ -223,6 +236,7 @@ mod tests {
     fn problems_come_with_their_line_and_what_to_write_instead() {
         let text = "version = 1\nnmae = \"x\"\n";
         let problem = Problem {
+            file: None,
             line: 2,
             column: 1,
             path: "nmae".to_owned(),

@@ -39,6 +39,7 @@ pub(super) fn undecided(place: &Place, chart: &Chart) -> Vec<Problem> {
     warnings
         .filter(|warning| Some(warning) != blind.as_ref())
         .map(|warning| Problem {
+            file: None,
             line: 1,
             column: 1,
             path: "protocol".to_owned(),

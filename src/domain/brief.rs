@@ -23,8 +23,10 @@ pub struct Brief {
     pub open_claims: String,
     /// Claims that ended badly.
     pub dead_ends: String,
-    /// Tasks given to this agent.
+    /// Tasks given to this agent that are open.
     pub assignments: String,
+    /// Who of those that report to this agent is on what.
+    pub team: String,
 }
 
 /// A brief for one agent.
@@ -73,20 +75,50 @@ pub fn brief(chart: &Chart, state: &State, name: &str) -> Brief {
             .collect();
         or_none(lines)
     };
-    let assignments = state
-        .mails
-        .values()
-        .filter(|mail| mail.assignment && mail.to.iter().any(|to| to == name))
-        .rev()
-        .take(LISTED)
-        .map(|mail| format!("m{} from {}: {}", mail.id, mail.from, mail.subject))
-        .collect();
+    let assignments = state.tasks_of(name).take(LISTED);
+    let assignments =
+        assignments.map(|task| format!("m{} from {}: {}", task.id, task.from, task.task));
+    let assignments = assignments.collect();
     Brief {
         standing,
         best: best(chart, state).unwrap_or_else(|| "nothing has been promoted".to_owned()),
         open_claims: list(&|status| !status.is_exit() && status != Status::Promoted),
         dead_ends: list(&|status| status.is_exit()),
         assignments: or_none(assignments),
+        team: team(chart, state, name),
+    }
+}
+
+/// Who of those that report to an agent is on what.
+fn team(chart: &Chart, state: &State, name: &str) -> String {
+    let reports = chart.agents.iter();
+    let reports = reports.filter(|agent| agent.reports_to.as_deref() == Some(name));
+    let lines: Vec<String> = reports
+        .map(|agent| format!("{}: {}", agent.name, occupation(state, &agent.name)))
+        .collect();
+    if lines.is_empty() {
+        "nobody reports to you".to_owned()
+    } else {
+        lines.join("; ")
+    }
+}
+
+/// What an agent has in hand: open tasks, claims and runs under way.
+#[must_use]
+pub fn occupation(state: &State, name: &str) -> String {
+    let tasks = state.tasks_of(name);
+    let tasks = tasks.map(|task| format!("m{} ({})", task.id, task.task));
+    let claims = state.hypotheses.values();
+    let claims = claims.filter(|claim| claim.agent == name && !claim.is_final());
+    let claims = claims.map(|claim| format!("h{} {}", claim.id, claim.status.word()));
+    let runs = state.experiments.values();
+    let runs = runs.filter(|run| run.agent.as_deref() == Some(name) && run.finished_at.is_none());
+    let runs = runs.map(|run| format!("e{} {}", run.id, run.status.word()));
+    let all: Vec<String> = tasks.chain(claims).chain(runs).take(LISTED).collect();
+    if all.is_empty() {
+        "nothing".to_owned()
+    } else {
+        all.join(", ")
     }
 }
 

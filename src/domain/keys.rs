@@ -238,7 +238,7 @@ macro_rules! keys {
 pub const KEYS: &[Key] = keys! {
     "" {
         [NEEDED] version: Kind::Whole(1, 1), "", "The chart format.";
-        extends: Kind::Text, "", "A chart to take first; this one's keys go over it. Not in this version.";
+        extends: Kind::Text, "", "A chart to take first, by a path relative to this one; this one's keys go over it. Tables are merged key by key; everything else, the lists `agents` and `processes` included, is replaced whole. Paths stay relative to the file that they stand in. A chain has at most 8 charts.";
         [NEEDED] name: Kind::Text, "", "The org's name, part of run ids.";
         mission: Kind::Free, "", "What the org is for, in a sentence or a few.";
         [NEEDED] task: Kind::Section, "", "What is being improved, and how that is measured.";

@@ -38,6 +38,7 @@ mod simulation;
 pub mod standing;
 pub mod state;
 pub mod stats;
+pub mod storm;
 pub mod student;
 pub mod suggest;
 pub mod supervisor;

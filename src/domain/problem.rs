@@ -12,6 +12,9 @@ pub struct Problem {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+    /// The file, where it is another than the chart that was asked about: one that it extends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The dotted path of the key, as `agents[2].model`; empty where there is none.
     pub path: String,
     /// What is wrong, with the offending text.

@@ -85,7 +85,10 @@ pub fn next(chart: &Chart, state: &State, name: &str) -> Next {
     if agent.turn.is_none() {
         return match wants_turn(chart, state, name) {
             Some(_) if overflows(chart, agent, name) => Next::Compact(retry),
-            Some(why) => Next::Begin(why, agent.unread.iter().copied().collect()),
+            Some(why) => {
+                let mails = agent.unread.union(&agent.aside);
+                Next::Begin(why, mails.copied().collect())
+            }
             None => Next::Rest,
         };
     }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod approval;
+mod assignment;
 mod lab;
 mod mail;
 mod outage;
@@ -19,10 +20,14 @@ use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
 pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
+pub use assignment::{Assignment, moved};
 pub use lab::{Experiment, Hypothesis};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
 pub use society::{Firing, Society, letter_key};
+
+/// How the letter is marked that an agent gets when a person leaves its desk: part of having taken it.
+pub const LEFT: &str = "take:";
 
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -134,6 +139,8 @@ pub struct State {
     pub interventions: u32,
     /// What the members do together.
     pub society: Society,
+    /// Tasks that members gave each other, by the letter that gave them.
+    pub assignments: BTreeMap<u64, Assignment>,
 }
 
 impl State {
@@ -168,6 +175,7 @@ impl State {
         self.mail_event(event);
         self.lab_event(event);
         self.society_event(event);
+        self.assignment_event(event);
         self.approval_event(event);
         Ok(())
     }
@@ -252,17 +260,25 @@ impl State {
         }
     }
 
-    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    /// Whether a person stepped in: what people built, opened, read, ended or went on with
+    /// is no intervention.
     #[must_use]
     pub fn is_intervention(event: &Event) -> bool {
-        event.actor == Actor::Human
-            && !matches!(
-                event.body,
-                Kind::RunCreated { .. }
-                    | Kind::OfficeOpened { .. }
-                    | Kind::MailRead { .. }
-                    | Kind::RunDown { .. }
-            )
+        if event.actor != Actor::Human {
+            return false;
+        }
+        match &event.body {
+            Kind::RunCreated { .. }
+            | Kind::OfficeOpened { .. }
+            | Kind::MailRead { .. }
+            | Kind::RunDown { .. }
+            | Kind::RunResumed {}
+            // One thing that a person did, with the event that stands before or after it.
+            | Kind::FreezeSet { .. }
+            | Kind::TakeEnded { .. } => false,
+            Kind::MailSent { call: Some(call), .. } => !call.starts_with(LEFT),
+            _ => true,
+        }
     }
 
     fn human_event(&mut self, event: &Event) {

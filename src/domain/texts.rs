@@ -82,7 +82,7 @@ keys! {
     /// The first text of an agent's first conversation.
     FirstTurn "first_turn" ["agent.name" "mission" "brief"];
     /// The state of the organisation, in a few lines.
-    Brief "brief" ["standing" "best" "open_claims" "dead_ends" "assignments"];
+    Brief "brief" ["standing" "best" "open_claims" "dead_ends" "assignments" "team"];
     /// A letter in its envelope.
     Mail "mail" ["id" "from" "to" "subject" "at" "body"];
     /// What a person typed.

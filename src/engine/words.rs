@@ -46,6 +46,7 @@ impl Words {
             ("open_claims", &neutral(&brief.open_claims)),
             ("dead_ends", &neutral(&brief.dead_ends)),
             ("assignments", &neutral(&brief.assignments)),
+            ("team", &neutral(&brief.team)),
         ])
     }
 

@@ -184,6 +184,8 @@ mod tests {
             assignment: false,
             read_by: std::collections::BTreeSet::new(),
             call: None,
+            hops: 0,
+            aside: false,
         };
         dir.deliver(&mail, "b").expect("delivered");
         dir.take(7);

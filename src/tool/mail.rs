@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::domain::event::{Actor, Class, Kind, Text};
 use crate::domain::mail::{self, BODY_LIMIT, SUBJECT_LIMIT};
-use crate::domain::state::{Mail, State};
+use crate::domain::state::{Mail, State, moved};
+use crate::domain::storm;
 use crate::domain::texts::Key;
 use crate::run::maildir::Maildir;
 
@@ -157,18 +158,53 @@ impl Letter {
         };
         let sent = desk.transact(|state| {
             if let Some(mail) = earlier(state, &desk.agent, call) {
-                return Ok::<_, std::convert::Infallible>((Vec::new(), mail.id));
+                return Ok((Vec::new(), mail.id));
             }
+            self.may_go(desk, state)?;
             let id = state.next_mail();
-            Ok((vec![self.event(desk, id, body, call)], id))
+            Ok::<_, String>((vec![self.event(desk, id, body, call)], id))
         });
         let id = match sent {
             Ok(Ok(id)) => id,
-            Ok(Err(never)) => match never {},
+            Ok(Err(why)) => return Outcome::failed(why),
             Err(error) => return broken(&error),
         };
         self.deliver(desk, id);
         Outcome::done(format!("sent m{id}"))
+    }
+
+    /// Whether it may be sent now; else why not.
+    fn may_go(&self, desk: &Desk, state: &State) -> Result<(), String> {
+        if self.assignment {
+            self.is_new(desk, state)?;
+        }
+        let sent = storm::may_send(state, &desk.agent, &self.to);
+        sent.map_err(|refused| refused.to_string())
+    }
+
+    /// Whether nobody has this task yet, or it is moved from somebody.
+    fn is_new(&self, desk: &Desk, state: &State) -> Result<(), String> {
+        if let Some(id) = moved(&self.subject) {
+            let task = state.assignments.get(&id).filter(|task| task.is_open());
+            return match task {
+                Some(task) if task.from == desk.agent => Ok(()),
+                Some(task) => Err(format!(
+                    "not sent: {} gave m{id}, and may move it",
+                    task.from
+                )),
+                None => Err(format!(
+                    "not sent: m{id} is no open task; say the task itself"
+                )),
+            };
+        }
+        let Some(task) = state.same_task(&self.subject, &self.body) else {
+            return Ok(());
+        };
+        let (id, owner, giver) = (task.id, &task.to, &task.from);
+        Err(format!(
+            "not sent: {owner} has this task already, as m{id} from {giver}; to move it, begin the task \
+             with m{id}"
+        ))
     }
 
     fn event(&self, desk: &Desk, id: u64, body: Text, call: &str) -> Kind {

@@ -12,7 +12,7 @@ use super::figure;
 use super::notice::{self, Notice};
 use crate::domain::chart::{Agent, Chart};
 use crate::domain::event::{Gpu, RunStatus, Status as Claimed};
-use crate::domain::state::{AgentState, Outage, State};
+use crate::domain::state::{AgentState, Assignment, Outage, State};
 use crate::domain::{budget, lease, needs, price, protocol, session, standing};
 
 /// What was observed beside the log.
@@ -135,6 +135,21 @@ pub struct AgentRow {
     pub usd: f64,
     /// Mail not yet taken in.
     pub unread: usize,
+    /// Open tasks that it was given.
+    pub tasks: Vec<Task>,
+}
+
+/// An open task.
+#[derive(Debug, Clone, Serialize)]
+pub struct Task {
+    /// The letter that gave it.
+    pub id: String,
+    /// Who gave it.
+    pub from: String,
+    /// Its first line.
+    pub task: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Tokens of an agent.
@@ -366,6 +381,16 @@ fn row(chart: &Chart, state: &State, seen: &Seen, agent: &Agent, now: Timestamp)
         },
         usd: so_far.usd,
         unread: so_far.unread.len(),
+        tasks: state.tasks_of(name).map(task).collect(),
+    }
+}
+
+fn task(task: &Assignment) -> Task {
+    Task {
+        id: format!("m{}", task.id),
+        from: task.from.clone(),
+        task: task.task.clone(),
+        since: task.at,
     }
 }
 

@@ -40,7 +40,7 @@ fn status_has_the_names_that_scripts_read() {
     let all = "agents best budget dir experiments headline hypotheses interventions mock needs_you notices org \
                outages promotions reason run sandbox started state supervisor tmux";
     assert_eq!(sample::keys(&value).join(" "), all);
-    let agent = "branch gpu model name pane pid provider reason role since state tokens turns unread \
+    let agent = "branch gpu model name pane pid provider reason role since state tasks tokens turns unread \
                  usd worktree";
     assert_eq!(sample::keys(&value["agents"][0]).join(" "), agent);
     let names = |of: &serde_json::Value| sample::keys(of).join(" ");

@@ -199,3 +199,162 @@ fn a_review_that_nobody_gives_is_parked_and_shown() {
     };
     assert!(needs.iter().any(shown), "{status:#}");
 }
+
+#[test]
+fn a_variant_is_a_few_lines_and_its_run_freezes_the_whole() {
+    let world = TestEnvironment::new();
+    let base = world.chart("smoke.toml", &[]);
+    let variant = world.at("charts/variant.toml");
+    let name = base.rsplit('/').next().unwrap();
+    write(
+        &variant,
+        format!(
+            "extends = \"{name}\"\nname = \"variant\"\nmission = \"Less.\"\n[protocol]\nalpha = 0.02\n"
+        ),
+    );
+    let variant = variant.display().to_string();
+    let judged = world.org(&["check", &variant, "--json"]).json();
+    assert_eq!(judged["ok"], true, "{judged:#}");
+    up(&world, &variant).well();
+    let run = world.run();
+    let frozen = std::fs::read_to_string(run.path("chart.toml")).unwrap();
+    for line in ["name = \"variant\"", "alpha = 0.02", "baseline = 6"] {
+        assert!(frozen.contains(line), "no {line}: {frozen}");
+    }
+    assert!(!frozen.contains("extends"), "{frozen}");
+    // What is wrong beneath is said where it stands.
+    let text = std::fs::read_to_string(&base).unwrap();
+    write(
+        base.as_ref(),
+        text.replace("alpha    = 0.01", "alhpa = 0.01"),
+    );
+    let judged = world.org(&["check", &variant, "--json"]);
+    let report: Value = serde_json::from_str(&judged.out).unwrap();
+    let problem = &report["problems"][0];
+    assert_eq!(problem["file"], base.as_str(), "{report:#}");
+    assert_eq!(problem["path"], "protocol.alhpa");
+    world
+        .org(&["check", &variant])
+        .naming(&[name, "alhpa", "alpha"]);
+}
+
+/// Two who answer each other's letters for ever.
+fn echo() -> String {
+    let step = |name: &str, other: &str, n: u32| {
+        let expect = if n == 0 && name == "claude-1" {
+            String::new()
+        } else {
+            format!("expect = 'from=\"{other}\" subject=\"re'\n")
+        };
+        format!(
+            "[[scripts.steps]]\n{expect}[[scripts.steps.call]]\ntool = \"send\"\nto = \"{other}\"\n\
+             subject = \"re {n}\"\nbody = \"I agree, and what do you think?\"\n"
+        )
+    };
+    let script = |(name, other): (&str, &str)| {
+        let steps: String = (0..20).map(|n| step(name, other, n)).collect();
+        format!("\n[[scripts]]\nagent = \"{name}\"\n{steps}")
+    };
+    let both = [("claude-1", "codex-1"), ("codex-1", "claude-1")];
+    let scripts: String = both.into_iter().map(script).collect();
+    format!("version = 1\n{scripts}")
+}
+
+#[test]
+fn an_echo_ends_with_a_plain_refusal() {
+    let world = TestEnvironment::new();
+    let chart = chart(&world, "", &echo());
+    // Their scripts are not at their end, and that is said.
+    up(&world, &chart).refused(1);
+    let run = world.run();
+    let there = letters(&run, "claude-1", "codex-1").len();
+    let back = letters(&run, "codex-1", "claude-1").len();
+    assert!((8..=10).contains(&(there + back)), "{there} and {back}");
+    let mut answers = run.answers("claude-1", "send");
+    answers.extend(run.answers("codex-1", "send"));
+    let refused = answers
+        .iter()
+        .filter(|it| it.contains("without anything new"));
+    assert_eq!(refused.count(), 1, "{answers:#?}");
+}
+
+#[test]
+fn a_stand_up_hands_over_what_was_answered_with_numbers_of_the_harness() {
+    let world = TestEnvironment::new();
+    let script = r#"version = 1
+[[scripts]]
+role = "researcher"
+[[scripts.steps]]
+expect = 'Stand-up (?<n>\d+)'
+[[scripts.steps.call]]
+tool = "send"
+to = "org"
+subject = "standup"
+body = "learned: nothing yet. next: the step size, refuted by no gain."
+"#;
+    let processes = r#"
+[[processes]]
+name = "standup"
+every = "1h"
+from = { role = "researcher" }
+to = "sceptic-1"
+"#;
+    let chart = chart(&world, processes, script);
+    let text = std::fs::read_to_string(&chart).unwrap();
+    write(
+        chart.as_ref(),
+        text.replace("[mock]\n", "[mock]\nevery = \"2s\"\n"),
+    );
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--detach"])
+        .well();
+    let run = world.run();
+    run.wait_for("the minutes of a stand-up", |events| {
+        let over = |event: &&Value| event["kind"] == "process.closed";
+        events.iter().find(over).cloned()
+    });
+    let minutes = letters(&run, "org", "sceptic-1");
+    let (subject, body) = &minutes[0];
+    assert_eq!(subject, "standup 1");
+    for words in [
+        "the step size",
+        "Cost:",
+        "GPU-minutes",
+        "claude-1, codex-1 answered",
+    ] {
+        assert!(body.contains(words), "no {words:?}: {body}");
+    }
+    let asked = letters(&run, "org", "claude-1");
+    assert_eq!(asked[0].0, "standup 1");
+    // Nobody was asked twice for the same stand-up.
+    let fired = run.of("process.fired");
+    assert_eq!(letters(&run, "org", "codex-1").len(), fired.len());
+    world.org(&["down"]).well();
+}
+
+#[test]
+fn the_end_is_looked_back_on_once_and_told_to_a_person() {
+    let world = TestEnvironment::new();
+    let script = format!(
+        "{AUTHOR}\n[[scripts]]\nagent = \"sceptic-1\"\n[[scripts.steps]]\nexpect = 'has come to its end'\n\
+         [[scripts.steps.call]]\ntool = \"send\"\nto = \"human\"\nsubject = \"retrospective\"\n\
+         body = \"One change: a review.\"\n"
+    );
+    let processes = r#"
+[[processes]]
+name = "retrospective"
+on = "end"
+by = { role = "sceptic" }
+to = "human"
+"#;
+    let chart = chart(&world, processes, &script);
+    up(&world, &chart).well();
+    let run = world.run();
+    assert_eq!(run.of("process.fired").len(), 1);
+    let asked = &letters(&run, "org", "sceptic-1")[0].1;
+    for words in ["h1 promoted", "[[agents]]", "raise the step size tenfold"] {
+        assert!(asked.contains(words), "no {words:?}: {asked}");
+    }
+    let told = letters(&run, "sceptic-1", "human");
+    assert_eq!(told.len(), 1, "{told:#?}");
+}

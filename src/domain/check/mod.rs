@@ -54,7 +54,13 @@ pub struct Report {
 /// Decodes and judges a chart: everything that is wrong, at once.
 #[must_use]
 pub fn check_all(bytes: &[u8], context: &Context<'_>, beside: &Beside<'_>) -> Report {
-    let decoded = decode::decode_bytes(bytes, context);
+    let read = |path: &Path| match (beside.facts)(path) {
+        FileFact::File(Ok(text)) => Ok(text),
+        FileFact::File(Err(why)) => Err(format!("could not be read: {why}")),
+        FileFact::Dir => Err("is a directory".to_owned()),
+        FileFact::Missing => Err(format!("is not there: {}", path.display())),
+    };
+    let decoded = decode::decode_extending(bytes, context, Some(&read));
     let (mut problems, mut warnings) = (decoded.problems, decoded.warnings);
     if let Some(draft) = &decoded.draft {
         let (more, words) = check(draft, &decoded.spans, context.known_models, beside);
@@ -62,7 +68,7 @@ pub fn check_all(bytes: &[u8], context: &Context<'_>, beside: &Beside<'_>) -> Re
         warnings.extend(words);
     }
     for list in [&mut problems, &mut warnings] {
-        list.sort_by_key(|problem| (problem.line, problem.column));
+        list.sort_by_key(|problem| (problem.file.clone(), problem.line, problem.column));
     }
     let chart = decoded.draft.filter(|_| problems.is_empty());
     Report {

@@ -20,6 +20,18 @@ fn there(path: &Path) -> FileFact {
         "/lab/claim.md" => file("{{ claim.id }}"),
         "/lab/examples/nanochat/scenario.toml" => file("version = 1"),
         "/lab/examples/nanochat/overlay" | "/lab/examples/nanochat/stand-in" => FileFact::Dir,
+        "/lab/orgs/base.toml" => file(BASE),
+        "/lab/orgs/sub/mid.toml" => file("extends = \"../base.toml\"\n[protocol]\nalpha = 0.02\n"),
+        "/lab/orgs/wrong.toml" => file(&format!("{BASE}\n[budget]\nusdd = 1\n")),
+        "/lab/orgs/torn.toml" => file(&format!("{BASE}\n[budget\n")),
+        "/lab/orgs/round.toml" => file("extends = \"round2.toml\""),
+        "/lab/orgs/round2.toml" => file("extends = \"round.toml\""),
+        path if path.starts_with("/lab/orgs/chain/") => {
+            let n: u32 = path["/lab/orgs/chain/".len()..path.len() - 5]
+                .parse()
+                .unwrap();
+            file(&format!("extends = \"{}.toml\"", n + 1))
+        }
         "/lab/bad.md" => file("one\n  {{ agent.nmae }} {{ open"),
         "/lab/bytes.md" => FileFact::File(Err("byte 3 is not UTF-8".to_owned())),
         "/lab/empty.md" => file(" \n"),
@@ -144,6 +156,84 @@ fn a_search_that_cannot_be_made() {
     assert_eq!(sound.problems, []);
 }
 
+/// What variants are made of.
+const BASE: &str = r#"version = 1
+name = "base"
+[task]
+repo = "repo"
+run = "python3 train.py"
+metric = { name = "loss", goal = "max", pattern = 'loss: ([0-9.]+)' }
+[protocol]
+alpha = 0.05
+baseline = 4
+[roles.researcher]
+prompt = "../prompts/researcher.md"
+tools = ["shell"]
+[[agents]]
+name = "a-{n}"
+count = 2
+role = "researcher"
+model = "gpt-6.2-sol"
+"#;
+
+#[test]
+fn a_variant_is_a_few_lines_over_another_chart() {
+    let variant = "extends = \"sub/mid.toml\"\nname = \"variant\"\n\
+                   task.metric.name = \"bpb\"\n[[agents]]\nname = \"solo\"\nrole = \"researcher\"\nmodel = \"gpt-6.2-sol\"\n";
+    let report = judged(variant);
+    assert_eq!(report.problems, []);
+    let chart = report.chart.expect("a good chart");
+    assert_eq!(chart.name, "variant");
+    // Tables key by key, the nearest word wins; lists whole; paths of the file that they stand in.
+    assert_eq!((chart.protocol.alpha, chart.protocol.baseline), (0.02, 4));
+    assert_eq!(chart.task.metric.name, "bpb");
+    assert_eq!(chart.task.metric.pattern, "loss: ([0-9.]+)");
+    let names: Vec<&str> = chart.agents.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["solo"]);
+    assert_eq!(chart.task.repo, "/lab/orgs/repo");
+    let prompt = chart.roles["researcher"].prompt.as_deref();
+    assert_eq!(prompt, Some(Path::new("/lab/prompts/researcher.md")));
+    // A run freezes what came of it.
+    let frozen = crate::domain::emit::to_toml(&chart);
+    let again = crate::domain::decode::decode(&frozen, &context());
+    assert_eq!(again.chart, Some(chart));
+}
+
+#[test]
+fn what_is_wrong_beneath_a_variant_is_said_where_it_stands() {
+    let lines = BASE.lines().count();
+    let base = |name: &str| Some(format!("/lab/orgs/{name}.toml"));
+    let table: [(&str, Option<String>, usize, &str); 7] = [
+        ("wrong.toml", base("wrong"), lines + 3, "unknown"),
+        ("torn.toml", base("torn"), lines + 2, "["),
+        ("gone.toml", None, 2, "is not there: /lab/orgs/gone.toml"),
+        (
+            "round.toml",
+            base("round2"),
+            1,
+            "round.toml → round2.toml → round.toml",
+        ),
+        ("../prompts", None, 2, "is not there"),
+        ("chain/1.toml", base("chain/7"), 1, "more than 8 charts"),
+        (
+            "base.toml\"\n[[agents]]\nname = \"b\"\nrole = \"reseacher\"\nmodel = \"gpt-6.2-sol\"\n#\"",
+            None,
+            5,
+            "no role",
+        ),
+    ];
+    for (extends, file, line, words) in table {
+        let text = format!("name = \"v\"\nextends = \"{extends}\"\n");
+        let problems = judged(&text).problems;
+        let found = problems
+            .iter()
+            .find(|it| it.message.contains(words))
+            .unwrap_or_else(|| panic!("{extends} does not say {words:?}: {problems:#?}"));
+        assert_eq!((&found.file, found.line), (&file, line), "{found:#?}");
+        assert!(!found.hint.is_empty());
+    }
+}
+
 #[test]
 fn whole_charts_pass() {
     for text in [FULL, MINIMAL, ODD] {
@@ -234,6 +324,7 @@ fn a_template_is_judged_where_it_stands() {
 #[test]
 fn a_scenario_is_judged_where_it_stands() {
     let flaw = Problem {
+        file: None,
         line: 4,
         column: 2,
         path: "scripts[0].agent".to_owned(),

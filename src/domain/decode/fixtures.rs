@@ -22,7 +22,7 @@ pub(in crate::domain) fn context() -> Context<'static> {
 
 /// What the decoder looks for in a text.
 pub(in crate::domain) fn asked(text: &str) -> Asked {
-    decode_asked(text, &context()).1
+    decode_asked(text, &context(), None).1
 }
 
 pub(in crate::domain) const MINIMAL: &str = r#"version = 1

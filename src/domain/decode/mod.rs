@@ -5,6 +5,7 @@
 //! the text, its directory, the home directory and the models there are come in as arguments.
 
 mod agents;
+mod extends;
 mod item;
 mod protocol;
 mod roles;
@@ -25,6 +26,8 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use self::extends::Sources;
+pub use self::extends::{CHAIN_MAX, Read};
 pub(in crate::domain) use self::item::join as segment;
 pub(in crate::domain) use self::sheet::Pile;
 use self::sheet::Sheet;
@@ -64,12 +67,19 @@ pub struct Decoded {
     pub(super) draft: Option<Chart>,
 }
 
-/// Decodes the bytes of a file: too large and not UTF-8 are problems too.
+/// Decodes the bytes of a file that extends nothing: too large and not UTF-8 are problems too.
 #[must_use]
 pub fn decode_bytes(bytes: &[u8], context: &Context<'_>) -> Decoded {
+    decode_extending(bytes, context, None)
+}
+
+/// Decodes the bytes of a file and of what it extends.
+#[must_use]
+pub fn decode_extending(bytes: &[u8], context: &Context<'_>, read: Option<Read<'_>>) -> Decoded {
     let refused = |text: &str, at: usize, message: String, hint: &str| {
         let (line, column) = line_column(text, at);
         let problem = Problem {
+            file: None,
             line,
             column,
             path: String::new(),
@@ -92,7 +102,7 @@ pub fn decode_bytes(bytes: &[u8], context: &Context<'_>) -> Decoded {
         return refused("", 0, message, "name a chart, such as orgs/demo.toml");
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => decode(text, context),
+        Ok(text) => decode_asked(text, context, read).0,
         Err(error) => {
             let at = error.valid_up_to();
             let good = std::str::from_utf8(&bytes[..at]).unwrap_or_default();
@@ -105,7 +115,7 @@ pub fn decode_bytes(bytes: &[u8], context: &Context<'_>) -> Decoded {
 /// Decodes a chart's text.
 #[must_use]
 pub fn decode(text: &str, context: &Context<'_>) -> Decoded {
-    decode_asked(text, context).0
+    decode_asked(text, context, None).0
 }
 
 /// Seconds of a time span as charts write it: `10h`, `90s`, `1h30m`.
@@ -115,11 +125,24 @@ pub fn seconds(word: &str) -> Option<f64> {
 }
 
 /// The same, with the keys that were looked for, which the tests hold against the schema.
-fn decode_asked(text: &str, context: &Context<'_>) -> (Decoded, Asked) {
-    let mut sheet = Sheet::new(text, context);
-    let (root, errors) = DeTable::parse_recoverable(text);
-    syntax::report(&mut sheet, &errors);
-    let draft = chart(&mut sheet, root.get_ref());
+fn decode_asked(text: &str, context: &Context<'_>, read: Option<Read<'_>>) -> (Decoded, Asked) {
+    let (sources, flaws) = match read {
+        Some(read) => Sources::follow(text, context, read),
+        None => (Sources::one(text, context), Vec::new()),
+    };
+    let (whole, placed) = (sources.whole(), sources.placed());
+    let mut sheet = Sheet::new(&whole, sources, context);
+    let mut merged = DeTable::new();
+    // The one at the end of the chain first, and each over what it extends.
+    for text in placed.iter().rev() {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        syntax::report(&mut sheet, &errors);
+        extends::over(&mut merged, root.into_inner());
+    }
+    for (at, message, hint) in flaws {
+        sheet.problem("extends", at, message, hint);
+    }
+    let draft = chart(&mut sheet, &merged, read.is_some());
     let asked = std::mem::take(&mut sheet.asked);
     let (problems, warnings, spans) = sheet.finish();
     let chart = problems.is_empty().then(|| draft.clone());
@@ -137,18 +160,18 @@ fn decode_asked(text: &str, context: &Context<'_>) -> (Decoded, Asked) {
 
 type Asked = std::collections::BTreeSet<(&'static str, &'static str)>;
 
-fn chart(sheet: &mut Sheet<'_>, root: &DeTable<'_>) -> Chart {
+fn chart(sheet: &mut Sheet<'_>, root: &DeTable<'_>, extending: bool) -> Chart {
     let mut table = Table::root(root);
     let version = table
         .take(sheet, "version")
         .and_then(|item| item.count(sheet));
     if let Some(item) = table.take(sheet, "extends") {
-        let message = "extends is not available in this version".to_owned();
-        item.problem(
-            sheet,
-            message,
-            "copy that chart's keys into this one".to_owned(),
-        );
+        let word = item.text(sheet);
+        if word.is_some() && !extending {
+            let message = "extends cannot be followed here".to_owned();
+            let hint = "copy that chart's keys into this one".to_owned();
+            item.problem(sheet, message, hint);
+        }
     }
     let name = table.take(sheet, "name").and_then(|item| {
         let name = item.text(sheet)?;

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use super::Context;
+use super::extends::Sources;
 use crate::domain::problem::{Problem, line_column};
 use crate::domain::suggest::clipped;
 
@@ -17,7 +19,7 @@ pub(super) const PROBLEMS_MAX: usize = 500;
 /// Where keys stand in a text, and which of them could not be read.
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
-    text: String,
+    sources: Sources,
     places: BTreeMap<String, usize>,
     broken: BTreeSet<String>,
     pub(super) agents: Vec<usize>,
@@ -27,7 +29,8 @@ impl Spans {
     /// Line and column of a key's value; of the nearest table around it where it is not there.
     #[must_use]
     pub fn place(&self, path: &str) -> (usize, usize) {
-        line_column(&self.text, self.offset(path))
+        let (_, line, column) = located(&self.sources, self.offset(path));
+        (line, column)
     }
 
     /// Whether a chart gives this key.
@@ -58,7 +61,7 @@ impl Spans {
 
     /// A pile in the order of this text.
     pub(in crate::domain) fn sorted(&self, pile: Pile) -> Vec<Problem> {
-        pile.sorted(&self.text)
+        pile.sorted(&self.sources)
     }
 }
 
@@ -116,13 +119,13 @@ impl Pile {
         self.found.is_empty()
     }
 
-    fn sorted(mut self, text: &str) -> Vec<Problem> {
+    fn sorted(mut self, sources: &Sources) -> Vec<Problem> {
         self.found.sort_by_key(|found| found.offset);
         let mut problems: Vec<Problem> = self
             .found
             .into_iter()
             .map(|found| {
-                let (line, column) = line_column(text, found.offset);
+                let (file, line, column) = located(sources, found.offset);
                 let Found {
                     path,
                     message,
@@ -130,6 +133,7 @@ impl Pile {
                     ..
                 } = found;
                 Problem {
+                    file,
                     line,
                     column,
                     path,
@@ -140,6 +144,7 @@ impl Pile {
             .collect();
         if let (Some(last), true) = (problems.last(), self.unsaid > 0) {
             problems.push(Problem {
+                file: last.file.clone(),
                 line: last.line,
                 column: last.column,
                 path: String::new(),
@@ -165,14 +170,14 @@ pub(super) struct Sheet<'t> {
 }
 
 impl<'t> Sheet<'t> {
-    pub(super) fn new(text: &'t str, context: &'t Context<'t>) -> Self {
+    pub(super) fn new(text: &'t str, sources: Sources, context: &'t Context<'t>) -> Self {
         Self {
             text,
             context,
             problems: Pile::default(),
             warnings: Pile::default(),
             spans: Spans {
-                text: text.to_owned(),
+                sources,
                 ..Spans::default()
             },
             torn: BTreeMap::new(),
@@ -236,6 +241,12 @@ impl<'t> Sheet<'t> {
         );
     }
 
+    /// The directory to which a path at this place is relative: that of its own file.
+    pub(super) fn base_of(&self, at: usize) -> &Path {
+        let found = self.spans.sources.find(at);
+        found.map_or(self.context.base, |(source, _)| &source.base)
+    }
+
     pub(super) fn remember(&mut self, path: &str, at: usize) {
         self.spans.places.insert(path.to_owned(), at);
     }
@@ -250,11 +261,22 @@ impl<'t> Sheet<'t> {
 
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>, Spans) {
         (
-            self.problems.sorted(self.text),
-            self.warnings.sorted(self.text),
+            self.problems.sorted(&self.spans.sources),
+            self.warnings.sorted(&self.spans.sources),
             self.spans,
         )
     }
+}
+
+/// The file, where it is another than the chart itself, and line and column there.
+fn located(sources: &Sources, offset: usize) -> (Option<String>, usize, usize) {
+    let Some((source, at)) = sources.find(offset) else {
+        return (None, 1, 1);
+    };
+    let (line, column) = line_column(&source.text, at);
+    let other = !source.path.as_os_str().is_empty();
+    let file = other.then(|| source.path.display().to_string());
+    (file, line, column)
 }
 
 fn line_around(text: &str, at: usize) -> Range<usize> {

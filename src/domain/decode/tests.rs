@@ -230,7 +230,7 @@ const SWAPPED: &[(&str, &str, &str, usize, usize, &str)] = &[
     ("version = 1\n", "", "version", 1, 1, "version is missing"),
     ("version = 1", "version = 2", "version", 1, 11, "2 is out of range"),
     ("version = 1", "version = \"1\"", "version", 1, 11, "must be a whole number, not a string"),
-    ("version = 1", "version = 1\nextends = \"lab.toml\"", "extends", 2, 11, "not available in this version"),
+    ("version = 1", "version = 1\nextends = \"lab.toml\"", "extends", 2, 11, "cannot be followed here"),
     ("\"small\"", "\"Small Org\"", "name", 2, 8, "the name \"Small Org\""),
     ("\"small\"", "\"org\"", "name", 2, 8, "is reserved"),
     ("run = \"python3 train.py\"\n", "", "task.run", 3, 1, "task.run is missing"),

@@ -106,7 +106,7 @@ pub(super) fn key_variable(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Option<Str
 /// The absolute path of a file on this machine.
 pub(super) fn path(sheet: &mut Sheet<'_>, item: &Item<'_>) -> Option<PathBuf> {
     let text = item.text(sheet)?;
-    match absolute(&text, sheet.context.base, sheet.context.home) {
+    match absolute(&text, sheet.base_of(item.span.start), sheet.context.home) {
         Ok(path) => Some(path),
         Err(why) => {
             let hint = "write an absolute path, or one relative to the chart".to_owned();
@@ -137,7 +137,11 @@ pub(in crate::domain) fn is_address(text: &str) -> bool {
 
 /// The path, against the chart's directory. A leading `..` is resolved by name, which is exact
 /// since the directory is absolute; one further in is the file system's, for links may be in its way.
-fn absolute(text: &str, base: &Path, home: Option<&Path>) -> Result<PathBuf, &'static str> {
+pub(super) fn absolute(
+    text: &str,
+    base: &Path,
+    home: Option<&Path>,
+) -> Result<PathBuf, &'static str> {
     let joined = if text == "~" || text.starts_with("~/") {
         let home = home.ok_or("is in the home directory, and HOME is not set")?;
         home.join(text[1..].trim_start_matches('/'))

@@ -62,6 +62,7 @@ impl Decoder<'_> {
     ) {
         let (line, column) = line_column(self.text, span.start);
         self.problems.push(Problem {
+            file: None,
             line,
             column,
             path: path.to_owned(),

@@ -144,6 +144,8 @@ pub struct AgentState {
     pub usd_lost: f64,
     /// Mail not yet taken in.
     pub unread: BTreeSet<u64>,
+    /// Mail that wakes nobody, to be taken in with the next.
+    pub aside: BTreeSet<u64>,
     /// Its notebook.
     pub notes: Vec<Text>,
     /// The tip of its branch as last saved.
@@ -288,6 +290,7 @@ impl AgentState {
                 }
                 for id in mails {
                     self.unread.remove(id);
+                    self.aside.remove(id);
                 }
                 self.turn = Some(OpenTurn {
                     turn: *turn,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::State;
 use crate::domain::event::{Actor, Event, Kind, Text};
+use crate::domain::storm;
 
 /// A message.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,10 @@ pub struct Mail {
     pub read_by: BTreeSet<String>,
     /// The tool call that sent it.
     pub call: Option<String>,
+    /// How many letters of colleagues in a row led to it.
+    pub hops: u32,
+    /// Whether it says only that another was received: read with the next, it wakes nobody.
+    pub aside: bool,
 }
 
 /// Something that a person meant as mail and that could not be taken.
@@ -74,10 +79,19 @@ impl State {
                 if from == Actor::Human.name() {
                     self.undelivered.retain(|lost| !to.contains(&lost.to));
                 }
+                let hops = storm::hops(self, from);
+                let aside = matches!(event.actor, Actor::Agent(_))
+                    && !now
+                    && !assignment
+                    && storm::is_acknowledgement(subject, body.head());
                 // Mail to an agent that has no seat yet waits for it.
                 for name in to {
                     if let Actor::Agent(name) = Actor::named(name) {
                         let agent = self.agents.entry(name).or_default();
+                        if aside {
+                            agent.aside.insert(*id);
+                            continue;
+                        }
                         agent.unread.insert(*id);
                         agent.done = false;
                     }
@@ -95,6 +109,8 @@ impl State {
                         assignment: *assignment,
                         read_by: BTreeSet::new(),
                         call: call.clone(),
+                        hops,
+                        aside,
                     },
                 );
             }
