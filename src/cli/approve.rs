@@ -75,6 +75,26 @@ fn decide(context: &Context, args: &Answer, approved: bool) -> Result<(), Failur
         ));
     }
     let mut log = Log::open(&dir)?;
+    ui.out(&format!("{}\n", answer(&mut log, id, approved, reason)?))?;
+    if !place::supervised(&dir) {
+        ui.note(&format!(
+            "no supervisor of {0} lives; it is acted on after org up --resume {0}",
+            dir.id()
+        ));
+    }
+    Ok(())
+}
+
+/// Logs a person's word on what waits for it, and says which that is.
+///
+/// # Errors
+/// Where nothing of that name waits, or the log cannot be written.
+pub(super) fn answer(
+    log: &mut Log,
+    id: &str,
+    approved: bool,
+    reason: String,
+) -> Result<String, Failure> {
     let said: Result<(String, String), Failure> = log.transact(&Actor::Human, |state| {
         if let Some(review) = review(state, id, approved, &reason) {
             return Ok(review);
@@ -83,7 +103,7 @@ fn decide(context: &Context, args: &Answer, approved: bool) -> Result<(), Failur
         let decided = Kind::ApprovalDecided {
             id: asked.id,
             approved,
-            reason: reason.clone(),
+            reason,
         };
         Ok((
             vec![decided],
@@ -92,14 +112,7 @@ fn decide(context: &Context, args: &Answer, approved: bool) -> Result<(), Failur
     })?;
     let (name, question) = said?;
     let word = if approved { "approved" } else { "denied" };
-    ui.out(&format!("{name} {word}: {question}\n"))?;
-    if !place::supervised(&dir) {
-        ui.note(&format!(
-            "no supervisor of {0} lives; it is acted on after org up --resume {0}",
-            dir.id()
-        ));
-    }
-    Ok(())
+    Ok(format!("{name} {word}: {question}"))
 }
 
 fn list(state: &State, run: &str) -> String {

@@ -12,6 +12,9 @@ use crate::os::exec::{Exec, Input, Output};
 use crate::run::log::Log;
 use crate::run::paths::RunDir;
 
+/// Columns and rows below which a pane is no use.
+const LEAST: (u16, u16) = (34, 8);
+
 /// Runs the command.
 ///
 /// # Errors
@@ -57,7 +60,12 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
             let opened = opened.map_err(no_office)?;
             log.append(&Actor::Human, vec![opened])?;
         }
-        let pane = agent.and_then(|name| log.state().office.as_ref()?.panes.get(name));
+        // In cells that nobody can read, the dashboard serves a person better than the grid.
+        let cramped = ui
+            .size()
+            .is_some_and(|size| is_cramped(size, chart.office.grid));
+        let seat = agent.or(cramped.then_some(seats::WATCH));
+        let pane = seat.and_then(|name| log.state().office.as_ref()?.panes.get(name));
         let office = seats::office(dir, &clean).map_err(no_office)?;
         Ok::<_, Failure>(
             office.attach_argv(place::var("TMUX").as_deref(), pane.map(String::as_str)),
@@ -74,6 +82,12 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
         .stderr(Output::Inherit)
         .replace();
     Err(Failure::refused("tmux could not be started", "org doctor").because(&error))
+}
+
+/// Whether the cells of the grid are too small to be read at this size.
+fn is_cramped((columns, rows): (u16, u16), grid: Option<(u16, u16)>) -> bool {
+    let (across, down) = grid.unwrap_or((1, 1));
+    columns / across.max(1) < LEAST.0 || rows / down.max(1) < LEAST.1
 }
 
 fn no_office(error: crate::office::OfficeError) -> Failure {

@@ -36,19 +36,29 @@ pub(super) fn run(context: &Context, args: &CancelArgs) -> Result<(), Failure> {
         Some(text) => format!("cancelled by a person: {text}"),
         None => "cancelled by a person".to_owned(),
     };
-    let mut log = Log::open(&dir)?;
-    let said: Result<String, Failure> = log.transact(&Actor::Human, |state| {
+    context
+        .ui
+        .note(&call_off(&mut Log::open(&dir)?, target, reason)?);
+    Ok(())
+}
+
+/// Logs that a person calls something off, and says what comes of it.
+///
+/// # Errors
+/// Where there is no such thing, it is over, or the log cannot be written.
+pub(super) fn call_off(log: &mut Log, target: Target, reason: String) -> Result<String, Failure> {
+    log.transact(&Actor::Human, |state| {
         let said = target.judge(state)?;
         Ok((vec![target.cancelled(reason)], said))
-    })?;
-    context.ui.note(&said?);
-    Ok(())
+    })?
 }
 
 /// What is called off.
 #[derive(Debug, Clone, Copy)]
-enum Target {
+pub(super) enum Target {
+    /// A measured run.
     Run(u64),
+    /// A claim, with its runs.
     Claim(u64),
 }
 

@@ -73,6 +73,13 @@ impl Ui {
         io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 
+    /// Columns and rows of the terminal, where there is one.
+    #[must_use]
+    pub(super) fn size(&self) -> Option<(u16, u16)> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some((size.ws_col, size.ws_row)).filter(|(columns, rows)| *columns > 0 && *rows > 0)
+    }
+
     /// How data is tinted.
     #[must_use]
     pub(super) fn paint(&self) -> Paint {

@@ -26,6 +26,9 @@ pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
 pub use society::{Firing, Society, letter_key};
 
+/// How the letter is marked that an agent gets when a person leaves its desk: part of having taken it.
+pub const LEFT: &str = "take:";
+
 /// Why a line cannot be folded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FoldError {
@@ -257,17 +260,25 @@ impl State {
         }
     }
 
-    /// Whether a person stepped in: what people built, opened, read or ended is no intervention.
+    /// Whether a person stepped in: what people built, opened, read, ended or went on with
+    /// is no intervention.
     #[must_use]
     pub fn is_intervention(event: &Event) -> bool {
-        event.actor == Actor::Human
-            && !matches!(
-                event.body,
-                Kind::RunCreated { .. }
-                    | Kind::OfficeOpened { .. }
-                    | Kind::MailRead { .. }
-                    | Kind::RunDown { .. }
-            )
+        if event.actor != Actor::Human {
+            return false;
+        }
+        match &event.body {
+            Kind::RunCreated { .. }
+            | Kind::OfficeOpened { .. }
+            | Kind::MailRead { .. }
+            | Kind::RunDown { .. }
+            | Kind::RunResumed {}
+            // One thing that a person did, with the event that stands before or after it.
+            | Kind::FreezeSet { .. }
+            | Kind::TakeEnded { .. } => false,
+            Kind::MailSent { call: Some(call), .. } => !call.starts_with(LEFT),
+            _ => true,
+        }
     }
 
     fn human_event(&mut self, event: &Event) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind};
-use crate::domain::state::{AgentState, State};
+use crate::domain::state::{AgentState, LEFT, State};
 use crate::domain::texts::Key;
 use crate::os::exec::{Exec, Input, Output};
 use crate::os::lock::Lock;
@@ -295,7 +295,7 @@ impl Desk {
             body,
             now: false,
             assignment: false,
-            call: None,
+            call: Some(format!("{LEFT}{}", self.log.state().seq)),
         })
     }
 }

@@ -22,6 +22,10 @@ const END_LIMIT: Timespec = Timespec {
     tv_nsec: 0,
 };
 
+/// A pane that is too small to be read, where nobody else looks: it is shown on the whole screen.
+const CRAMPED: &str = "#{&&:#{e|<=:#{session_attached},1},#{&&:#{!=:#{window_zoomed_flag},1},\
+                       #{||:#{e|<:#{pane_width},34},#{e|<:#{pane_height},12}}}}";
+
 /// The run's own tmux server, there or not.
 #[derive(Clone, Debug)]
 pub struct TmuxOffice {
@@ -182,11 +186,16 @@ impl TmuxOffice {
             .socket_path(socket);
         let words = tmux.add_command(command).build().to_vec();
         // tmux refuses to nest while these are set; to nest is what is asked for here.
+        let zoom = pane.map(|pane| {
+            let zoom = format!("resize-pane -Z -t {pane}");
+            [";", "if-shell", "-F", "-t", pane, CRAMPED, &zoom].map(str::to_owned)
+        });
         let mut argv: Vec<String> = Vec::new();
         if inside.is_some() && !here {
             argv.extend(["env", "-u", "TMUX", "-u", "TMUX_PANE"].map(str::to_owned));
         }
         argv.extend(words.into_iter().map(std::borrow::Cow::into_owned));
+        argv.extend(zoom.into_iter().flatten());
         argv
     }
 }

@@ -170,6 +170,7 @@ fn what_is_waited_for_comes_or_is_said_not_to() {
     ] {
         world.org(words).refused(code).naming(names);
     }
+    world.org(&["status", "--watch", "--json"]).refused(2);
     let stopped = world.start(&["wait", &id, "--for", "stopped", "--timeout", "3m"]);
     world.org(&["down"]).well();
     let mut stopped = stopped;
@@ -182,5 +183,30 @@ fn what_is_waited_for_comes_or_is_said_not_to() {
             "was brought down",
             "org up --resume",
         ]);
+    world.nothing_lives();
+}
+
+#[test]
+fn status_is_printed_anew_as_things_happen_until_the_end() {
+    let world = TestEnvironment::new();
+    let run = broken(&world, "true");
+    let mut watch = world.start(&["status", "--watch"]);
+    let pages = || fs::read_to_string(world.at("start.out")).unwrap_or_default();
+    until("a page with what needs a person", || {
+        pages().contains("needs you").then_some(())
+    });
+    world.org(&["pause"]).well();
+    until("the next page", || {
+        pages()
+            .contains(&format!("{}  paused", run.id()))
+            .then_some(())
+    });
+    world.org(&["down"]).well();
+    assert!(watch.wait().unwrap().success());
+    assert!(
+        pages().contains(&format!("{}  stopped", run.id())),
+        "{}",
+        pages()
+    );
     world.nothing_lives();
 }

@@ -200,6 +200,9 @@ fn a_terminal_that_dies_leaves_the_agent_paused_and_says_so() {
     said.naming(&["# half", "config.py (changed)"]);
     heard(&run, "something");
     world.org(&["next"]).well().naming(&["nothing in smoke-"]);
+    // Two who sat down, of whom one came back, and a letter.
+    let status = world.org(&["status", "--json"]).json();
+    assert_eq!(status["interventions"], 3, "{status}");
 
     // Who does not come back lets it go on with what lies there.
     die_at_the_desk(&world, &run, "echo '# more' >> config.py\n", || {});

@@ -25,6 +25,7 @@ mod gpus;
 mod ledger;
 mod minds;
 mod nanochat;
+mod office;
 mod overnight;
 mod pauses;
 mod quickstart;

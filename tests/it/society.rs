@@ -240,23 +240,24 @@ fn a_variant_is_a_few_lines_and_its_run_freezes_the_whole() {
 
 /// Two who answer each other's letters for ever.
 fn echo() -> String {
-    let mut script = "version = 1\n".to_owned();
-    for (name, other) in [("claude-1", "codex-1"), ("codex-1", "claude-1")] {
-        script.extend([format!("\n[[scripts]]\nagent = \"{name}\"\n")]);
-        for n in 0..20 {
-            let first = n == 0 && name == "claude-1";
-            let expect = if first {
-                String::new()
-            } else {
-                format!("expect = 'from=\"{other}\" subject=\"re'\n")
-            };
-            script.extend([format!(
-                "[[scripts.steps]]\n{expect}[[scripts.steps.call]]\ntool = \"send\"\nto = \"{other}\"\n\
-                 subject = \"re {n}\"\nbody = \"I agree, and what do you think?\"\n"
-            )]);
-        }
-    }
-    script
+    let step = |name: &str, other: &str, n: u32| {
+        let expect = if n == 0 && name == "claude-1" {
+            String::new()
+        } else {
+            format!("expect = 'from=\"{other}\" subject=\"re'\n")
+        };
+        format!(
+            "[[scripts.steps]]\n{expect}[[scripts.steps.call]]\ntool = \"send\"\nto = \"{other}\"\n\
+             subject = \"re {n}\"\nbody = \"I agree, and what do you think?\"\n"
+        )
+    };
+    let script = |(name, other): (&str, &str)| {
+        let steps: String = (0..20).map(|n| step(name, other, n)).collect();
+        format!("\n[[scripts]]\nagent = \"{name}\"\n{steps}")
+    };
+    let both = [("claude-1", "codex-1"), ("codex-1", "claude-1")];
+    let scripts: String = both.into_iter().map(script).collect();
+    format!("version = 1\n{scripts}")
 }
 
 #[test]

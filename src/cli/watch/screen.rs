@@ -19,13 +19,14 @@ use tokio::sync::mpsc;
 
 use super::scene::Scene;
 use crate::cli::failure::Failure;
-use crate::cli::place;
+use crate::cli::{approve, cancel, place};
+use crate::domain::approval;
 use crate::domain::event::{Actor, Kind};
-use crate::domain::state::State;
+use crate::domain::state::{Approval, State};
 use crate::engine::seats;
 use crate::os::exec::Exec;
 use crate::run::bell::Bell;
-use crate::view::watch::{Board, Choice, Press, Wish, draw};
+use crate::view::watch::{Board, Choice, Press, Target, Wish, draw};
 
 /// Between two frames while nothing is appended: clocks and progress go on.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ const SPACING: Duration = Duration::from_millis(80);
 const TMUX_LIMIT: Duration = Duration::from_secs(5);
 /// What `q` says in the office.
 const NOT_QUIT: &str = "a pane is a view and is not quit: detach with C-b d";
+/// What a key says that would change the past.
+const OVER: &str = "this moment is over; L follows the log again";
 /// Keys that wait.
 const QUEUE: usize = 64;
 
@@ -160,10 +163,11 @@ fn grant(wish: Wish, scene: &mut Scene, board: &Board, choice: &mut Choice) -> O
         Wish::Pause(who) => match pause(scene, who.as_deref()) {
             Ok(said) | Err(said) => choice.say(said),
         },
-        Wish::Approve(_) | Wish::Deny(_) => {
-            choice.say("this is nothing to approve: o tells what is known of it");
+        Wish::Approve(at) | Wish::Deny(at) => {
+            let approved = matches!(wish, Wish::Approve(_));
+            choice.say(answer(scene, board, at, approved).unwrap_or_else(|why| why));
         }
-        Wish::Cancel(id) => choice.say(format!("type `org cancel e{id}` in a shell")),
+        Wish::Cancel(target) => choice.say(call_off(scene, &target).unwrap_or_else(|why| why)),
         Wish::Step(news) => {
             if let Err(error) = scene.step(news) {
                 choice.say(error.message);
@@ -213,10 +217,44 @@ fn jump(scene: &Scene, agent: &str) -> Result<bool, String> {
     Err(format!("tmux refused: {why}"))
 }
 
+/// Logs a person's word on what waits for it at that place of the queue.
+fn answer(scene: &mut Scene, board: &Board, at: usize, approved: bool) -> Result<String, String> {
+    if !scene.follows() {
+        return Err(OVER.to_owned());
+    }
+    let need = board.status.needs_you.get(at);
+    let pending = approval::pending(scene.log.state());
+    let asked = need.and_then(|need| {
+        let same = |it: &&&Approval| it.at == need.since && need.reason.ends_with(&it.question);
+        pending.iter().find(same).map(|it| approval::name(it))
+    });
+    let Some(id) = asked else {
+        let type_this = need.map_or("", |need| need.command.as_str());
+        return Err(format!(
+            "there is nothing to say yes or no to; type: {type_this}"
+        ));
+    };
+    approve::answer(&mut scene.log, &id, approved, String::new()).map_err(|failure| failure.message)
+}
+
+/// Calls a run or a claim off.
+fn call_off(scene: &mut Scene, target: &Target) -> Result<String, String> {
+    if !scene.follows() {
+        return Err(OVER.to_owned());
+    }
+    let target = match target {
+        Target::Run(id) => cancel::Target::Run(*id),
+        Target::Claim(id) => cancel::Target::Claim(*id),
+        _ => return Err("only runs and claims can be called off".to_owned()),
+    };
+    let reason = "cancelled by a person".to_owned();
+    cancel::call_off(&mut scene.log, target, reason).map_err(|failure| failure.message)
+}
+
 /// Pauses who is not paused, and lets go on who is; all where there is no name.
 fn pause(scene: &mut Scene, who: Option<&str>) -> Result<String, String> {
     if !scene.follows() {
-        return Err("this moment is over; L follows the log again".to_owned());
+        return Err(OVER.to_owned());
     }
     let decide = |state: &State| -> Result<(Vec<Kind>, String), String> {
         if state.stopped {

@@ -104,8 +104,8 @@ pub enum Wish {
     Approve(usize),
     /// Say no to it.
     Deny(usize),
-    /// Call a measured run off.
-    Cancel(u64),
+    /// Call a measured run or a claim off.
+    Cancel(Target),
     /// So many news forward, or back.
     Step(i64),
     /// Follow the log again.
@@ -217,7 +217,9 @@ impl Choice {
             (Press::Char('p' | 'P'), _) => Wish::Pause(None),
             (Press::Char('a'), Target::Need(at, _)) => Wish::Approve(at),
             (Press::Char('d'), Target::Need(at, _)) => Wish::Deny(at),
-            (Press::Char('c'), Target::Run(id)) => Wish::Cancel(id),
+            (Press::Char('c'), target @ (Target::Run(_) | Target::Claim(_))) => {
+                Wish::Cancel(target)
+            }
             (Press::Char('a' | 'd'), _) => {
                 self.say("a and d answer what is chosen in `needs you`: n goes there");
                 return None;
@@ -235,7 +237,8 @@ impl Choice {
             Wish::Pause(None) => "P again to pause all agents, or to let all go on".to_owned(),
             Wish::Approve(_) => "a again to approve what is chosen".to_owned(),
             Wish::Deny(_) => "d again to deny what is chosen".to_owned(),
-            Wish::Cancel(id) => format!("c again to call e{id} off"),
+            Wish::Cancel(Target::Claim(id)) => format!("c again to call h{id} off, with its runs"),
+            Wish::Cancel(Target::Run(id)) => format!("c again to call e{id} off"),
             _ => return Some(wish),
         };
         self.say(question);

@@ -395,7 +395,7 @@ fn draw_tabs(choice: &Choice, area: Rect, buffer: &mut Buffer) {
 pub fn plain(board: &Board, width: usize) -> String {
     let mut text = String::new();
     let mut say = |line: &Line<'_>| {
-        text.push_str(line.to_string().trim_end());
+        text.push_str(cut(line.to_string().trim_end(), width).as_str());
         text.push('\n');
     };
     for line in head(board, width) {

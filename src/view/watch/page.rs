@@ -26,7 +26,7 @@ const KEYS: [(&str, &str); 14] = [
     ("P P", "pause all agents, or let all go on"),
     ("n", "what needs you, oldest first"),
     ("a a / d d", "approve or deny what is chosen there"),
-    ("c c", "call the chosen run off"),
+    ("c c", "call the chosen run or claim off"),
     ("[ ]", "one thing that happened back or forward"),
     ("{ }", "twenty of them"),
     ("L", "follow the log again"),

@@ -138,7 +138,7 @@ fn keys_choose_open_and_ask_twice_before_they_change_much() {
     assert_eq!(press(Press::Enter), Some(Wish::Open(Target::Claim(2))));
     press(Press::Char('2'));
     assert_eq!(press(Press::Char('c')), None);
-    let newest = Some(Wish::Cancel(7));
+    let newest = Some(Wish::Cancel(Target::Run(7)));
     assert_eq!(press(Press::Char('c')), newest);
     press(Press::Char('n'));
     assert_eq!(press(Press::Enter), Some(Wish::Jump("ben".to_owned())));
