@@ -189,7 +189,7 @@ pub struct Divergence {
 }
 
 impl Divergence {
-    /// Follows the next lines of an output; says what is wrong once [`LOST_LINES`] lines in a row tell of
+    /// Follows the next lines of an output; says what is wrong once `LOST_LINES` lines in a row tell of
     /// a loss that is `nan` or infinite: a single one may be a step that a loss scale skips.
     pub fn follow(&mut self, lines: &str) -> Option<String> {
         let pattern = LOSS.get_or_init(|| Regex::new(LOSS_PATTERN));

@@ -54,7 +54,7 @@ pub fn bytes(n: f64) -> String {
     format!("{left:.places$} {}", UNITS[unit])
 }
 
-/// A number in [`DIGITS`] significant digits, without trailing zeros; scientific where it is very
+/// A number in `DIGITS` significant digits, without trailing zeros; scientific where it is very
 /// large or very small.
 #[must_use]
 pub fn number(value: f64) -> String {
