@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -21,6 +22,9 @@ const END_LIMIT: Timespec = Timespec {
     tv_sec: 3,
     tv_nsec: 0,
 };
+
+/// How long what sits in panes may take to end after its terminal did.
+const PANES_LIMIT: Duration = Duration::from_secs(2);
 
 /// A pane that is too small to be read, where nobody else looks: it is shown on the whole screen.
 const CRAMPED: &str = "#{&&:#{e|<=:#{session_attached},1},#{&&:#{!=:#{window_zoomed_flag},1},\
@@ -147,6 +151,7 @@ impl TmuxOffice {
         if let Listener::Some(pid) = socket::listener(self.client.socket()).await? {
             // Opened before anything is ended, so that it is this process and no later one.
             let watched = pid.map(|pid| (pid, pidfd_open(pid, PidfdFlags::NONBLOCK)));
+            let seated = self.seated().await;
             let mut script = Script::default();
             script.push(&KillServer::new().build());
             // The client of a dying server may be told anything; what counts is the process.
@@ -157,8 +162,19 @@ impl TmuxOffice {
                     .await
                     .map_err(std::io::Error::from)??;
             }
+            gone(&seated).await;
         }
         Ok(socket::sweep(self.client.socket())?)
+    }
+
+    /// What sits in the panes.
+    async fn seated(&self) -> Vec<Watch> {
+        let mut script = Script::default();
+        script.push(&ListPanes::new().all().format("#{pane_pid}").build());
+        // Where nobody answers, there is nobody to wait for either.
+        let said = self.client.script(script.text()).await.unwrap_or_default();
+        let pids = said.lines().filter_map(|line| line.trim().parse().ok());
+        pids.filter_map(|pid| Watch::open(pid, None).ok()).collect()
     }
 
     /// See [`super::Office::is_inside`].
@@ -197,6 +213,22 @@ impl TmuxOffice {
         argv.extend(words.into_iter().map(std::borrow::Cow::into_owned));
         argv.extend(zoom.into_iter().flatten());
         argv
+    }
+}
+
+/// Waits until what sat in the panes has ended: its terminal is gone, and it was told so. What does
+/// not hear is ended.
+async fn gone(seated: &[Watch]) {
+    let all = || async {
+        for watch in seated {
+            watch.ended().await.ok();
+        }
+    };
+    if tokio::time::timeout(PANES_LIMIT, all()).await.is_err() {
+        for watch in seated {
+            watch.signal(Signal::KILL);
+        }
+        tokio::time::timeout(PANES_LIMIT, all()).await.ok();
     }
 }
 
