@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::ground::{TestEnvironment, write};
+use crate::ground::{TestEnvironment, until, write};
 use crate::small::{Small, call};
 
 const METRIC: &str = "metric = { name = \"score\", goal = \"max\", pattern = 'score: ([0-9.]+)' }";
@@ -93,7 +93,7 @@ fn a_run_that_shares_its_device_does_not_count() {
     );
     let nobody = "[providers.anthropic]\nbase_url = \"http://127.0.0.1:9\"\nkey_cmd = \"echo k\"\n";
     let go = world.at("go");
-    let run_sh = "i=0; while [ $i -lt 600 ] && ! [ -e \"$GO/go\" ]; do sleep 0.2; i=$((i+1)); done\n\
+    let run_sh = "echo begun; i=0; while [ $i -lt 600 ] && ! [ -e \"$GO/go\" ]; do sleep 0.2; i=$((i+1)); done\n\
                   echo \"score: 1.$ORG_SEED\"\n";
     fs::create_dir(&go).expect("a directory");
     let task = Small {
@@ -109,11 +109,10 @@ fn a_run_that_shares_its_device_does_not_count() {
     let chart = task.chart(&world).display().to_string();
     world.org(&["up", &chart, "--headless", "--detach"]).well();
     let run = world.run();
-    run.wait_for("a start", |events| {
-        events
-            .iter()
-            .any(|it| it["kind"] == "experiment.started")
-            .then_some(())
+    // Not before it runs: a run that has yet to begin would wait for the stranger to go.
+    until("the first run's words", || {
+        let said = fs::read_to_string(run.path("exp/e1/a1/output.log")).ok()?;
+        said.contains("begun").then_some(())
     });
     write(&apps, format!("{uuid}, 1, 4000\n"));
     let end = run.wait_for("an end", |events| {
