@@ -33,6 +33,8 @@ pub(super) struct Vigil {
     rung: Option<std::time::SystemTime>,
     /// A look that is under way.
     looking: bool,
+    /// A sign that came meanwhile: the look may have been too early for it.
+    again: bool,
     /// When things were put back, by seat; `""` is the server.
     mended: BTreeMap<String, VecDeque<Instant>>,
     /// Dead panes that come back, and when.
@@ -109,6 +111,7 @@ impl Supervisor {
 
     fn look_at_office(&mut self) {
         if self.vigil.looking {
+            self.vigil.again = true;
             return;
         }
         let (Some(office), report) = (self.office(), self.report.clone()) else {
@@ -131,6 +134,10 @@ impl Supervisor {
     /// What was seen of it.
     pub(super) fn office_seen(&mut self, seen: Liveness) -> Result<(), SuperviseError> {
         self.vigil.looking = false;
+        if std::mem::take(&mut self.vigil.again) {
+            self.look_at_office();
+            return Ok(());
+        }
         self.log.catch_up()?;
         let Some(office) = self.state().office.clone() else {
             return Ok(());
