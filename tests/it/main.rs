@@ -22,6 +22,7 @@ mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
+mod landing;
 mod ledger;
 mod minds;
 mod nanochat;
@@ -36,6 +37,7 @@ mod seeds;
 mod smoke;
 mod society;
 mod trials;
+mod waste;
 
 /// A journey that nobody lists here is never run.
 #[test]
