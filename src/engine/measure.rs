@@ -223,6 +223,11 @@ impl Order {
         for dir in dirs {
             fs::create_dir_all(dir).map_err(|error| crashed("make a directory", &error))?;
         }
+        if let Some(home) = self.clean.get("HOME").map(Path::new) {
+            // Programs look for their data below HOME, which is another one here.
+            files::mirror(home, &self.chart.task.share, &place.join("home"))
+                .map_err(|error| crashed("link what is shared", &error))?;
+        }
         let (repo_git, checkout) = (self.dir.repo_git(), self.checkout(program));
         repo::checkout(&repo_git, &self.run.commit, &checkout)
             .map_err(|error| crashed("check the commit out", &error))?;

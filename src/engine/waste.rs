@@ -90,7 +90,8 @@ fn promoted(state: &State) -> BTreeSet<u64> {
     let champions: BTreeSet<&str> = state.champions().map(|(_, after)| after).collect();
     let of = |run: &&Experiment| {
         let claimed = run.hypothesis.is_some_and(|id| claims.contains(&id));
-        claimed || champions.contains(run.commit.as_str()) || run.commit == state.start
+        let control = !claims.is_empty() && run.commit == state.start;
+        claimed || control || champions.contains(run.commit.as_str())
     };
     state
         .experiments

@@ -84,6 +84,32 @@ fn copy_level(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
     fs::set_permissions(to, kind.permissions())
 }
 
+/// Makes what lies below a home directory found at the same place below a private one: by links, and only
+/// where nothing is there.
+///
+/// # Errors
+/// Where the private one cannot be written to.
+pub fn mirror(home: &Path, paths: &[PathBuf], private: &Path) -> io::Result<()> {
+    for path in paths {
+        let Ok(below) = path.strip_prefix(home) else {
+            continue;
+        };
+        let plain = |part| matches!(part, std::path::Component::Normal(_));
+        if below.as_os_str().is_empty() || !below.components().all(plain) {
+            continue;
+        }
+        let link = private.join(below);
+        if let Some(parent) = link.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match std::os::unix::fs::symlink(path, &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Gives the owner the right to write in every directory of a tree, so that it can be removed; links are
 /// not followed.
 ///

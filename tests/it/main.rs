@@ -12,6 +12,7 @@ mod task;
 
 mod approvals;
 mod attention;
+mod autoresearch;
 mod bad_charts;
 mod bad_luck;
 mod calling_off;
