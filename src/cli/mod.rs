@@ -15,10 +15,12 @@ mod doctor;
 mod down;
 mod earlier;
 mod failure;
+mod gc;
 mod help;
 mod hidden;
 mod inbox;
 mod init;
+mod land;
 mod ledger;
 mod logs;
 mod ls;
@@ -97,6 +99,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Replay(replay::ReplayArgs),
+    Land(land::LandArgs),
+    Gc(gc::GcArgs),
     Schema(schema::SchemaArgs),
     Prompt(prompt::PromptArgs),
     Completions(completions::CompletionsArgs),
@@ -206,6 +210,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Ledger(args) => ledger::run(context, &args).map(done),
         Command::Report(args) => report::run(context, &args).map(done),
         Command::Replay(args) => replay::run(context, &args).map(done),
+        Command::Land(args) => land::run(context, &args),
+        Command::Gc(args) => gc::run(context, &args).map(done),
         Command::Schema(args) => schema::run(context, &args).map(done),
         Command::Prompt(args) => prompt::run(context, &args).map(done),
         Command::Completions(args) => completions::run(context, &args).map(done),
