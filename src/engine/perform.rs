@@ -20,7 +20,7 @@ use crate::os::exec::{self, Detached};
 use crate::os::lock;
 use crate::os::process::Watch;
 use crate::run::log::LogError;
-use crate::run::maildir::Maildir;
+use crate::run::maildir::{Maildir, Posting};
 
 use super::guard::let_go;
 use super::measure::{Found, Look, Order, Program, Watching};
@@ -307,13 +307,14 @@ impl Supervisor {
 
     fn deliver(&self, mail: &Mail) -> std::io::Result<()> {
         let body = self.log.blobs().whole(&mail.body)?;
+        let mut posting = Posting::new(mail, &body);
         // What is written to the org itself is answered to by its processes, and lies in no mailbox.
         for to in mail.to.iter().filter(|to| *to != Actor::Org.name()) {
             let mailbox = Maildir::at(self.dir.mailbox(to));
             if mail.read_by.contains(to) {
                 mailbox.put_away(mail, &body)?;
             } else {
-                mailbox.deliver(mail, &body)?;
+                posting.deliver(&mailbox)?;
             }
         }
         Ok(())
