@@ -23,7 +23,7 @@ use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
-pub use device::Barred;
+pub use device::{Barred, Machine};
 pub use lab::{Experiment, Hypothesis};
 pub use landing::{Landing, Rerun};
 pub use mail::{Mail, Undelivered};
@@ -129,6 +129,10 @@ pub struct State {
     pub landings: Vec<Landing>,
     /// Runs of what is to be landed, at target scale, in order.
     pub reruns: Vec<Rerun>,
+    /// What measured runs run on.
+    pub machine: Option<Machine>,
+    /// Commits whose baseline has drifted, each with the first run that counts.
+    pub expired: BTreeMap<String, u64>,
     /// The hash of the harness's own files, where there are any.
     pub overlay: Option<String>,
     /// Devices that are not leased for now, by UUID.
@@ -223,6 +227,7 @@ impl State {
                 self.gpus.clone_from(gpus);
                 self.parallel = *parallel;
             }
+            Kind::MachineSeen { what } => self.machine_seen(event.at, what),
             Kind::OverlayFrozen { hash } => self.overlay = Some(hash.clone()),
             Kind::MockBound { port } => self.mock_port = Some(*port),
             Kind::OfficeOpened {

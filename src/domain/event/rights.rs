@@ -86,6 +86,8 @@ impl Kind {
             },
             Self::LabOpened { .. }
             | Self::OverlayFrozen { .. }
+            | Self::MachineSeen { .. }
+            | Self::BaselineExpired { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
@@ -196,6 +198,8 @@ impl Kind {
             Self::RunCreated { .. }
                 | Self::LabOpened { .. }
                 | Self::OverlayFrozen { .. }
+                | Self::MachineSeen { .. }
+                | Self::BaselineExpired { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFrozen { .. }
