@@ -196,7 +196,6 @@ mod tests {
         again(5, 0, 1.0, Some(19));
         again(6, 1, 2.0, None);
         assert_eq!(asked(&chart, &state, &claim), Some(Vec::new()), "it waits");
-        let mut state = state;
         let run = state.experiments.get_mut(&6).expect("there");
         (run.status, run.finished_at) = (RunStatus::Ok, Some(at(19)));
         assert_eq!(asked(&chart, &state, &claim), None, "it is as it was");
