@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::ground::{TestEnvironment, project, told};
+use crate::small::{Small, call};
 
 const CHART: &str = "autoresearch.toml";
 
@@ -63,6 +64,45 @@ fn one_researcher_keeps_what_holds_in_the_same_time() {
         "{table}"
     );
     world.nothing_lives();
+}
+
+/// Programs look for their data below HOME, which is another one in a measured run and in an agent's shell.
+#[test]
+fn what_is_shared_from_a_home_is_found_in_the_private_one() {
+    let world = TestEnvironment::new();
+    let data = world.at("home/.cache/data");
+    crate::ground::write(&data.join("loss.txt"), "4");
+    let task = Small {
+        files: vec![(
+            "run.sh",
+            "echo \"loss: $(cat ~/.cache/data/loss.txt).$ORG_SEED\"\n".to_owned(),
+        )],
+        task: format!(
+            "run = \"sh run.sh\"\ntimeout = \"60s\"\ngpus = 0\nshare = [\"{}\"]\n\
+             metric = {{ name = \"loss\", pattern = 'loss: ([0-9.]+)' }}",
+            data.display()
+        ),
+        tables: "[protocol]\nmatch = \"none\"\nbaseline = 2\n".to_owned(),
+        agents: vec![("ann", false)],
+        scenario: "[[scripts]]\nagent = \"ann\"\n".to_owned()
+            + &call(
+                "shell",
+                "command = \"cat ~/.cache/data/loss.txt; echo x >>~/.cache/data/loss.txt\"",
+            ),
+    };
+    let run = task.play(&world);
+    let ends = run.of("experiment.finished");
+    assert!(
+        !ends.is_empty() && ends.iter().all(|it| it["status"] == "ok"),
+        "{ends:?}"
+    );
+    let said = run.answers("ann", "shell").pop().unwrap();
+    assert!(said.contains('4'), "{said}");
+    assert_eq!(
+        fs::read_to_string(data.join("loss.txt")).unwrap(),
+        "4",
+        "only read"
+    );
 }
 
 /// Upstream's nanochat reads and writes in one directory; a measured run's own begins empty.
