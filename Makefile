@@ -21,7 +21,7 @@ demo: ## build, and bring up a chief and eight researchers: no key, no GPU, no n
 	@echo "end it, leaving nothing running:       $(ORG) down"
 
 test: lint ## lint, then all tests
-	@.ci/need cc git python3 tmux
+	@.ci/need cc git python3 tmux venv
 	cargo test --locked --lib --bins --tests --no-fail-fast
 
 lint: ## formatting, clippy and documentation, warnings being errors

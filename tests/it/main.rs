@@ -32,6 +32,7 @@ mod quickstart;
 mod recovery;
 mod report;
 mod resources;
+mod sdks;
 mod seeds;
 mod smoke;
 mod society;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{sealed, signature};
 use crate::domain::scenario::Heard;
-use crate::mock::exchange::{Ask, Part, Refusal};
+use crate::mock::exchange::{Ask, CARELESS, Part, Refusal};
 
 /// Most cache markers a request may have.
 const MAX_MARKERS: usize = 4;
@@ -229,7 +229,8 @@ fn results_follow_calls(blocks: &[Block]) -> Result<(), Refusal> {
         called.clear();
         for block in turn.iter().filter(|block| block.kind() == "tool_use") {
             let id = block.value["id"].as_str().unwrap_or_default();
-            if !all.insert(id) {
+            // A server that names its calls without care takes them as it named them.
+            if !all.insert(id) && !id.contains(CARELESS) {
                 return Err(Refusal::invalid(format!(
                     "messages.{}.content.{}: tool_use ids must be unique",
                     block.message, block.at
