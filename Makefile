@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORG    := $(TARGET)/release/org
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test soak lint bench
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -23,6 +23,10 @@ demo: ## build, and bring up a chief and eight researchers: no key, no GPU, no n
 test: lint ## lint, then all tests
 	@.ci/need cc git python3 tmux venv
 	cargo test --locked --lib --bins --tests --no-fail-fast
+
+soak: ## a night of 2,000 turns in minutes: faults, kills, a cap; ORG_SOAK_SEED=N has another
+	@.ci/need cc git
+	ORG_SOAK_TURNS=2000 cargo test --locked --test it -- --nocapture soak
 
 lint: ## formatting, clippy and documentation, warnings being errors
 	@.ci/need cc rustfmt clippy

@@ -35,6 +35,7 @@ mod resources;
 mod sdks;
 mod seeds;
 mod smoke;
+mod soak;
 mod society;
 mod trials;
 
