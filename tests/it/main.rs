@@ -30,6 +30,7 @@ mod overnight;
 mod pauses;
 mod quickstart;
 mod recovery;
+mod reexecuted;
 mod report;
 mod resources;
 mod sdks;

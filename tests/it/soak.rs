@@ -12,10 +12,13 @@ use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use org::run::frozen;
+use org::run::paths::RunDir;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::ground::{Run, TestEnvironment, until, var, write};
+use crate::reexecuted;
 
 /// Turns of a night inside `make test`.
 const TURNS: usize = 240;
@@ -25,8 +28,10 @@ const TURNS_A_KILL: usize = 24;
 const ROUND: usize = 12;
 /// Looks at a log that does not grow, after which somebody is waiting for something: about a second.
 const STILL: u32 = 50;
+/// What may be spent at first, US dollars.
+const CAP: f64 = 0.3;
 /// How much more may be spent each time that somebody was stopped by the cap, US dollars.
-const RAISE: f64 = 0.5;
+const RAISE: f64 = 0.3;
 
 const CHART: &str = r#"version = 1
 name = "soak"
@@ -41,7 +46,7 @@ metric = { name = "loss", goal = "min", pattern = 'loss: ([0-9.]+)' }
 [protocol]
 baseline = 2
 [budget]
-usd = 0.5
+usd = 0.3
 [mock]
 scenario = "scenario.toml"
 [roles.worker]
@@ -272,7 +277,7 @@ impl Night {
             rounds: each / ROUND,
             sent: 0,
             kills: 0,
-            cap: 0.5,
+            cap: CAP,
         }
     }
 
@@ -481,7 +486,7 @@ impl Night {
 
     /// Adds the log up by itself: settled, lost and set aside never pass the cap.
     fn no_cap_is_passed(&self) {
-        let (mut cap, mut gone) = (0.5, 0.0);
+        let (mut cap, mut gone) = (CAP, 0.0);
         let mut open: BTreeMap<&str, f64> = BTreeMap::new();
         for event in &self.tail.events {
             let agent = event["agent"].as_str().unwrap_or_default();
@@ -506,7 +511,7 @@ impl Night {
             let all = gone + open.values().sum::<f64>();
             assert!(all <= cap + 1e-9, "{all} of {cap} at {event}");
         }
-        assert!(self.cap > 0.5, "nobody was ever stopped by the cap");
+        assert!(self.cap > CAP, "nobody was ever stopped by the cap");
     }
 }
 
@@ -549,4 +554,6 @@ fn a_night_of_faults_and_deaths_doubles_nothing_and_passes_no_cap() {
     night.nothing_is_doubled();
     night.spending_is_true();
     night.no_cap_is_passed();
+    let chart = frozen::chart(&RunDir::at(night.run.path(""))).unwrap();
+    reexecuted::decided_again(&night.run.path(""), &chart).unwrap();
 }
