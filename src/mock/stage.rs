@@ -206,6 +206,7 @@ fn reply(memory: &Memory, ask: &Ask, step: Step, fault: Option<&Fault>) -> Reply
         prefix: ask.prefix.clone(),
         say,
         calls,
+        ids: fault.and_then(|fault| fault.ids),
         end,
         usage: Usage::default(),
     };

@@ -40,7 +40,7 @@ model = "gpt-6.2-sol"
 "#;
 
 /// Every trap of the two wires, one a step.
-const FAULTS: [&str; 15] = [
+const FAULTS: [&str; 18] = [
     "status = 429, retry_after = 0.2",
     "status = 529",
     "status = 503, times = 2",
@@ -56,6 +56,9 @@ const FAULTS: [&str; 15] = [
     "interleave = true",
     "strange = true",
     "stop = 'refusal'",
+    "ids = 'again'",
+    "ids = 'same'",
+    "ids = 'again'",
 ];
 
 fn world(role: &str, scenario: &str, budget: &str) -> (TestEnvironment, String) {
@@ -104,7 +107,10 @@ fn every_trap_of_both_wires_is_survived_and_nothing_is_done_twice() {
         .enumerate()
         .map(|(number, fault)| shell(number, fault))
         .collect();
-    let last = "[[scripts.steps]]\nexpect = 'did 14'\nsay = 'all done'\n";
+    let last = format!(
+        "[[scripts.steps]]\nexpect = 'did {}'\nsay = 'all done'\n",
+        FAULTS.len() - 1
+    );
     let script = |agent: &str| format!("[[scripts]]\nagent = '{agent}'\n{steps}{last}");
     let (world, chart) = world("", &(script("ana") + &script("ben")), "");
     let up = world.org(&["up", &chart, "--mock", "--headless", "--until", "done"]);
@@ -167,6 +173,31 @@ fn every_trap_of_both_wires_is_survived_and_nothing_is_done_twice() {
         costs["total"]["tokens"]["cache_read"].as_u64().unwrap() > 0,
         "{costs}"
     );
+}
+
+#[test]
+fn ids_that_come_again_hide_nothing() {
+    let letter = |subject: &str| {
+        format!(
+            "[[scripts.steps]]\nfault = {{ ids = 'again' }}\n[[scripts.steps.call]]\ntool = 'send'\n\
+             to = 'ben'\nsubject = '{subject}'\nbody = 'news of {subject}'\n"
+        )
+    };
+    let scenario = format!(
+        "[[scripts]]\nagent = 'ana'\n{}{}[[scripts]]\nagent = 'ben'\nsteps = []\n",
+        letter("one"),
+        letter("two"),
+    );
+    let (world, chart) = world("", &scenario, "");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--until", "done"])
+        .well();
+    assert_eq!(world.run().answers("ana", "send"), ["sent m1", "sent m2"]);
+    let inbox = world.org(&["inbox", "ben", "--json"]).json();
+    let letters = inbox.as_array().unwrap().iter();
+    let mut subjects: Vec<&str> = letters.map(|it| it["subject"].as_str().unwrap()).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["one", "two"]);
 }
 
 #[test]

@@ -16,12 +16,22 @@ use crate::domain::restart::Tally;
 pub struct OpenCall {
     /// The call.
     pub call: LoggedCall,
+    /// The request that brought it.
+    pub request: u64,
     /// Whether it was begun.
     pub intent: bool,
     /// Hash of the file that it was about to change.
     pub pre: Option<String>,
     /// What it gave.
     pub result: Option<(bool, Text)>,
+}
+
+impl OpenCall {
+    /// What names the call among all of its agent's: some servers number each reply's calls anew.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}-{}", self.request, self.call.id)
+    }
 }
 
 /// A turn in flight.
@@ -461,6 +471,7 @@ impl AgentState {
             .iter()
             .map(|call| OpenCall {
                 call: call.clone(),
+                request: *request,
                 intent: false,
                 pre: None,
                 result: None,

@@ -241,5 +241,5 @@ fn message_id(reply: &Reply) -> String {
 }
 
 fn call_id(reply: &Reply, at: usize) -> String {
-    format!("toolu_01{}{at:02}", reply.id)
+    format!("toolu_01{}", reply.call_tag(at))
 }

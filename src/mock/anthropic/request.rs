@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{sealed, signature};
 use crate::domain::scenario::Heard;
-use crate::mock::exchange::{Ask, Part, Refusal};
+use crate::mock::exchange::{Ask, CARELESS, Part, Refusal};
 
 /// Most cache markers a request may have.
 const MAX_MARKERS: usize = 4;
@@ -61,8 +61,10 @@ pub(in crate::mock) fn read(
     results_follow_calls(&blocks)?;
     compactions(body, betas, &blocks)?;
     // What a server's own loop was at when it paused is the one thing of the model's that stands last.
+    // A compaction generates no reply, so that it may end wherever no call is open.
     let last = blocks.last();
-    if last.is_none_or(|block| block.role == "assistant" && block.kind() != "server_tool_use") {
+    let prefill = |block: &Block| block.role == "assistant" && block.kind() != "server_tool_use";
+    if last.is_none_or(|block| prefill(block) && body["compaction"].is_null()) {
         return Err(Refusal::invalid(
             "This model does not support assistant message prefill. The conversation must end \
              with a user message.",
@@ -229,7 +231,8 @@ fn results_follow_calls(blocks: &[Block]) -> Result<(), Refusal> {
         called.clear();
         for block in turn.iter().filter(|block| block.kind() == "tool_use") {
             let id = block.value["id"].as_str().unwrap_or_default();
-            if !all.insert(id) {
+            // A server that names its calls without care takes them as it named them.
+            if !all.insert(id) && !id.contains(CARELESS) {
                 return Err(Refusal::invalid(format!(
                     "messages.{}.content.{}: tool_use ids must be unique",
                     block.message, block.at
@@ -426,6 +429,17 @@ mod tests {
                 Some(part) => assert!(got.as_ref().is_some_and(|m| m.contains(part)), "{got:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_compaction_may_end_where_the_model_has_spoken() {
+        let body = |compaction: Value| {
+            json!({"model": "m", "max_tokens": 9, "compaction": compaction, "messages": [
+                {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]})
+        };
+        let ask = |compaction| read(&body(compaction), None, COMPACTION, false);
+        assert!(ask(json!({"type": "summarize"})).is_ok_and(|ask| ask.compacts));
+        assert!(ask(Value::Null).is_err());
     }
 
     #[test]
