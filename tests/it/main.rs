@@ -9,6 +9,7 @@
 mod ground;
 mod small;
 mod task;
+mod terminal;
 
 mod approvals;
 mod attention;
@@ -17,6 +18,7 @@ mod bad_luck;
 mod calling_off;
 mod charts;
 mod commands;
+mod completion;
 mod confinement;
 mod desks;
 mod evaluation;
@@ -28,10 +30,12 @@ mod nanochat;
 mod office;
 mod overnight;
 mod pauses;
+mod people;
 mod quickstart;
 mod recovery;
 mod report;
 mod resources;
+mod screenshot;
 mod seeds;
 mod smoke;
 mod society;
