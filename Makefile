@@ -7,7 +7,7 @@ ORG    := $(TARGET)/release/org
 LIMIT  := timeout --kill-after=30 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench
+.PHONY: help demo test soak lint bench recording
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -39,3 +39,8 @@ lint: ## formatting, clippy and documentation, warnings being errors
 bench: ## speed and memory against their floors, as ratios measured in one run
 	@.ci/need cc git python3 tmux
 	cargo bench --locked
+
+recording: ## play the demo, record it, and draw it: the README's picture
+	@.ci/need cc git python3 tmux
+	cargo build --release --locked
+	ORG=$(ORG) docs/record.py

@@ -121,6 +121,10 @@ keys! {
     InBackground "in_background" ["job" "path" "seconds"];
     /// What a person changed while it sat at the agent's desk.
     Taken "taken" ["files" "commit"];
+    /// A person sat at the agent's desk, had stopped it for that, and changed nothing.
+    GivenBack "given_back" [];
+    /// What a person says who stops an agent without a word.
+    Stop "stop" [];
     /// The answer to an edit that found nothing.
     EditNone "edit_none" ["path" "closest"];
     /// The answer to an edit that found too much.

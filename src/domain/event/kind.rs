@@ -127,6 +127,9 @@ pub enum Kind {
     TakeBegan {
         /// The agent.
         agent: String,
+        /// Whether what it is at is stopped first, and not waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        now: bool,
     },
     /// The person has left, and the agent goes on.
     #[serde(rename = "take.ended")]

@@ -222,7 +222,7 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
-            | Self::TakeBegan { agent }
+            | Self::TakeBegan { agent, .. }
             | Self::TakeEnded { agent, .. }
             | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
