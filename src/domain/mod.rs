@@ -8,6 +8,7 @@ pub mod caches;
 pub mod chart;
 pub mod chat;
 pub mod check;
+pub mod contention;
 pub mod decode;
 pub mod digest;
 pub mod disclosure;

@@ -129,6 +129,8 @@ pub struct State {
     pub landings: Vec<Landing>,
     /// Runs of what is to be landed, at target scale, in order.
     pub reruns: Vec<Rerun>,
+    /// The hash of the harness's own files, where there are any.
+    pub overlay: Option<String>,
     /// Devices that are not leased for now, by UUID.
     pub barred: BTreeMap<String, Barred>,
     /// Caps that a person set during the run, by name.
@@ -221,6 +223,7 @@ impl State {
                 self.gpus.clone_from(gpus);
                 self.parallel = *parallel;
             }
+            Kind::OverlayFrozen { hash } => self.overlay = Some(hash.clone()),
             Kind::MockBound { port } => self.mock_port = Some(*port),
             Kind::OfficeOpened {
                 socket,

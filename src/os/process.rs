@@ -79,6 +79,27 @@ fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
+/// The threads of a process, each with the seconds that it ran and waited for a processor so far, by
+/// `/proc/PID/task/TID/schedstat`; empty where the kernel does not tell.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<(u32, (f64, f64))> {
+    const NANOSECOND: f64 = 1e-9;
+    let entries = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = entries.into_iter().flatten().flatten();
+    let one = |entry: fs::DirEntry| {
+        let thread = entry.file_name().to_str()?.parse().ok()?;
+        let line = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        let mut fields = line.split_ascii_whitespace();
+        let mut next = || fields.next()?.parse::<u64>().ok();
+        let (ran, waited) = (next()?, next()?);
+        Some((
+            thread,
+            (ran as f64 * NANOSECOND, waited as f64 * NANOSECOND),
+        ))
+    };
+    tasks.filter_map(one).collect()
+}
+
 /// Our own start time, which with our pid names us.
 #[must_use]
 pub fn own_start() -> u64 {

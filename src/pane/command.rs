@@ -4,7 +4,7 @@
 use crate::domain::suggest;
 
 /// The commands, with what they take and do, as `/help` tells them.
-pub(crate) const COMMANDS: [(&str, &str, &str); 9] = [
+pub(crate) const COMMANDS: [(&str, &str, &str); 10] = [
     (
         "/pause",
         "",
@@ -23,6 +23,11 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 9] = [
     ),
     ("/ledger", "", "what was claimed, and what came of it"),
     ("/hypothesis", "", "the claim that it is at"),
+    (
+        "/cancel",
+        "",
+        "withdraw the claim that it is at, with its runs; Ctrl-X types this",
+    ),
     (
         "/budget",
         "",
@@ -55,6 +60,8 @@ pub enum Command {
     Ledger,
     /// The claim that it is at.
     Hypothesis,
+    /// Withdraw the claim that it is at.
+    Cancel,
     /// What was spent.
     Budget,
     /// Its model, or the one to go on with.
@@ -83,6 +90,7 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command, String>> {
         },
         ("/ledger", "") => Command::Ledger,
         ("/hypothesis", "") => Command::Hypothesis,
+        ("/cancel", "") => Command::Cancel,
         ("/budget", "") => Command::Budget,
         ("/model", "") => Command::Model(None),
         ("/model", name) => Command::Model(Some(name.to_owned())),

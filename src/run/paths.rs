@@ -48,6 +48,12 @@ impl RunDir {
         self.prompts().join(format!("{agent}.md"))
     }
 
+    /// The harness's own files, as they were when the run was made.
+    #[must_use]
+    pub fn overlay(&self) -> PathBuf {
+        self.0.join("overlay")
+    }
+
     /// The frozen scenario of a mocked run.
     #[must_use]
     pub fn scenario(&self) -> PathBuf {

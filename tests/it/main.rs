@@ -16,6 +16,7 @@ mod attention;
 mod autoresearch;
 mod bad_charts;
 mod bad_luck;
+mod bad_tasks;
 mod calling_off;
 mod charts;
 mod commands;

@@ -62,6 +62,12 @@ pub enum Kind {
         /// Measured runs at a time.
         parallel: u32,
     },
+    /// The harness's own files were copied into the run.
+    #[serde(rename = "lab.overlay")]
+    OverlayFrozen {
+        /// A hash of all of them.
+        hash: String,
+    },
     /// The mock server's port, chosen once.
     #[serde(rename = "mock.bound")]
     MockBound {

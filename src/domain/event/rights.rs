@@ -85,6 +85,7 @@ impl Kind {
                 Matter::Spend { agent } => own(actor, agent),
             },
             Self::LabOpened { .. }
+            | Self::OverlayFrozen { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
@@ -194,6 +195,7 @@ impl Kind {
             self,
             Self::RunCreated { .. }
                 | Self::LabOpened { .. }
+                | Self::OverlayFrozen { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFrozen { .. }

@@ -63,8 +63,16 @@ impl View<'_> {
             {
                 return vec![Step::Move(claim.id, Status::Invalid, why, None)];
             }
-            if let Some(step) = self.judge(claim, test, looks, at, &pairs, baseline) {
-                return vec![step];
+            let step = self.judge(claim, test, looks, at, &pairs, baseline);
+            match step {
+                Some(step @ Step::Move(_, Status::Confirmed, ..)) => {
+                    if let Some(why) = self.forged(claim.axis, &pairs.base, &pairs.cand) {
+                        return vec![Step::Move(claim.id, Status::Mismatched, why, None)];
+                    }
+                    return self.repeated(claim, commit, step, baseline);
+                }
+                Some(step) => return vec![step],
+                None => {}
             }
         }
         Vec::new()
