@@ -172,7 +172,10 @@ impl View<'_> {
         verdict.runs.extend(baseline.iter().map(|run| run.id));
         verdict.runs.sort_unstable();
         verdict.runs.dedup();
-        if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
+        let differs = self.mismatch(claim.axis, &verdict.ratios, baseline);
+        if let Some(why) =
+            differs.or_else(|| self.disbelieved(claim.axis, &pairs.base, &pairs.cand))
+        {
             let verdict = Some(Box::new(verdict));
             return Some(Step::Move(claim.id, Status::Mismatched, why, verdict));
         }
