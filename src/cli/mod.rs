@@ -8,6 +8,7 @@ mod bug;
 mod cancel;
 mod charts;
 mod check;
+mod compare;
 mod completions;
 mod costs;
 mod derived;
@@ -95,6 +96,7 @@ enum Command {
     Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
+    Compare(compare::CompareArgs),
     Replay(replay::ReplayArgs),
     Schema(schema::SchemaArgs),
     Prompt(prompt::PromptArgs),
@@ -176,6 +178,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Inbox(args) => inbox::run(context, &args).map(done),
         Command::Ledger(args) => ledger::run(context, &args).map(done),
         Command::Report(args) => report::run(context, &args).map(done),
+        Command::Compare(args) => compare::run(context, &args).map(done),
         Command::Replay(args) => replay::run(context, &args).map(done),
         Command::Schema(args) => schema::run(context, &args).map(done),
         Command::Prompt(args) => prompt::run(context, &args).map(done),

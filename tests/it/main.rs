@@ -17,6 +17,7 @@ mod bad_luck;
 mod calling_off;
 mod charts;
 mod commands;
+mod compare;
 mod confinement;
 mod desks;
 mod evaluation;
