@@ -29,7 +29,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Learn from it",
-        &["try", "ledger", "report", "compare", "replay"],
+        &["try", "ledger", "report", "compare", "tournament", "replay"],
     ),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];

@@ -38,6 +38,7 @@ mod send;
 mod status;
 mod survive;
 mod take;
+mod tournament;
 mod trial;
 mod ui;
 mod until;
@@ -97,6 +98,7 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Compare(compare::CompareArgs),
+    Tournament(tournament::TournamentArgs),
     Replay(replay::ReplayArgs),
     Schema(schema::SchemaArgs),
     Prompt(prompt::PromptArgs),
@@ -178,6 +180,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Inbox(args) => inbox::run(context, &args).map(done),
         Command::Ledger(args) => ledger::run(context, &args).map(done),
         Command::Report(args) => report::run(context, &args).map(done),
+        Command::Tournament(args) => tournament::run(context, &args).map(done),
         Command::Compare(args) => compare::run(context, &args).map(done),
         Command::Replay(args) => replay::run(context, &args).map(done),
         Command::Schema(args) => schema::run(context, &args).map(done),

@@ -42,7 +42,7 @@ pub enum Measure {
     /// Mean of the gain over all of a cost, from nothing to the most that any of the runs spent: early
     /// gains count for more than late ones.
     Area(Cost),
-    /// What was spent when half of the best gain of all runs was reached.
+    /// What was spent when half of the best organisation's mean gain was reached.
     Half(Cost),
     /// What promotions said of themselves, in the metric's unit.
     Reported,
@@ -117,7 +117,7 @@ pub struct Comparison {
     pub duels: Vec<Duel>,
     /// Most of each cost that any run spent, in the order of [`Cost::ALL`].
     most: [f64; 3],
-    /// Half of the best gain of all runs; none where there was none.
+    /// Half of the best organisation's mean gain; none where nobody gained.
     half: Option<f64>,
 }
 
@@ -126,8 +126,7 @@ pub struct Comparison {
 pub fn compare(mut entrants: Vec<Entrant>) -> Comparison {
     let all = || entrants.iter().flat_map(|entrant| &entrant.runs);
     let most = Cost::ALL.map(|cost| all().map(|run| cost.of(run.spent)).fold(0.0, f64::max));
-    let best = all().filter_map(|run| run.gain.map(|gain| gain.value));
-    let best = best.fold(0.0, f64::max);
+    let best = entrants.iter().map(mean_gain).fold(0.0, f64::max);
     let metric = all()
         .next()
         .map(|run| run.metric.clone())
@@ -160,6 +159,12 @@ pub fn compare(mut entrants: Vec<Entrant>) -> Comparison {
         .collect();
     comparison.entrants = entrants;
     comparison
+}
+
+/// Mean gain of an organisation; 0 where no run of it knows one.
+fn mean_gain(entrant: &Entrant) -> f64 {
+    let gains = entrant.runs.iter().filter_map(|run| run.gain);
+    Sample::of(&gains.map(|gain| gain.value).collect::<Vec<_>>()).mean
 }
 
 fn agreement<'a>(condition: Condition, runs: impl Iterator<Item = &'a Outcome>) -> Agreement {
@@ -349,9 +354,11 @@ mod tests {
         // Each rises halfway: a height of 2 on average over half of four hours, and 2 over 3.5 of them.
         assert!(close(of(&slow, Measure::Area(Cost::Gpu)).mean, 1.0));
         assert!(close(of(&quick, Measure::Area(Cost::Gpu)).mean, 1.75));
-        // Half of the best of all, 1.5, was never reached by a run whose gain is 1.
+        // Half of the best mean, 1.0, was reached by both halfway.
         let half = of(&slow, Measure::Half(Cost::Wall));
-        assert!(close(half.mean, 4.0) && (half.n, half.of) == (1, 2));
+        assert!(close(half.mean, 4.0) && (half.n, half.of) == (2, 2));
+        let half = of(&quick, Measure::Half(Cost::Gpu));
+        assert!(close(half.mean, 0.5) && (half.n, half.of) == (1, 2));
         assert!(close(of(&slow, Measure::Honesty).mean, 1.0));
         assert!(told.estimate(&slow, Measure::Wrong).is_none() && told.wrong(&slow).is_none());
         assert!(!told.is_anecdote() && told.forbidden().is_empty());

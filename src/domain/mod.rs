@@ -47,3 +47,4 @@ pub mod supervisor;
 pub mod synth;
 pub mod template;
 pub mod texts;
+pub mod tournament;

@@ -11,10 +11,14 @@ use super::chart::{Chart, Confirm, Goal};
 use super::event::{RunStatus, Status};
 use super::protocol;
 use super::state::{Hypothesis, State};
+use super::stats::figure;
 use super::{budget, lease};
 
 /// Seconds an hour.
 const HOUR_S: f64 = 3600.0;
+
+/// What models a run of a scripted organisation had.
+pub const SCRIPTED: &str = "none: scripted";
 
 /// What was spent by some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -295,7 +299,8 @@ fn condition(chart: &Chart, state: &State, which: Condition) -> String {
         Condition::Budget => {
             let usd = budget::usd_cap(chart, state).map(|usd| format!("{usd} usd"));
             let gpu = lease::gpu_cap(chart, state).map(|s| format!("{} GPU-hours", s / HOUR_S));
-            let wall = budget::wall_cap(chart, state).map(|s| format!("{} hours", s / HOUR_S));
+            let wall =
+                budget::wall_cap(chart, state).map(|s| format!("{} hours", figure(s / HOUR_S)));
             let caps: Vec<String> = [usd, gpu, wall].into_iter().flatten().collect();
             if caps.is_empty() {
                 "no cap".to_owned()

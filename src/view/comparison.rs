@@ -14,7 +14,7 @@ use super::figure::{self, number, probability, signed, span};
 use super::paint::{Paint, Tint};
 use super::table::{Cell, Table};
 use crate::domain::comparison::{self, Agreement, Duel, Entrant, Measure};
-use crate::domain::outcome::{Cost, Outcome};
+use crate::domain::outcome::{Cost, Outcome, SCRIPTED};
 
 /// Figures, by the names that scripts read and the words that people do.
 const FIGURES: [(&str, &str, Measure); 23] = [
@@ -183,10 +183,15 @@ pub fn of(told: &comparison::Comparison) -> Comparison {
 }
 
 fn is_mocked(told: &comparison::Comparison) -> bool {
+    with_models(told, "mocked")
+}
+
+/// Whether some run had these models.
+fn with_models(told: &comparison::Comparison, wanted: &str) -> bool {
     let models = crate::domain::outcome::Condition::Models;
     let of = |it: &&Agreement| it.condition == models;
     let values = told.conditions.iter().find(of).map(|it| &it.values);
-    values.is_some_and(|values| values.iter().any(|(value, _)| value == "mocked"))
+    values.is_some_and(|values| values.iter().any(|(value, _)| value == wanted))
 }
 
 fn condition(agreement: &Agreement) -> Condition {
@@ -264,7 +269,8 @@ pub fn text(told: &comparison::Comparison, width: usize, paint: Paint) -> String
 const FOOT: &str = "\n\
 The gain is what was re-measured at the end on seeds that chose nothing, never a sum of what was accepted;\n\
 ± is half of Student's 95 % interval over runs. Area is the mean of the gain over all of a cost, up to the\n\
-most that any of these runs spent. --json has every run.\n";
+most that any of these runs spent; half of the best is half of the best organisation's mean gain, in those\n\
+runs that reached it. --json has every run.\n";
 
 fn warnings(told: &comparison::Comparison, out: &mut String, paint: Paint) {
     let mut say = |tint: Tint, text: &str| {
@@ -275,6 +281,12 @@ fn warnings(told: &comparison::Comparison, out: &mut String, paint: Paint) {
         say(
             Tint::Bad,
             "MOCKED: the models of some runs were pretended; this is no research.",
+        );
+    }
+    if with_models(told, SCRIPTED) {
+        say(
+            Tint::Notable,
+            "SCRIPTED: no model was asked, and the truth is known; this tests the comparison itself.",
         );
     }
     let once: Vec<&str> = told

@@ -105,7 +105,7 @@ fn repeats_have_intervals_and_one_run_is_an_anecdote() {
         "MOCKED",
         "ANECDOTE: frugal was run once",
         "NOT ALIKE in budget: 50 usd",
-        "smoke over frugal",
+        "not re-measured, or nothing was spent",
     ]);
     let alike = world.org(&["compare", &one, &two]).well().out;
     assert!(

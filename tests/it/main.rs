@@ -36,6 +36,7 @@ mod resources;
 mod seeds;
 mod smoke;
 mod society;
+mod tournament;
 mod trials;
 
 /// A journey that nobody lists here is never run.

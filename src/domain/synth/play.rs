@@ -6,6 +6,7 @@
 //! judge, nor know how an organisation is scored.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,10 +14,11 @@ use super::policy::{Policy, Proposal};
 use super::{SIGMA, Settings};
 use crate::domain::chart::Chart;
 use crate::domain::chat::{Stop, Usage};
+use crate::domain::decode::{Context, decode};
 use crate::domain::event::{
     Actor, Arm, By, Event, FORMAT, Gpu, Headline, Kind, Measured, RunStatus, Stage, Status, Text,
 };
-use crate::domain::outcome::{self, Outcome, Truth};
+use crate::domain::outcome::{self, Condition, Outcome, SCRIPTED, Truth};
 use crate::domain::protocol::{self, Claim, Step, Wanted};
 use crate::domain::state::State;
 
@@ -52,6 +54,23 @@ struct Player<'a> {
     requests: u64,
 }
 
+/// What scripted organisations are played by, with this many GPU-hours, or as many as it says itself.
+///
+/// # Panics
+/// Never: the chart is part of the program, and a test reads it.
+#[must_use]
+pub fn chart(gpu_hours: Option<f64>) -> Chart {
+    let context = Context {
+        base: Path::new("/"),
+        home: None,
+        known_models: &[],
+    };
+    let decoded = decode(include_str!("chart.toml"), &context);
+    let mut chart = decoded.chart.expect("the built-in chart is in order");
+    chart.budget.gpu_hours = gpu_hours.or(chart.budget.gpu_hours);
+    chart
+}
+
 /// Plays a policy. The chart says the protocol and the budget in GPU-hours; `world` is the repeat: the
 /// same for all policies that are to meet the same ideas and seeds.
 #[must_use]
@@ -76,6 +95,7 @@ pub fn play(chart: &Chart, policy: Policy, world: u64) -> Played {
     player.close();
     let mut outcome = outcome::of(chart, &player.state);
     outcome.truth = Some(player.truth());
+    SCRIPTED.clone_into(&mut outcome.conditions[Condition::Models as usize]);
     let true_gain = player.true_gain(&player.state.start, &player.state.champion);
     Played {
         true_gain,
@@ -401,28 +421,13 @@ impl Player<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::domain::decode::{Context, decode};
-    use crate::domain::stats::Sample;
-
-    fn chart() -> Chart {
-        let text = include_str!("chart.toml");
-        let context = Context {
-            base: Path::new("/"),
-            home: None,
-            known_models: &[],
-        };
-        let decoded = decode(text, &context);
-        decoded
-            .chart
-            .unwrap_or_else(|| panic!("{:?}", decoded.problems))
-    }
+    use crate::domain::comparison::{self, Entrant, Measure};
+    use crate::domain::outcome::Cost;
 
     #[test]
     fn a_match_is_the_same_every_time_and_within_its_budget() {
-        let chart = chart();
+        let chart = chart(None);
         let one = play(&chart, Policy::Careful, 3);
         let two = play(&chart, Policy::Careful, 3);
         assert_eq!(one.outcome, two.outcome);
@@ -444,28 +449,36 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_policies_is_true() {
-        let chart = chart();
+    fn the_order_of_the_policies_is_true_and_the_instrument_sees_it() {
+        const WORLDS: u64 = 40;
+        let chart = chart(None);
+        let mut entrants = Vec::new();
+        let mut truth: Vec<f64> = Vec::new();
         for policy in Policy::ALL {
-            let played: Vec<Played> = (0..20).map(|world| play(&chart, policy, world)).collect();
-            let of = |it: &dyn Fn(&Played) -> f64| {
-                Sample::of(&played.iter().map(it).collect::<Vec<_>>())
-            };
-            let gain = of(&|it| it.true_gain / SIGMA);
-            let measured = of(&|it| it.outcome.gain.map_or(0.0, |gain| gain.value) / SIGMA);
-            let wrong: u32 = played
-                .iter()
-                .filter_map(|it| Some(it.outcome.truth?.wrong))
-                .sum();
-            let all: u32 = played
-                .iter()
-                .map(|it| it.state.promotions.len() as u32)
-                .sum();
-            eprintln!(
-                "{policy:?} true {gain:?} measured {measured:?} wrong {wrong} of {all} claims {} runs {}",
-                of(&|it| it.outcome.claims.into()).mean,
-                of(&|it| it.outcome.spent.runs).mean
+            let played: Vec<Played> = (0..WORLDS).map(|it| play(&chart, policy, it)).collect();
+            let per_hour = |it: &Played| it.true_gain / it.outcome.spent.gpu_h;
+            truth.push(played.iter().map(per_hour).sum::<f64>() / WORLDS as f64);
+            entrants.push(Entrant {
+                name: policy.name().to_owned(),
+                runs: played.into_iter().map(|it| it.outcome).collect(),
+            });
+        }
+        assert!(truth.windows(2).all(|pair| pair[0] < pair[1]), "{truth:?}");
+        let told = comparison::compare(entrants);
+        let ranked: Vec<&str> = told.entrants.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(ranked, ["reviewed", "careful", "greedy", "random"]);
+        for (entrant, truth) in told.entrants.iter().zip(truth.iter().rev()) {
+            let seen = told
+                .estimate(entrant, Measure::Per(Cost::Gpu))
+                .expect("known");
+            let [lo, hi] = seen.ci.expect("many runs");
+            assert!(
+                lo < *truth && *truth < hi,
+                "{}: {seen:?}, {truth}",
+                entrant.name
             );
+            let (wrong, all) = told.wrong(entrant).expect("known");
+            assert!(all > 20 && f64::from(wrong) < 0.05 * f64::from(all) + 2.0);
         }
     }
 }

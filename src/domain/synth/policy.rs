@@ -8,11 +8,11 @@
 
 use super::{IDEAS, Kind, PARTS, Settings, idea, normal, uniform};
 
-/// Ideas that are weighed for one claim.
-const WEIGHED: u32 = 6;
+/// Ideas that are weighed for one claim by whoever thinks, at most.
+const WEIGHED: u32 = 8;
 /// Spread of a hunch about an idea, in sigmas of the loss: what it sounds like is what it would do on one
 /// seed at whatever FLOPs, give or take.
-const HUNCH: f64 = 2.5;
+const HUNCH: f64 = 4.0;
 /// US dollars of thinking about one idea.
 const THOUGHT_USD: f64 = 0.05;
 /// Seconds that it takes.
@@ -75,7 +75,11 @@ impl Policy {
     /// the same ideas in the same order.
     #[must_use]
     pub fn propose(self, world: u64, count: u64, champion: &Settings) -> Proposal {
-        let weighed = if self == Self::Random { 1 } else { WEIGHED };
+        let weighed = match self {
+            Self::Random => 1,
+            Self::Greedy => 3,
+            Self::Careful | Self::Reviewed => WEIGHED,
+        };
         let best = (0..weighed)
             .map(|at| self.weigh(world, count * u64::from(WEIGHED) + u64::from(at), champion))
             .max_by(|a, b| a.2.total_cmp(&b.2));
