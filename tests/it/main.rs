@@ -23,6 +23,7 @@ mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
+mod habits;
 mod ledger;
 mod minds;
 mod nanochat;
