@@ -92,6 +92,12 @@ impl RunDir {
             .join(format!("{process}.md"))
     }
 
+    /// The frozen brief; beside the prompts of processes, and not among those of agents.
+    #[must_use]
+    pub fn brief(&self) -> PathBuf {
+        self.prompts().join("processes").join(".brief.md")
+    }
+
     /// An agent's bare repository.
     #[must_use]
     pub fn agent_git(&self, agent: &str) -> PathBuf {

@@ -96,6 +96,12 @@ impl Board {
                 "thinking" if agent.reason.contains("waiting") => agent.reason.as_str(),
                 _ => "",
             };
+            let last = match agent.tasks.first() {
+                Some(task) if why.is_empty() => {
+                    cell(Tint::Dim, format!("{} {}", task.id, task.task))
+                }
+                _ => cell(Tint::Notable, why),
+            };
             let cells = vec![
                 cell(Tint::Bold, format!("{}{}", member.branch, agent.name)),
                 cell(state_tint(agent.state), agent.state),
@@ -105,7 +111,7 @@ impl Board {
                 number(Tint::Dim, format!("{:.0}%", member.context * 100.0)),
                 number(Tint::Dim, format!("${:.2}", agent.usd)),
                 cell(Tint::Notable, mail),
-                cell(Tint::Notable, why),
+                last,
             ];
             (cells, Target::Agent(agent.name.clone()))
         });
