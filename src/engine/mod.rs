@@ -27,6 +27,7 @@ mod opening;
 mod perform;
 pub mod preview;
 mod prompt;
+pub mod replay;
 pub mod seats;
 mod society;
 pub mod spawn;

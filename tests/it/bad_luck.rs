@@ -302,13 +302,13 @@ fn ends_without_a_baseline(world: &TestEnvironment, chart: &str, words: &[&str])
 }
 
 /// A terminal of our own: a tmux on a private socket with one window of a given size.
-struct Terminal<'a> {
+pub(crate) struct Terminal<'a> {
     world: &'a TestEnvironment,
     socket: String,
 }
 
 impl<'a> Terminal<'a> {
-    fn open(world: &'a TestEnvironment, columns: u16, rows: u16, words: &str) -> Self {
+    pub(crate) fn open(world: &'a TestEnvironment, columns: u16, rows: u16, words: &str) -> Self {
         let socket = world.at("outer").display().to_string();
         let this = Self { world, socket };
         this.tmux(&[
@@ -333,7 +333,7 @@ impl<'a> Terminal<'a> {
         this
     }
 
-    fn tmux(&self, words: &[&str]) -> String {
+    pub(crate) fn tmux(&self, words: &[&str]) -> String {
         let mut command = self.world.command("tmux");
         command
             .args(["-u", "-f", "/dev/null", "-S", &self.socket])
@@ -341,12 +341,12 @@ impl<'a> Terminal<'a> {
         told(command, "").well().out
     }
 
-    fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }
 
     #[track_caller]
-    fn shows(&self, word: &str) {
+    pub(crate) fn shows(&self, word: &str) {
         until(&format!("{word:?} on the screen"), || {
             self.screen().contains(word).then_some(())
         });

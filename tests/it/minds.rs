@@ -8,7 +8,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::ground::{Run, TestEnvironment, until, write};
+use crate::bad_luck::Terminal;
+use crate::ground::{ORG, Run, TestEnvironment, until, write};
 
 const CHART: &str = r#"version = 1
 name = "minds"
@@ -505,4 +506,46 @@ fn a_run_is_played_again_from_any_moment() {
         .naming(&["first words"]);
     let bad = world.org(&["replay", "--from", "soon"]).refused(2);
     bad.naming(&["1h30m"]);
+}
+
+#[test]
+fn a_run_is_shown_again_in_the_same_office_and_leaves_nothing() {
+    let script = "[[scripts]]\nagent = 'ana'\n[[scripts.steps]]\nsay = 'first words'\n\
+        [[scripts]]\nagent = 'ben'\nsteps = []\n";
+    let (world, chart) = world("", script, "");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--until", "done"])
+        .well();
+    let run = world.run();
+    let log = fs::read_to_string(run.path("events.jsonl")).unwrap();
+    {
+        let words = format!("{ORG} replay {} --speed max; echo left with $?", run.id());
+        let terminal = Terminal::open(&world, 160, 45, &words);
+        terminal.shows("first words");
+        terminal.shows("this is a replay");
+        let types = |line: &str| {
+            terminal.tmux(&["send-keys", "-l", line]);
+            terminal.tmux(&["send-keys", "Enter"]);
+        };
+        // What is typed reaches nobody but the player.
+        types("hello ana");
+        types("pause");
+        types("1");
+        until("the beginning", || {
+            let screen = terminal.screen();
+            (screen.contains("this is a replay") && !screen.contains("first words")).then_some(())
+        });
+        types("end");
+        terminal.shows("first words");
+        types("quit");
+        terminal.shows("left with 0");
+    }
+    world.nothing_lives();
+    assert_eq!(fs::read_to_string(run.path("events.jsonl")).unwrap(), log);
+    let left: Vec<_> = fs::read_dir(world.at("tmp")).unwrap().flatten().collect();
+    let left = left.iter().map(|it| it.file_name());
+    let left: Vec<_> = left
+        .filter(|it| it.to_string_lossy().starts_with("org-replay"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -7,32 +7,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::acts::{Acts, OpenCall};
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Text, Why};
+use crate::domain::event::{Event, Gpu, Kind, Text, Why};
 use crate::domain::restart::Tally;
-
-/// A call of the reply that an agent is working on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OpenCall {
-    /// The call.
-    pub call: LoggedCall,
-    /// The request that brought it.
-    pub request: u64,
-    /// Whether it was begun.
-    pub intent: bool,
-    /// Hash of the file that it was about to change.
-    pub pre: Option<String>,
-    /// What it gave.
-    pub result: Option<(bool, Text)>,
-}
-
-impl OpenCall {
-    /// What names the call among all of its agent's: some servers number each reply's calls anew.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("{}-{}", self.request, self.call.id)
-    }
-}
 
 /// A turn in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +104,8 @@ pub struct AgentState {
     /// What the conversation begins with, until it has been part of a request: the summary of the
     /// one before, which may be empty.
     pub handover: Option<Text>,
+    /// What it did lately.
+    pub acts: Acts,
     /// The last call with what it gave, and how often in a row it was made.
     pub repeated: (String, u32),
     /// How many of its wire items the server has counted into `context`.
@@ -309,7 +289,14 @@ impl AgentState {
                     asked: false,
                 });
             }
-            Kind::ToolIntent { call, pre, .. } => {
+            Kind::ToolIntent {
+                call,
+                tool,
+                brief,
+                pre,
+                ..
+            } => {
+                self.acts.begin(call, tool, brief);
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.intent = true;
                     open.pre.clone_from(pre);
@@ -318,6 +305,7 @@ impl AgentState {
             Kind::ToolResult {
                 call, ok, output, ..
             } => {
+                self.acts.end(call, *ok);
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.result = Some((*ok, output.clone()));
                     let arguments = open.call.arguments.head();
@@ -469,13 +457,7 @@ impl AgentState {
         self.counted = self.items.len();
         self.calls = calls
             .iter()
-            .map(|call| OpenCall {
-                call: call.clone(),
-                request: *request,
-                intent: false,
-                pre: None,
-                result: None,
-            })
+            .map(|call| OpenCall::new(call, *request))
             .collect();
         self.pause_turn = *stop == Stop::Pause;
         self.context = usage.input
