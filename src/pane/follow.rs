@@ -287,7 +287,7 @@ impl Follower {
             context: (window > 0).then(|| agent.context * 100 / window),
             state: standing.word.to_owned(),
             reason: match standing.word {
-                "thinking" if !waits(&standing.reason) => String::new(),
+                "thinking" if !standing.reason.starts_with("waiting") => String::new(),
                 "waiting" => String::new(),
                 _ => standing.reason,
             },

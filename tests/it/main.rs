@@ -14,6 +14,7 @@ mod approvals;
 mod attention;
 mod bad_charts;
 mod bad_luck;
+mod bad_replies;
 mod calling_off;
 mod charts;
 mod commands;

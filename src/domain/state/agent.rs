@@ -89,6 +89,8 @@ pub struct AgentState {
     pub failed: String,
     /// The cap that it was last told is near.
     pub near: String,
+    /// What a request that is not made yet waits for.
+    pub waits: Option<String>,
     /// What went wrong with the last request, and when it is tried again.
     pub retry: Option<(String, Option<Timestamp>)>,
     /// The model that a person gave it in place of the chart's.
@@ -211,6 +213,7 @@ impl AgentState {
             }
             Kind::AgentStarted { pid, .. } => {
                 self.pid = Some(*pid);
+                self.waits = None;
                 self.lose_request();
                 self.ended = None;
                 self.restart = false;
@@ -320,6 +323,7 @@ impl AgentState {
             }
             Kind::TurnEnded { .. } => {
                 self.turn = None;
+                self.waits = None;
                 self.retry = None;
             }
             _ => self.request_event(event),
@@ -339,6 +343,7 @@ impl AgentState {
                 ..
             } => {
                 self.lose_request();
+                self.waits = None;
                 if *conversation != self.conversation {
                     self.conversation = *conversation;
                     self.items.clear();
@@ -365,6 +370,7 @@ impl AgentState {
                     turn.asked = true;
                 }
             }
+            Kind::RequestWaits { reason, .. } => self.waits = Some(reason.clone()),
             Kind::RequestFailed {
                 request,
                 error,
