@@ -77,6 +77,17 @@ impl fmt::Display for Capped {
 
 impl std::error::Error for Capped {}
 
+impl Capped {
+    /// What a request waits for that only has to let others' settle.
+    #[must_use]
+    pub fn waiting(&self) -> String {
+        let Purse { whom, cap, .. } = &self.purse;
+        format!(
+            "budget, the rest of the {cap:.2} usd of {whom} is set aside for requests in flight"
+        )
+    }
+}
+
 /// Every cap that an agent's requests count under, the org's first.
 #[must_use]
 pub fn purses(chart: &Chart, state: &State, name: &str, now: Timestamp) -> Vec<Purse> {

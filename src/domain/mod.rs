@@ -30,6 +30,7 @@ pub mod process;
 pub mod progress;
 pub mod propose;
 pub mod protocol;
+pub mod replay;
 pub mod restart;
 pub mod retry;
 pub mod scenario;

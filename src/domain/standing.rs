@@ -38,7 +38,7 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
     };
     match (&agent.held, agent.held_until) {
         (Some(_), Some(until)) => {
-            let reason = format!("{}: a cap of dollars an hour", wait(until, now));
+            let reason = format!("{}: budget, dollars an hour", wait(until, now));
             return Standing::new("thinking", reason);
         }
         (Some(why), None) => return Standing::new("held", why),
@@ -78,6 +78,9 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
     }
     if agent.request.is_some() {
         return Standing::new("thinking", "a request is in flight");
+    }
+    if let Some(reason) = &agent.waits {
+        return Standing::new("thinking", format!("waiting: {reason}"));
     }
     if let Some(open) = agent
         .calls

@@ -114,7 +114,7 @@ keys! {
     /// Body of the mail that gives a task.
     Assignment "assignment" ["task" "from"];
     /// The first text of a later conversation.
-    Handover "handover" ["mission" "notebook" "brief"];
+    Handover "handover" ["mission" "notebook" "done" "brief"];
     /// Asks for the summary that the next conversation starts from.
     Compact "compact" [];
     /// Stands in the middle of long output.

@@ -66,6 +66,16 @@ impl Member {
         paid
     }
 
+    /// Writes down, once, that others' requests have to settle before the next one is made.
+    fn say_it_waits(&self, mine: &AgentState, capped: &Capped) -> Result<(), AgentError> {
+        if mine.waits.is_some() {
+            return Ok(());
+        }
+        let agent = self.name.clone();
+        let reason = capped.waiting();
+        self.append(vec![Kind::RequestWaits { agent, reason }])
+    }
+
     /// Sets the worst cost aside, under the log's lock. None where that may not be now.
     pub(super) fn reserve(
         &mut self,
@@ -121,7 +131,7 @@ impl Member {
                 let until = match capped.remedy {
                     Remedy::Settling => {
                         self.settling = true;
-                        return Ok(None);
+                        return self.say_it_waits(mine, &capped).map(|()| None);
                     }
                     Remedy::Time(until) => Some(until),
                     Remedy::Person => None,

@@ -39,6 +39,8 @@ pub(super) struct Ask {
     pub(super) cacheable: usize,
     /// Names the whole prompt; a thinking block's signature is bound to it.
     pub(super) prefix: String,
+    /// The longest reply that is wanted, in tokens.
+    pub(super) max_output: u64,
     /// Whether that cache would last an hour.
     pub(super) hour: bool,
     /// Whether the conversation is to be compacted, in place of a reply.
@@ -69,6 +71,14 @@ impl Part {
         Self {
             hash: digest(&[label, &text]),
             tokens: tokens_of(&text),
+        }
+    }
+
+    /// A part by its very bytes: another order of keys, or another space, is another prompt.
+    pub(super) fn raw(label: &str, text: &str) -> Self {
+        Self {
+            hash: digest(&[label, text]),
+            tokens: tokens_of(text),
         }
     }
 

@@ -326,6 +326,7 @@ fn ask(wire: Wire, bytes: &[u8], headers: &HeaderMap, counting: bool) -> Result<
     let body: Value = serde_json::from_slice(bytes).map_err(|error| {
         Refusal::invalid(format!("The request body is not valid JSON: {error}"))
     })?;
+    let text = String::from_utf8_lossy(bytes);
     match wire {
         Wire::Anthropic => {
             let version = headers
@@ -333,9 +334,13 @@ fn ask(wire: Wire, bytes: &[u8], headers: &HeaderMap, counting: bool) -> Result<
                 .and_then(|value| value.to_str().ok());
             let betas = headers.get("anthropic-beta");
             let betas = betas.and_then(|value| value.to_str().ok());
-            anthropic::read(&body, version, betas.unwrap_or_default(), counting)
+            let told = anthropic::Told {
+                version,
+                betas: betas.unwrap_or_default(),
+            };
+            anthropic::read(&body, &text, told, counting)
         }
-        Wire::Openai => openai::read(&body),
+        Wire::Openai => openai::read(&body, &text),
     }
 }
 

@@ -230,6 +230,8 @@ fn reply(memory: &Memory, ask: &Ask, step: Step, fault: Option<&Fault>) -> Reply
         },
         None => estimate(memory, ask, &reply),
     };
+    // No server bills more than it was allowed to say.
+    reply.usage.output = reply.usage.output.min(ask.max_output);
     reply
 }
 

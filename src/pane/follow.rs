@@ -7,6 +7,7 @@
 mod asked;
 mod hq;
 mod live;
+mod shown;
 mod shows;
 
 use std::collections::VecDeque;
@@ -59,6 +60,10 @@ pub async fn agent(
         let text = format!("this pane ended ({how}) and is back; the agent did not notice");
         shows.send(Show::Notice { text }).ok();
     }
+    if dir.is_showing() {
+        let text = shown::HINT.to_owned();
+        shows.send(Show::Notice { text }).ok();
+    }
     let (typed_in, mut typed) = mpsc::unbounded_channel();
     let sink = move |line: Typed| {
         typed_in.send(line).ok();
@@ -68,6 +73,7 @@ pub async fn agent(
     let send = async {
         while let Some(line) = typed.recv().await {
             let answers = match line {
+                line if dir.is_showing() => shown::answer(&dir, &chart, &name, line),
                 Typed::Text(text) => {
                     let wrong = say(&dir, &name, &text);
                     wrong
@@ -199,6 +205,8 @@ struct Follower {
     log: Log,
     past: VecDeque<Event>,
     live: LiveTail,
+    /// Whether all of it happened before, and is shown again.
+    showing: bool,
 }
 
 impl Follower {
@@ -219,6 +227,7 @@ impl Follower {
             log,
             past,
             live: LiveTail::at(dir.live(name)),
+            showing: dir.is_showing(),
         })
     }
 
@@ -232,7 +241,7 @@ impl Follower {
         shows: mpsc::UnboundedSender<Show>,
         status: watch::Sender<Status>,
     ) -> Result<(), LogError> {
-        let live = self.dir.path().join("live");
+        let live = self.dir.live_dir();
         let mut bell = Bell::on(&[self.dir.events(), live]);
         loop {
             for show in self.live.news() {
@@ -247,7 +256,7 @@ impl Follower {
                 }
             }
             let now = self.status();
-            let counts = waits(&now.reason);
+            let counts = waits(&now.reason) && !self.showing;
             status.send_if_modified(|shown| {
                 let changed = *shown != now;
                 *shown = now;
@@ -264,9 +273,15 @@ impl Follower {
 
     fn status(&self) -> Status {
         let state = self.log.state();
-        let alive = lock::holder(&self.dir.agent_lock(&self.name)).is_some();
-        let standing = standing::agent(state, &self.name, Some(alive), clock::now());
         let agent = state.agents.get(&self.name).cloned().unwrap_or_default();
+        let (alive, now) = match state.at.filter(|_| self.showing) {
+            Some(then) => (agent.pid.is_some(), then),
+            None => (
+                lock::holder(&self.dir.agent_lock(&self.name)).is_some(),
+                clock::now(),
+            ),
+        };
+        let standing = standing::agent(state, &self.name, Some(alive), now);
         let chart = self.chart.agent(&self.name);
         let since = agent.since.map_or_else(String::new, |at| {
             clock::local(at).strftime("%H:%M").to_string()
@@ -287,7 +302,7 @@ impl Follower {
             context: (window > 0).then(|| agent.context * 100 / window),
             state: standing.word.to_owned(),
             reason: match standing.word {
-                "thinking" if !waits(&standing.reason) => String::new(),
+                "thinking" if !standing.reason.starts_with("waiting") => String::new(),
                 "waiting" => String::new(),
                 _ => standing.reason,
             },
@@ -319,6 +334,9 @@ impl Follower {
         }
         if gpu.simulated {
             return text + " simulated";
+        }
+        if self.showing {
+            return text;
         }
         let now = clock::now().as_second();
         let sampled = Sampled::read(&self.dir).filter(|it| now - it.at.as_second() < GPU_OLD_S);

@@ -188,6 +188,18 @@ impl RunDir {
         self.0.join("mail").join(name)
     }
 
+    /// What a person typed in a showing of a run; no run has it.
+    #[must_use]
+    pub fn wishes(&self) -> PathBuf {
+        self.0.join("wishes")
+    }
+
+    /// Where the streams of turns in flight are.
+    #[must_use]
+    pub fn live_dir(&self) -> PathBuf {
+        self.0.join("live")
+    }
+
     /// The stream of an agent's turn in flight.
     #[must_use]
     pub fn live(&self, agent: &str) -> PathBuf {

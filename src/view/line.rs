@@ -215,6 +215,7 @@ fn agent_summary(body: &Kind) -> Option<String> {
         Kind::RequestReserved { request, usd, .. } => {
             format!("request {request}, at most ${usd:.4}")
         }
+        Kind::RequestWaits { reason, .. } => format!("waiting: {reason}"),
         Kind::RequestFailed { request, error, .. } => format!("request {request}: {error}"),
         Kind::ReplyReceived {
             text,

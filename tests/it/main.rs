@@ -17,6 +17,7 @@ mod autoresearch;
 mod bad_charts;
 mod bad_luck;
 mod bad_tasks;
+mod bad_replies;
 mod calling_off;
 mod charts;
 mod commands;

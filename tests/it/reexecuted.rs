@@ -86,9 +86,11 @@ fn decisions(dir: &RunDir) -> Vec<Vec<Event>> {
     all
 }
 
-/// Whether a decision made before these events may be carried out after them.
+/// Whether a decision made before these events may be carried out after them. What agents do for
+/// themselves is most of a log, and changes no decision that was made.
 fn touches(decision: &[Event]) -> bool {
-    !matches!(decision[0].body, Kind::ExperimentProgress { .. })
+    !matches!(decision[0].actor, Actor::Agent(_))
+        && !matches!(decision[0].body, Kind::ExperimentProgress { .. })
 }
 
 /// What the supervisor observes besides the log, as far as the log tells of it.

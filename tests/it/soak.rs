@@ -52,7 +52,7 @@ scenario = "scenario.toml"
 [roles.worker]
 prompt = "worker.md"
 tools = ["shell", "files", "mail", "notebook"]
-compact_at = 10_000
+compact_at = 6_000
 [[agents]]
 name = "claude-{n}"
 count = 4
@@ -140,7 +140,7 @@ fn script(agent: &str, turns: usize, rng: &mut Rng) -> (String, Plan) {
     for turn in 0..turns {
         let mark = format!("{agent}.{turn}.");
         let long = rng.below(25) == 0;
-        let output = 1000 + turn as u64 + if long { 9_000 } else { 0 };
+        let output = 1000 + turn as u64 + if long { 2_800 } else { 0 };
         text.push_str("[[scripts.steps]]\n");
         if turn % ROUND == ROUND - 1 {
             writeln!(text, "expect = 'round-{}-begins'", turn / ROUND).unwrap();

@@ -253,6 +253,14 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         near: String,
     },
+    /// A request is not made yet, since what is left of a cap is set aside for others' in flight.
+    #[serde(rename = "request.waits")]
+    RequestWaits {
+        /// The agent.
+        agent: String,
+        /// For what, for people.
+        reason: String,
+    },
     /// A conversation begins anew, from notebook and summary; the old one stays in the log.
     #[serde(rename = "conversation.renewed")]
     ConversationRenewed {

@@ -37,6 +37,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::RequestWaits { agent, .. }
             | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }
@@ -235,6 +236,7 @@ impl Kind {
             | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::RequestWaits { agent, .. }
             | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }
