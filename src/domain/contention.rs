@@ -26,6 +26,10 @@ pub struct Calm {
 /// where hardly any is undisturbed. None where the clock decides nothing.
 #[must_use]
 pub fn calm(chart: &Chart, state: &State, run: &Experiment) -> Option<Calm> {
+    if run.agent.is_some() {
+        // A look around: no verdict rests on it.
+        return None;
+    }
     let axis = run
         .hypothesis
         .and_then(|id| state.hypotheses.get(&id))
@@ -118,9 +122,13 @@ mod tests {
         chart.protocol.guards.clear();
         let mut alone = run.clone();
         alone.hypothesis = None;
+        alone.agent = None;
         assert_eq!(calm(&chart, &state, &alone), None);
         chart.protocol.matched = Axis::Wall;
         assert_eq!(calm(&chart, &state, &alone), Some(Calm { usual: 0.0 }));
+        let mut look = alone.clone();
+        look.agent = Some("ana".to_owned());
+        assert_eq!(calm(&chart, &state, &look), None);
         for id in ids.iter().take(USUAL_AFTER) {
             let run = state.experiments.get_mut(id).expect("there");
             run.arm = Arm::Baseline;

@@ -208,8 +208,8 @@ fn a_part_that_does_no_work_is_dropped() {
 #[test]
 fn a_promotion_that_does_not_hold_is_taken_back() {
     let ground = Ground::new();
-    // Admission, screen and confirmation end with e9; what comes after crashes.
-    ground.branch("flaky", &[("LOSS=9", "LOSS=8"), ("LATE=0", "LATE=10")]);
+    // Admission, screen, confirmation and the repeat of the screen end with e10; what comes after crashes.
+    ground.branch("flaky", &[("LOSS=9", "LOSS=8"), ("LATE=0", "LATE=11")]);
     // Told at its promotion, or a moment later.
     let said = ground.tried("flaky", &[]);
     assert!(said.code <= 1, "{said}");

@@ -5,6 +5,7 @@
 //! what is claimed.
 
 use super::View;
+use super::admission::failed;
 use super::compare::{PAIRS_BELOW, values};
 use super::words::{Step, Wanted};
 use crate::domain::event::{Arm, RunStatus, Stage, Status};
@@ -66,6 +67,15 @@ impl View<'_> {
             return Vec::new();
         }
         let launches = runs.len();
+        if let Some(broken) = runs.iter().find(|run| failed(run)) {
+            let status = match broken.status {
+                RunStatus::Invalid => Status::Invalid,
+                _ => Status::Crashed,
+            };
+            let (id, word) = (broken.id, broken.status.word());
+            let why = format!("run a second time on its first seed, it ended {word} (e{id})");
+            return vec![Step::Move(claim.id, status, why, None)];
+        }
         runs.retain(|run| run.status == RunStatus::Ok);
         let (Some(screen), again) = (runs.first(), runs.get(1)) else {
             return vec![confirmed];
