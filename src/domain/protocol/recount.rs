@@ -16,8 +16,8 @@ use crate::domain::stats::Sample;
 const SLACK: f64 = 0.15;
 /// Standard errors of the ratio that are put down to the machine.
 const ERRORS: f64 = 3.0;
-/// CPU seconds below which two runs cannot be told apart: starting an interpreter takes as long.
-const RESOLUTION_S: f64 = 0.1;
+/// Seconds below which two runs cannot be told apart: what starting an interpreter takes, now more, now less.
+const RESOLUTION_S: f64 = 0.02;
 
 impl View<'_> {
     /// Why a matched cost cannot be believed, if it cannot.
