@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod comparison;
 pub mod costs;
+pub mod evidence;
 pub mod figure;
 pub mod inbox;
 pub mod leaves;

@@ -12,6 +12,7 @@ mod task;
 
 mod approvals;
 mod attention;
+mod autoresearch;
 mod bad_charts;
 mod bad_luck;
 mod calling_off;
@@ -24,6 +25,7 @@ mod evaluation;
 mod git_safety;
 mod gpus;
 mod habits;
+mod landing;
 mod ledger;
 mod minds;
 mod nanochat;
@@ -39,6 +41,7 @@ mod smoke;
 mod society;
 mod tournament;
 mod trials;
+mod waste;
 
 /// A journey that nobody lists here is never run.
 #[test]
