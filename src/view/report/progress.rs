@@ -36,7 +36,7 @@ pub(super) fn section(desk: Desk<'_>) -> Blocks {
         ">value",
         ">measured runs",
         ">time",
-        ">GPU-hours",
+        ">GPU time",
         ">usd",
     ];
     let mut rows = Vec::new();
