@@ -11,6 +11,8 @@ use tmux_interface::{
     TmuxCommand, commands::PaneSize,
 };
 
+use crate::os::process::MARK;
+
 use super::grid::{Page, Split};
 use super::plan::{Mark, Plan, Seat, Tint};
 
@@ -118,6 +120,10 @@ impl Script {
 
     /// Our configuration.
     fn configure(&mut self, plan: &Plan) {
+        // The mark is tmux's own: what a person starts from a pane outlives the office.
+        let mut unmark = TmuxCommand::with_name("set-environment");
+        unmark.push_param("-gu").push_param(MARK);
+        self.push(&unmark);
         for (name, value) in OPTIONS {
             self.set(&["-g"], name, value);
         }
