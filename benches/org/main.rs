@@ -14,6 +14,7 @@ mod mail;
 mod office;
 mod proc;
 mod scene;
+mod screen;
 mod table;
 mod turn;
 mod up;
@@ -28,10 +29,11 @@ type Broken = Box<dyn std::error::Error>;
 type Chapter = fn(&mut Table) -> Result<(), Broken>;
 
 /// In the order in which they run: what starts many processes comes last.
-const CHAPTERS: [(&str, Chapter); 7] = [
+const CHAPTERS: [(&str, Chapter); 8] = [
     ("mail", mail::measure),
     ("log", log::measure),
     ("office", office::measure),
+    ("screen", screen::measure),
     ("turn", turn::measure),
     ("up", up::measure),
     ("idle", idle::measure),
