@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORG    := $(TARGET)/release/org
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench science
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -33,3 +33,7 @@ lint: ## formatting, clippy and documentation, warnings being errors
 bench: ## speed and memory against their floors, as ratios measured in one run
 	@.ci/need cc git python3 tmux
 	cargo bench --locked
+
+science: ## claims, true and false, before the lab: what is promoted is true (half an hour at most)
+	@.ci/need cc git python3
+	cargo test --release --locked --test science -- --all
