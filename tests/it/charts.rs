@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ground::{Run, TestEnvironment, project};
 
 /// Those that other journeys bring to their end.
-const ELSEWHERE: [&str; 4] = ["codespeed", "demo", "nanochat", "smoke"];
+const ELSEWHERE: [&str; 5] = ["autoresearch", "codespeed", "demo", "nanochat", "smoke"];
 
 /// One journey a chart, so that they run side by side.
 macro_rules! charts {

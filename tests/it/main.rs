@@ -12,6 +12,7 @@ mod task;
 
 mod approvals;
 mod attention;
+mod autoresearch;
 mod bad_charts;
 mod bad_luck;
 mod calling_off;
@@ -22,6 +23,7 @@ mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
+mod landing;
 mod ledger;
 mod minds;
 mod nanochat;
@@ -36,6 +38,7 @@ mod seeds;
 mod smoke;
 mod society;
 mod trials;
+mod waste;
 
 /// A journey that nobody lists here is never run.
 #[test]
