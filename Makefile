@@ -7,7 +7,7 @@ ORG    := $(TARGET)/release/org
 LIMIT  := timeout --kill-after=30 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench recording
+.PHONY: help demo test soak lint bench recording science
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -44,3 +44,7 @@ recording: ## play the demo, record it, and draw it: the README's picture
 	@.ci/need cc git python3 tmux
 	cargo build --release --locked
 	ORG=$(ORG) docs/record.py
+
+science: ## claims, true and false, before the lab: what is promoted is true (half an hour at most)
+	@.ci/need cc git python3
+	cargo test --release --locked --test science -- --all

@@ -73,14 +73,13 @@ impl Group {
         let smallest = self.smallest(&place, &chart)?;
         for case in &self.cases {
             let entries = ledger.as_array().into_iter().flatten();
-            let entry = entries
-                .into_iter()
-                .find(|entry| entry["title"] == case.title);
-            let Some(entry) = entry else {
+            // Those that top it up come after it.
+            let entries: Vec<&Value> = entries.filter(|it| it["title"] == case.title).collect();
+            if entries.is_empty() {
                 say(&told);
                 return Err(format!("{:?} is not in the ledger", case.name).into());
-            };
-            self.judge(case, entry, smallest, count);
+            }
+            self.judge(case, &entries, smallest, count);
         }
         let alive = place.alive();
         if !alive.is_empty() {

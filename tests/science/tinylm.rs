@@ -44,10 +44,8 @@ pub(crate) fn groups() -> Vec<Group> {
     lies.extend(peeks());
     lies.extend(words());
     let wins = vec![
-        Case::new("learning rate x4", Truth::Large, 0.4, vec![lr_x4()]).also_in_short(),
-        lie("a duplicate of it", 0.4, vec![lr_x4()])
-            .titled("four times the learning rate")
-            .also_in_short(),
+        Case::new("learning rate x4", Truth::Large, 0.4, vec![lr_x4()]),
+        lie("a duplicate of it", 0.4, vec![lr_x4()]).titled("four times the learning rate"),
         Case::new(
             "loss scaling is no worse",
             Truth::Large,
