@@ -13,6 +13,7 @@ mod terminal;
 
 mod approvals;
 mod attention;
+mod autoresearch;
 mod bad_charts;
 mod bad_luck;
 mod calling_off;
@@ -24,6 +25,7 @@ mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
+mod landing;
 mod ledger;
 mod minds;
 mod nanochat;
@@ -40,6 +42,7 @@ mod seeds;
 mod smoke;
 mod society;
 mod trials;
+mod waste;
 
 /// A journey that nobody lists here is never run.
 #[test]
