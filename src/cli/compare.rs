@@ -9,8 +9,11 @@ use super::failure::Failure;
 use super::place;
 use crate::domain::chart::Chart;
 use crate::domain::comparison::{self, Comparison, Entrant};
-use crate::domain::outcome::{self, Outcome};
+use crate::domain::outcome::{self, Outcome, Truth};
+use crate::domain::state::State;
+use crate::domain::synth::{self, Settings};
 use crate::os::files;
+use crate::repo;
 use crate::run::log::Log;
 use crate::run::paths::RunDir;
 use crate::view;
@@ -64,8 +67,32 @@ pub(super) fn run(context: &Context, args: &CompareArgs) -> Result<(), Failure> 
 pub(super) fn outcome(dir: &RunDir) -> Result<(Chart, Outcome), Failure> {
     let chart = place::chart(dir)?;
     let log = Log::open(dir)?;
-    let outcome = outcome::of(&chart, log.state());
+    let mut outcome = outcome::of(&chart, log.state());
+    outcome.truth = truth(dir, &chart, log.state());
     Ok((chart, outcome))
+}
+
+/// How many promotions were true, where the task is the one whose truth the program knows.
+fn truth(dir: &RunDir, chart: &Chart, state: &State) -> Option<Truth> {
+    let text = |commit: &str, file: &str| {
+        let bytes = repo::read_blob(&dir.repo_git(), commit, file).ok()??;
+        String::from_utf8(bytes).ok()
+    };
+    let (file, world) = synth::WORLD;
+    if text(&state.start, file)? != world {
+        return None;
+    }
+    let method = |commit: &str| Settings::parse(&text(commit, synth::SETTINGS)?);
+    let mut wrong = 0;
+    for (id, before, after) in &state.promotions {
+        let margin = state.hypotheses.get(id).and_then(|claim| claim.margin);
+        let (before, after) = (method(before)?, method(after)?);
+        wrong += u32::from(before.wrongly(&after, margin, chart.protocol.tolerance));
+    }
+    Some(Truth {
+        wrong,
+        promotions: state.promotions.len() as u32,
+    })
 }
 
 /// The runs, each with its organisation's others; two that differ and share a name are numbered.

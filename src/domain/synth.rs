@@ -10,6 +10,13 @@ pub mod policy;
 
 use std::fmt::Write as _;
 
+/// The file by which the example is known, as it is there.
+pub const WORLD: (&str, &str) = (
+    "world.awk",
+    include_str!("../../examples/synth/repo/world.awk"),
+);
+/// The file that describes a method.
+pub const SETTINGS: &str = "settings.txt";
 /// The modulus of the example's chance, a prime.
 const M: u64 = 2_147_483_647;
 /// Spread of the loss from seed to seed.
@@ -271,6 +278,19 @@ impl Settings {
         })
     }
 
+    /// Whether a promotion of another method in this one's place was wrong: what takes other FLOPs or does
+    /// not run is no improvement, and what may be worse by a margin is wrong beyond it.
+    #[must_use]
+    pub fn wrongly(&self, promoted: &Self, margin: Option<f64>, tolerance: f64) -> bool {
+        /// What is nothing but rounding.
+        const ROUNDING: f64 = 1e-9;
+        let gain = self.gain_to(promoted, tolerance);
+        gain.is_none_or(|gain| match margin {
+            None => gain <= ROUNDING,
+            Some(margin) => gain < -margin - ROUNDING,
+        })
+    }
+
     /// How much better another method is, in the loss's unit, where both take the same FLOPs within a
     /// tolerance; none where they do not, or one does not run: then no gain is true.
     #[must_use]
@@ -341,6 +361,9 @@ mod tests {
         assert!((base.gain_to(&better, 0.02).expect("alike") / SIGMA - 4.0).abs() < 0.01);
         let wider = Settings::parse("width = 128").expect("settings");
         assert_eq!(base.gain_to(&wider, 0.02), None);
+        assert!(base.wrongly(&wider, None, 0.02) && !base.wrongly(&better, None, 0.02));
+        let same = Settings::parse("clip = 0.5").expect("settings");
+        assert!(base.wrongly(&same, None, 0.02) && !base.wrongly(&same, Some(SIGMA), 0.02));
         assert!(
             Settings::parse("width = wide").is_none() && Settings::parse("mlp = 1.5").is_none()
         );

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::ground::{Run, TestEnvironment};
+use crate::ground::{Run, TestEnvironment, project};
 
 /// Runs a chart to its end.
 fn played(world: &TestEnvironment, chart: &str) -> String {
@@ -139,4 +139,16 @@ fn what_has_nothing_in_common_is_refused_axis_by_axis() {
         .org(&["compare", &one, "nobody"])
         .refused(1)
         .naming(&["nobody"]);
+}
+
+#[test]
+fn where_the_truth_is_known_false_promotions_are_counted() {
+    let world = TestEnvironment::new();
+    let chart = project().join("orgs/synth.toml").display().to_string();
+    let (one, two) = (played(&world, &chart), cut_short(&world, &chart));
+    let told = world.org(&["compare", &one, &two, "--json"]).json();
+    let synth = named(&told, "synth");
+    let [wrong, all] = [0, 1].map(|at| synth["false_promotions"][at].as_u64().unwrap());
+    assert!(all >= 2 && wrong == 0, "{synth:#}");
+    assert_eq!(synth["false_promotion_rate"]["mean"], 0.0);
 }

@@ -409,9 +409,11 @@ impl Player<'_> {
     /// How many promotions were of what is better.
     fn truth(&self) -> Truth {
         let all = &self.state.promotions;
-        let wrong = all
-            .iter()
-            .filter(|(_, before, after)| self.true_gain(before, after) <= 1e-9);
+        let tolerance = self.chart.protocol.tolerance;
+        let wrong = all.iter().filter(|(_, before, after)| {
+            let (before, after) = (&self.commits[before], &self.commits[after]);
+            before.wrongly(after, None, tolerance)
+        });
         Truth {
             wrong: wrong.count() as u32,
             promotions: all.len() as u32,
