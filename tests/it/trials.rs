@@ -15,12 +15,13 @@ const TASK: &str = r#"
 . ./config
 echo "flops: $FLOPS"
 sleep "${SLEEP:-0.05}"
+i=0; while [ "$i" -lt "$BURN" ]; do i=$((i + 1)); done
 if [ "$LATE" -gt 0 ] && [ "${ORG_EXPERIMENT#e}" -ge "$LATE" ]; then exit 7; fi
 if [ -n "$BROKEN" ]; then echo "no such layer" >&2; exit 3; fi
 echo "loss: $(( LOSS * 100 - A * 100 + ORG_SEED % 97 * LOUD ))"
 "#;
 
-const CONFIG: &str = "LOSS=9\nFLOPS=1000\nA=0\nB=0\nLOUD=0\nLATE=0\nBROKEN=\nSLEEP=0.05\n";
+const CONFIG: &str = "LOSS=9\nFLOPS=1000\nA=0\nB=0\nLOUD=0\nLATE=0\nBROKEN=\nSLEEP=0.05\nBURN=0\n";
 
 const CHART: &str = r#"version = 1
 name = "trial"
@@ -182,6 +183,22 @@ fn what_is_not_so_is_refused_with_its_reason() {
     let nowhere = ground.tried("nowhere", &[]);
     nowhere.refused(1).naming(&["nowhere", "wider"]);
     ground.world.nothing_lives();
+}
+
+#[test]
+fn flops_that_the_time_does_not_bear_out_are_no_match() {
+    let ground = Ground::new();
+    // Ten times the work, by whatever it prints.
+    ground.branch("forged", &[("LOSS=9", "LOSS=8"), ("BURN=0", "BURN=900000")]);
+    let said = ground.tried("forged", &["--json"]).refused(1);
+    let entry = entry(&said);
+    assert_eq!(entry["status"], "mismatched", "{said}");
+    let why = entry["reason"].as_str().unwrap();
+    assert!(
+        why.contains("its own word") && why.contains("CPU-seconds"),
+        "{why}"
+    );
+    assert_eq!(entry["ratios"]["flops"], 1.0, "{said}");
 }
 
 #[test]
