@@ -11,6 +11,7 @@ mod cli;
 mod idle;
 mod log;
 mod mail;
+mod mind;
 mod office;
 mod proc;
 mod scene;
@@ -28,11 +29,12 @@ type Broken = Box<dyn std::error::Error>;
 type Chapter = fn(&mut Table) -> Result<(), Broken>;
 
 /// In the order in which they run: what starts many processes comes last.
-const CHAPTERS: [(&str, Chapter); 7] = [
+const CHAPTERS: [(&str, Chapter); 8] = [
     ("mail", mail::measure),
     ("log", log::measure),
     ("office", office::measure),
     ("turn", turn::measure),
+    ("mind", mind::measure),
     ("up", up::measure),
     ("idle", idle::measure),
     ("cli", cli::measure),

@@ -559,10 +559,7 @@ mod tests {
         assert_eq!(one, marked);
         for other in [r#"{"b":2,"a":1}"#, r#"{"a": 1,"b":2}"#] {
             let other = parts(other, "");
-            assert_eq!(
-                (other[..2] == one[..2], other[2] == one[2]),
-                (true, false)
-            );
+            assert_eq!((other[..2] == one[..2], other[2] == one[2]), (true, false));
         }
     }
 
