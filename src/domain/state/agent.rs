@@ -326,6 +326,7 @@ impl AgentState {
                 self.waits = None;
                 self.retry = None;
             }
+            Kind::RequestWaits { reason, .. } => self.waits = Some(reason.clone()),
             _ => self.request_event(event),
         }
     }
@@ -370,7 +371,6 @@ impl AgentState {
                     turn.asked = true;
                 }
             }
-            Kind::RequestWaits { reason, .. } => self.waits = Some(reason.clone()),
             Kind::RequestFailed {
                 request,
                 error,
