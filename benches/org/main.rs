@@ -11,6 +11,7 @@ mod cli;
 mod idle;
 mod log;
 mod mail;
+mod mind;
 mod office;
 mod proc;
 mod scene;
@@ -35,6 +36,7 @@ const CHAPTERS: [(&str, Chapter); 8] = [
     ("office", office::measure),
     ("screen", screen::measure),
     ("turn", turn::measure),
+    ("mind", mind::measure),
     ("up", up::measure),
     ("idle", idle::measure),
     ("cli", cli::measure),

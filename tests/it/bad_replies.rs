@@ -252,7 +252,7 @@ fn replies_that_are_large_or_make_no_sense_are_told_to_the_model_and_harm_nobody
     let shell = run.answers("a-calls", "shell");
     let read = run.answers("a-calls", "read");
     let answers = [
-        (&shell[0], "not valid JSON"),
+        (&shell[0], "are not valid"),
         (&shell[1], "not a JSON object"),
         (&shell[2], "command"),
         (&read[0], "path"),

@@ -396,10 +396,11 @@ fn a_spent_quota_is_probed_now_and_then_and_never_retried() {
 
 #[test]
 fn whoever_waits_for_others_requests_to_settle_says_so() {
-    // A request sets some 0.67 dollars aside: one of the two has to wait for the other's.
+    // Who comes first sets all of it aside, for as long a reply as that pays for; who comes second has
+    // to wait until it costs less than that.
     let slow = "[[scripts.steps]]\nfault = { delay_ms = 3_000 }\nsay = 'x'\n";
     let scenario = format!("[[scripts]]\nagent = 'ana'\n{slow}[[scripts]]\nagent = 'ben'\n{slow}");
-    let (world, chart) = world("", &scenario, "[budget]\nusd = 0.8\n");
+    let (world, chart) = world("", &scenario, "[budget]\nusd = 0.3\n");
     world
         .org(&["up", &chart, "--mock", "--headless", "--detach"])
         .well();

@@ -331,6 +331,7 @@ impl AgentState {
                 self.waits = None;
                 self.retry = None;
             }
+            Kind::RequestWaits { reason, .. } => self.waits = Some(reason.clone()),
             _ => self.request_event(event),
         }
     }
@@ -375,7 +376,6 @@ impl AgentState {
                     turn.asked = true;
                 }
             }
-            Kind::RequestWaits { reason, .. } => self.waits = Some(reason.clone()),
             Kind::RequestFailed {
                 request,
                 error,
