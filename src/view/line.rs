@@ -354,6 +354,10 @@ fn claim_summary(body: &Kind) -> Option<String> {
             let effect = headline.verdict.effect.map(super::figure::signed);
             format!("gain {}", effect.unwrap_or_default())
         }
+        Kind::BaselineExpired { commit, reason, .. } => {
+            format!("{}: {reason}", super::figure::commit(commit))
+        }
+        Kind::MachineSeen { what } => what.clone(),
         Kind::LandingMeasured {
             status,
             reason,

@@ -68,6 +68,22 @@ pub enum Kind {
         /// A hash of all of them.
         hash: String,
     },
+    /// What the lab's machine is, where it was not known or is another now.
+    #[serde(rename = "lab.machine")]
+    MachineSeen {
+        /// Its processors and devices, in words.
+        what: String,
+    },
+    /// A baseline has drifted: its runs before one of them count no more.
+    #[serde(rename = "lab.expired")]
+    BaselineExpired {
+        /// Whose baseline.
+        commit: String,
+        /// The first run that counts.
+        from: u64,
+        /// Why, in words.
+        reason: String,
+    },
     /// The mock server's port, chosen once.
     #[serde(rename = "mock.bound")]
     MockBound {

@@ -87,6 +87,8 @@ impl Kind {
             },
             Self::LabOpened { .. }
             | Self::OverlayFrozen { .. }
+            | Self::MachineSeen { .. }
+            | Self::BaselineExpired { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
@@ -197,6 +199,8 @@ impl Kind {
             Self::RunCreated { .. }
                 | Self::LabOpened { .. }
                 | Self::OverlayFrozen { .. }
+                | Self::MachineSeen { .. }
+                | Self::BaselineExpired { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFrozen { .. }

@@ -41,7 +41,9 @@ impl View<'_> {
             Ok(None) | Err(_) => return Vec::new(),
         };
         match claim.status {
-            Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
+            Status::Registered | Status::Smoke => self
+                .stale(claim, &baseline)
+                .unwrap_or_else(|| self.screen(claim, commit, &baseline)),
             Status::Screened | Status::Confirmed if process::veto(self.state, claim).is_some() => {
                 let why = process::veto(self.state, claim).unwrap_or_default();
                 vec![Step::Move(claim.id, Status::Vetoed, why, None)]
