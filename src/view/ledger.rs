@@ -313,7 +313,7 @@ mod tests {
     fn has_the_names_that_scripts_read() {
         let (_, state) = sample::run();
         let entries = of(&state);
-        let all = "agent at axis base baseline candidate ci claim commit effect evaluated_by id margin \
+        let all = "agent at axis base baseline candidate ci claim commit dropped effect evaluated_by id margin \
                    mechanism more_seeds p predicts ratios reason refuted_by replicates runs status test title";
         assert_eq!(sample::keys(&entries[0]).join(" "), all);
         let value = serde_json::to_value(&entries[0]).expect("plain data");

@@ -133,7 +133,7 @@ impl Group {
                 if gone {
                     reason = format!("dropped {part:?}; {reason}");
                 }
-                promoted && gone || !promoted
+                gone || !promoted
             }
         };
         count.bad += usize::from(!good);

@@ -28,7 +28,6 @@ type Broken = Box<dyn std::error::Error>;
 /// Hypotheses of the stream, in whole and in short.
 const HYPOTHESES: (usize, usize) = (10_000, 300);
 
-#[expect(clippy::disallowed_methods, reason = "which chapters are wanted")]
 fn words() -> Vec<String> {
     std::env::args().skip(1).collect()
 }
