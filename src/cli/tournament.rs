@@ -82,6 +82,13 @@ pub(super) fn run(context: &Context, args: &TournamentArgs) -> Result<(), Failur
         Failure::refused(what, "begin another tournament").because(&error)
     })?;
     let id = dir.id();
+    let _held = dir.hold()?.ok_or_else(|| {
+        let what = format!("tournament {id} is being played by another process");
+        Failure::refused(
+            what,
+            format!("wait for it: it writes {}", dir.told().display()),
+        )
+    })?;
     ui.note(&format!(
         "tournament {id}: {} times {} repeats; if it is cut short: org tournament --resume {id}",
         plan.entrants.join(", "),
@@ -131,7 +138,11 @@ fn begin(place: &Place, ui: &Ui, args: &TournamentArgs) -> Result<TournamentDir,
     let dir = TournamentDir::of(&place.index.here, &id);
     let mut plan = Plan {
         version: 1,
-        task: args.task.clone().unwrap_or_default(),
+        task: if scripted::meant(args) {
+            SYNTH.to_owned()
+        } else {
+            args.task.clone().unwrap_or_default()
+        },
         entrants: Vec::new(),
         repeats: args.repeats,
         at_once: args.at_once,

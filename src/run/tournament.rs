@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::paths::RunDir;
 use crate::os::files;
+use crate::os::lock::Lock;
 
 /// Where they are, below the directory of runs.
 const BELOW: &str = "tournaments";
@@ -118,6 +120,14 @@ impl TournamentDir {
         files::write_atomic(&self.0.join("plan.json"), &text, 0o444)
     }
 
+    /// Holds it for whoever plays it; none where somebody else does.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn hold(&self) -> io::Result<Option<Lock>> {
+        Lock::try_take(&self.0.join("lock"))
+    }
+
     /// What was asked for.
     ///
     /// # Errors
@@ -140,7 +150,7 @@ impl TournamentDir {
         file.sync_data()
     }
 
-    /// The matches that were begun; a line that was cut short is none.
+    /// The matches that were begun and whose runs are there; a line that was cut short is none.
     ///
     /// # Errors
     /// Where they are there and cannot be read.
@@ -152,8 +162,8 @@ impl TournamentDir {
         let text = files::read_capped(&path, READ_MAX)?;
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines();
-        Ok(lines
-            .filter_map(|it| serde_json::from_str(it).ok())
-            .collect())
+        let begun = lines.filter_map(|it| serde_json::from_str::<Begun>(it).ok());
+        let there = |it: &Begun| RunDir::at(&it.run).events().is_file();
+        Ok(begun.filter(there).collect())
     }
 }

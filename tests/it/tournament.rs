@@ -50,7 +50,7 @@ fn on_a_task_whose_truth_is_known_the_order_is_found() {
         "tournament",
         "careful",
         "--task",
-        "synth",
+        "orgs/synth.toml",
         "--repeats",
         "2",
         "--json",
@@ -133,14 +133,18 @@ fn charts_meet_under_equal_conditions_and_go_on_after_a_cut() {
         let lines = fs::read_to_string(begun.path().join("matches.jsonl")).ok()?;
         lines.lines().next().map(|_| ())
     });
-    child.kill().unwrap();
-    child.wait().unwrap();
     let id = fs::read_dir(world.at("runs/tournaments"))
         .unwrap()
         .next()
         .unwrap()
         .unwrap();
     let id = id.file_name().to_str().unwrap().to_owned();
+    world
+        .org(&["tournament", "--resume", &id])
+        .refused(1)
+        .naming(&["is being played"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
     let said = world.org(&["tournament", "--resume", &id, "--json"]);
     let told = said.json();
     let mut names = ranking(&told);

@@ -1,8 +1,9 @@
 //! Matches of scripted organisations on the task whose truth is known: played here and now.
 
+use std::path::Path;
 use std::thread;
 
-use super::TournamentArgs;
+use super::{SYNTH, TournamentArgs};
 use crate::cli::failure::Failure;
 use crate::domain::chart::Budget;
 use crate::domain::comparison::Entrant;
@@ -12,6 +13,14 @@ use crate::domain::synth::play;
 use crate::domain::synth::policy::Policy;
 use crate::domain::tournament;
 use crate::run::tournament::Plan;
+
+/// Whether scripted organisations are meant: by the task's word, or by their names on that task's chart.
+pub(super) fn meant(args: &TournamentArgs) -> bool {
+    let task = args.task.as_deref().map(Path::new);
+    let here = task.is_none_or(|task| task.file_stem().is_some_and(|it| it == SYNTH));
+    let names = || args.charts.iter().all(|name| Policy::parse(name).is_some());
+    args.task.as_deref() == Some(SYNTH) || (here && !args.charts.is_empty() && names())
+}
 
 /// Fills in who plays, and for how much.
 pub(super) fn plan(args: &TournamentArgs, plan: &mut Plan) -> Result<(), Failure> {
