@@ -70,7 +70,7 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Broken> {
 
 fn row(table: &mut Table, name: &str, floor: &[f64], ours: &[f64]) {
     let (floor, ours) = (quantile(floor, P95), quantile(ours, P95));
-    // What a person feels as at once.
+    // What a person feels as at once; debug builds are within it too.
     table.row(name, "ms", Some(floor), ours, Goal::Most(50.0));
 }
 
