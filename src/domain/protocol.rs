@@ -17,6 +17,7 @@ mod hidden;
 mod multiplicity;
 mod prospect;
 mod provenance;
+mod recount;
 mod review;
 mod settle;
 mod stale;

@@ -4,6 +4,7 @@
 //! fold, so they cannot disagree. It holds no decision and no clock; what has to be observed (which
 //! process lives) is not here. Must not know files or processes.
 
+mod acts;
 mod agent;
 mod approval;
 mod assignment;
@@ -20,7 +21,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::{Actor, Event, FORMAT, Gpu, Headline, Kind};
 
-pub use agent::{AgentState, Asked, OpenCall, OpenTurn, Taken};
+pub use acts::{Act, Acts, OpenCall};
+pub use agent::{AgentState, Asked, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
 pub use device::{Barred, Machine};

@@ -282,6 +282,7 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
     for (file, text) in TEXTS {
         frozen::freeze_prompt(dir, file, text)?;
     }
+    frozen::freeze_brief(dir, include_str!("../../prompts/brief.md"))?;
     if let Some(scenario) = &plan.scenario {
         files::write_atomic(&dir.scenario(), scenario.as_bytes(), 0o444)?;
         let roster = serde_json::to_vec(&roster(chart))?;

@@ -369,7 +369,7 @@ impl Order {
     fn read(&self, said: &str, found: &mut Found) -> Result<(), Invalid> {
         let task = &self.chart.task;
         metric::required(said, &task.must_print)?;
-        self.untouched()?;
+        self.untouched(Program::Run)?;
         self.unaltered().map_err(|reason| Invalid { reason })?;
         let costs = metric::costs(said, &task.measure)?;
         let measured = &mut found.measured;
@@ -390,9 +390,9 @@ impl Order {
     }
 
     /// Refuses a run in which protected files are not any more what they were when it began.
-    fn untouched(&self) -> Result<(), Invalid> {
+    fn untouched(&self, program: Program) -> Result<(), Invalid> {
         let protect = &self.chart.task.protect;
-        let checkout = self.checkout(Program::Run);
+        let checkout = self.checkout(program);
         if protect.is_empty() || !checkout.exists() {
             return Ok(());
         }

@@ -30,6 +30,7 @@ mod overlay;
 mod perform;
 pub mod preview;
 mod prompt;
+pub mod replay;
 pub mod seats;
 mod society;
 pub mod spawn;

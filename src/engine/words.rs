@@ -1,4 +1,4 @@
-//! The texts of `prompts/messages.toml`, filled in with what is so.
+//! The texts of `prompts/messages.toml` and `prompts/brief.md`, filled in with what is so.
 //!
 //! Owns which value goes into which text, and that whatever others wrote is made unable to pose as an
 //! envelope. Owns no sentence.
@@ -12,7 +12,7 @@ use crate::domain::disclosure;
 use crate::domain::event::{RunStatus, Status};
 use crate::domain::mail::neutral;
 use crate::domain::protocol::Verdict;
-use crate::domain::state::{Experiment, Hypothesis, Mail, State};
+use crate::domain::state::{Act, Experiment, Hypothesis, Mail, State};
 use crate::domain::stats::figure;
 use crate::domain::texts::{Key, Texts};
 use crate::run::paths::RunDir;
@@ -29,9 +29,15 @@ impl Words {
     pub(super) fn of(dir: &RunDir) -> Result<Self, String> {
         let text = std::fs::read_to_string(dir.prompts().join("messages.toml"))
             .map_err(|error| format!("messages.toml: {error}"))?;
-        Ok(Self(Arc::new(
-            Texts::parse(&text).map_err(|error| error.to_string())?,
-        )))
+        let mut texts = Texts::parse(&text).map_err(|error| error.to_string())?;
+        let brief = dir.brief();
+        // Runs of older programs have theirs among the others.
+        if brief.exists() {
+            let text =
+                std::fs::read_to_string(&brief).map_err(|error| format!("brief: {error}"))?;
+            texts = texts.with_brief(&text).map_err(|error| error.to_string())?;
+        }
+        Ok(Self(Arc::new(texts)))
     }
 
     pub(super) fn shared(&self) -> Arc<Texts> {
@@ -96,6 +102,7 @@ impl Words {
         self.0.get(Key::Handover).render(&[
             ("mission", &chart.mission),
             ("notebook", &neutral(notebook)),
+            ("done", &neutral(&done(state, name))),
             ("brief", &self.brief(chart, state, name)),
         ])
     }
@@ -247,6 +254,24 @@ fn ratios(verdict: &Verdict) -> String {
         .iter()
         .filter_map(|name| Some(format!("{name} {:.2}", verdict.ratios.get(name)?)));
     known.collect::<Vec<_>>().join(", ")
+}
+
+/// What an agent did lately, a call a line.
+fn done(state: &State, name: &str) -> String {
+    let acts = state.agents.get(name).into_iter();
+    let line = |act: &Act| {
+        let outcome = match act.ok {
+            Some(true) => "ok",
+            Some(false) => "failed",
+            None => "outcome unknown",
+        };
+        format!("- {}: {} ({outcome})", act.tool, act.brief)
+    };
+    let lines: Vec<String> = acts.flat_map(|it| it.acts.iter()).map(line).collect();
+    if lines.is_empty() {
+        return "(none)".to_owned();
+    }
+    lines.join("\n")
 }
 
 fn last(text: &str, most: usize) -> &str {

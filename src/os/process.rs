@@ -184,6 +184,16 @@ pub fn marked(marker: &str) -> Vec<Stat> {
     found.into_values().collect()
 }
 
+/// Processes that carry a mark themselves, in the environment that they were started with; not those
+/// that they started with another one.
+#[must_use]
+pub fn carriers(marker: &str) -> Vec<Stat> {
+    let mut all: Vec<Stat> = all().into_values().collect();
+    let me = std::process::id();
+    all.retain(|stat| stat.pid != me && !stat.zombie && carries(stat.pid, marker));
+    all
+}
+
 fn carries(pid: u32, marker: &str) -> bool {
     let path = format!("/proc/{pid}/environ");
     let Ok(file) = fs::File::open(path) else {

@@ -92,6 +92,12 @@ impl RunDir {
             .join(format!("{process}.md"))
     }
 
+    /// The frozen brief; beside the prompts of processes, and not among those of agents.
+    #[must_use]
+    pub fn brief(&self) -> PathBuf {
+        self.prompts().join("processes").join(".brief.md")
+    }
+
     /// An agent's bare repository.
     #[must_use]
     pub fn agent_git(&self, agent: &str) -> PathBuf {
@@ -180,6 +186,18 @@ impl RunDir {
     #[must_use]
     pub fn mailbox(&self, name: &str) -> PathBuf {
         self.0.join("mail").join(name)
+    }
+
+    /// What a person typed in a showing of a run; no run has it.
+    #[must_use]
+    pub fn wishes(&self) -> PathBuf {
+        self.0.join("wishes")
+    }
+
+    /// Where the streams of turns in flight are.
+    #[must_use]
+    pub fn live_dir(&self) -> PathBuf {
+        self.0.join("live")
     }
 
     /// The stream of an agent's turn in flight.

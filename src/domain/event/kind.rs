@@ -149,6 +149,9 @@ pub enum Kind {
     TakeBegan {
         /// The agent.
         agent: String,
+        /// Whether what it is at is stopped first, and not waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        now: bool,
     },
     /// The person has left, and the agent goes on.
     #[serde(rename = "take.ended")]
@@ -265,6 +268,14 @@ pub enum Kind {
         /// The cap that the model is told is near.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         near: String,
+    },
+    /// A request is not made yet, since what is left of a cap is set aside for others' in flight.
+    #[serde(rename = "request.waits")]
+    RequestWaits {
+        /// The agent.
+        agent: String,
+        /// For what, for people.
+        reason: String,
     },
     /// A conversation begins anew, from notebook and summary; the old one stays in the log.
     #[serde(rename = "conversation.renewed")]

@@ -37,6 +37,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::RequestWaits { agent, .. }
             | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }
@@ -228,7 +229,7 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
-            | Self::TakeBegan { agent }
+            | Self::TakeBegan { agent, .. }
             | Self::TakeEnded { agent, .. }
             | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
@@ -239,6 +240,7 @@ impl Kind {
             | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::RequestWaits { agent, .. }
             | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }

@@ -13,7 +13,7 @@ use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::figure;
 
 /// Share of the baseline's sd that a single seed must gain to be worth confirming.
-const SCREEN_SIGMAS: f64 = 0.5;
+pub(super) const SCREEN_SIGMAS: f64 = 0.5;
 /// Launches of a run that the world disturbed before the claim is given up.
 const MAX_CONTENDED: usize = 3;
 

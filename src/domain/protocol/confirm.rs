@@ -66,9 +66,6 @@ impl View<'_> {
             let step = self.judge(claim, test, looks, at, &pairs, baseline);
             match step {
                 Some(step @ Step::Move(_, Status::Confirmed, ..)) => {
-                    if let Some(why) = self.forged(claim.axis, &pairs.base, &pairs.cand) {
-                        return vec![Step::Move(claim.id, Status::Mismatched, why, None)];
-                    }
                     return self.repeated(claim, commit, step, baseline);
                 }
                 Some(step) => return vec![step],
@@ -180,7 +177,10 @@ impl View<'_> {
         verdict.runs.extend(baseline.iter().map(|run| run.id));
         verdict.runs.sort_unstable();
         verdict.runs.dedup();
-        if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
+        let differs = self.mismatch(claim.axis, &verdict.ratios, baseline);
+        if let Some(why) =
+            differs.or_else(|| self.disbelieved(claim.axis, &pairs.base, &pairs.cand))
+        {
             let verdict = Some(Box::new(verdict));
             return Some(Step::Move(claim.id, Status::Mismatched, why, verdict));
         }

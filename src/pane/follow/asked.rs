@@ -32,7 +32,7 @@ pub(super) fn answer(dir: &RunDir, chart: &Chart, name: &str, asked: Command) ->
             let head = format!("{name} {takes}");
             (Tone::Plain, format!("{head:<17} {does}"))
         }))],
-        Command::Interrupt(words) => say(dir, name, &format!("!{words}"))
+        Command::Interrupt(words) => say(dir, name, &format!("!{}", words.unwrap_or_default()))
             .map(notice)
             .into_iter()
             .collect(),

@@ -29,6 +29,9 @@ impl Follower {
                 let whole = |text| blobs.whole(text).unwrap_or_default();
                 self.live.rest(*request, &whole(thinking), &whole(text))
             }
+            Kind::RequestWaits { reason, .. } => vec![Show::Notice {
+                text: format!("waiting: {reason}"),
+            }],
             Kind::RequestFailed {
                 error, retry_at, ..
             } => {
