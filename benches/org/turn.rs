@@ -189,14 +189,14 @@ fn mean(sample: &[f64]) -> f64 {
     sample.iter().sum::<f64>() / sample.len().max(1) as f64
 }
 
-fn events(dir: &RunDir) -> Result<Vec<Event>, Broken> {
+pub(crate) fn events(dir: &RunDir) -> Result<Vec<Event>, Broken> {
     let mut events = Vec::new();
     Log::open_with(dir, |event| events.push(event.clone()))?;
     Ok(events)
 }
 
 /// The smoke chart's task with one agent that measures nothing.
-fn chart_text() -> String {
+pub(crate) fn chart_text() -> String {
     let repo = project("examples/smoke/repo");
     let prompt = project("prompts/researcher.md");
     format!(
@@ -275,7 +275,7 @@ fn bare(scene: &Scene, dir: &RunDir, scenario: &str) -> Result<Vec<f64>, Broken>
     Ok(times)
 }
 
-fn head(dir: &RunDir) -> Result<Head, Broken> {
+pub(crate) fn head(dir: &RunDir) -> Result<Head, Broken> {
     let chart = chart(dir)?;
     let agent = chart.agent("solo").ok_or("no agent is called so")?;
     let tools = tool::granted(&chart.role_of(agent).tools);

@@ -136,7 +136,12 @@ pub fn run() -> ExitCode {
     let context = Context { place, ui };
     bug::watch(&context);
     // What a panic leaves behind is never looked at again: all of it ends with the process.
-    let outcome = catch_unwind(AssertUnwindSafe(|| parse_and_run(&context)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        if completions::answer(std::env::args_os())? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        parse_and_run(&context)
+    }));
     match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => {

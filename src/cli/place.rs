@@ -200,6 +200,11 @@ pub(super) fn whole_env() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Where short-lived files belong.
+pub(super) fn temp_dir() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// What of the environment is handed on: where things are and how to print, never a secret.
 #[must_use]
 pub(super) fn clean_env() -> BTreeMap<String, String> {

@@ -1,4 +1,4 @@
-//! `org replay`: a run's log, played again as it happened.
+//! `org replay`: a run's log, played again as it happened: in the same office, or printed.
 //!
 //! Nothing is asked, run or written: what was recorded is shown in its own time, or faster.
 
@@ -6,26 +6,27 @@ use std::io;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::Context;
-use super::block_on;
 use super::failure::Failure;
 use super::place::RunOrArg;
-use crate::domain::decode::seconds_of;
+use super::{block_on, place};
 use crate::domain::event::Event;
+use crate::domain::replay::{Moment, Player, Speed, Wish, pause};
+use crate::engine::replay::{self, Programme, ReplayError};
 use crate::run::log;
+use crate::run::paths::RunDir;
+use crate::run::showing::Showing;
 use crate::view::line::{self, Concern};
-
-/// Longest silence that is sat through, seconds at normal speed: a night in which nothing happened is
-/// told, not waited for.
-const LONGEST_SILENCE: f64 = 10.0;
 
 /// Play a run's log back, at any speed and from any moment
 ///
-/// Prints what happened as `org logs` does, in the time in which it happened. A moment is a time since
-/// the start, as 1h30m, or the number of an event, as 1200.
+/// In a terminal it shows the office as it was: panes, borders and dashboard, in the time in which it
+/// happened. Type in any pane: pause, play, 10x, max, 1h30m, +5m, -5m, an event's number, quit. With
+/// --headless, and where there is no terminal, it prints what happened as `org logs` does. A moment is
+/// a time since the start, as 1h30m, or the number of an event, as 1200.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
@@ -39,10 +40,10 @@ pub(super) struct ReplayArgs {
     /// End after this moment
     #[arg(long, value_name = "MOMENT")]
     to: Option<String>,
-    /// Only what is by, to or about this agent, or human, lab or supervisor
+    /// Print only what is by, to or about this agent, or human, lab or supervisor
     #[arg(long, value_name = "WHO")]
     who: Option<String>,
-    /// Without panes, which is how it is played in any case
+    /// Print it: needs no tmux
     #[arg(long)]
     headless: bool,
     /// Print events as the log has them, one JSON object a line
@@ -50,48 +51,86 @@ pub(super) struct ReplayArgs {
     json: bool,
 }
 
-/// A point of a log.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Moment {
-    Seq(u64),
-    Since(f64),
-}
-
-impl Moment {
-    fn parse(word: &str) -> Result<Self, Failure> {
-        let seq = word.parse().ok().map(Self::Seq);
-        let moment = seq.or_else(|| seconds_of(word).map(Self::Since));
-        moment.ok_or_else(|| {
-            Failure::usage(
-                format!("{word:?} is no moment of a run"),
-                "write a time since its start, as 1h30m, or the number of an event, as 1200",
-            )
-        })
-    }
-
-    /// Whether an event lies before it.
-    fn is_after(self, event: &Event, start: Timestamp) -> bool {
-        match self {
-            Self::Seq(seq) => event.seq < seq,
-            Self::Since(seconds) => event.at.duration_since(start).as_secs_f64() < seconds,
-        }
-    }
+/// What was asked for.
+struct Wanted {
+    speed: Speed,
+    from: Option<Moment>,
+    to: Option<Moment>,
 }
 
 pub(super) fn run(context: &Context, args: &ReplayArgs) -> Result<(), Failure> {
-    let Context { place, ui } = context;
-    let dir = place.reading(args.run.name())?;
-    let speed = speed(&args.speed)?;
-    let from = args.from.as_deref().map(Moment::parse).transpose()?;
-    let to = args.to.as_deref().map(Moment::parse).transpose()?;
+    let dir = context.place.reading(args.run.name())?;
+    let wanted = Wanted {
+        speed: speed(&args.speed)?,
+        from: args.from.as_deref().map(moment).transpose()?,
+        to: args.to.as_deref().map(moment).transpose()?,
+    };
+    let printed = args.headless || args.json || args.who.is_some();
+    if printed || !context.ui.is_terminal() {
+        print(context, args, &dir, &wanted)
+    } else {
+        show(&dir, &wanted)
+    }
+}
+
+/// Shows it in an office of its own.
+fn show(dir: &RunDir, wanted: &Wanted) -> Result<(), Failure> {
+    let mut events: Vec<(Event, String)> = Vec::new();
+    log::each(dir, |event, raw| {
+        let start = events.first().map_or(event.at, |(first, _)| first.at);
+        if !is_late(wanted, event, start) {
+            events.push((event.clone(), raw.to_owned()));
+        }
+    })?;
+    let times = events.iter().map(|(event, _)| (event.seq, event.at));
+    let mut player = Player::new(times.collect(), wanted.speed);
+    if let Some(from) = wanted.from {
+        player.wish(Wish::To(from));
+    }
+    let programme = Programme {
+        chart: place::chart(dir)?,
+        events,
+        player,
+        clean: place::clean_env(),
+        inside: place::var("TMUX"),
+    };
+    let below = place::temp_dir().join(format!("org-replay-{}", std::process::id()));
+    let place = Showing::open(dir, below).map_err(|error| {
+        let hint = "set TMPDIR to where you may write, or print it with --headless";
+        Failure::refused("there is no place to show it in", hint).because(&error)
+    })?;
+    block_on(replay::play(programme, place)).map_err(|error| not_shown(&error))
+}
+
+fn not_shown(error: &ReplayError) -> Failure {
+    let hint = "org replay --headless prints it without tmux; org doctor says what is missing";
+    Failure::refused("the run could not be shown", hint).because(error)
+}
+
+/// Whether an event lies after the moment at which it ends.
+fn is_late(wanted: &Wanted, event: &Event, start: Timestamp) -> bool {
+    let at = (event.seq, event.at);
+    wanted
+        .to
+        .is_some_and(|to| !to.is_after(at, start) && to != Moment::Seq(event.seq))
+}
+
+/// Prints it.
+fn print(
+    context: &Context,
+    args: &ReplayArgs,
+    dir: &RunDir,
+    wanted: &Wanted,
+) -> Result<(), Failure> {
+    let ui = &context.ui;
     let mut concern = Concern::with(args.who.as_deref());
     let mut shown: Vec<(Event, String)> = Vec::new();
     let mut start = None;
-    log::each(&dir, |event, raw| {
+    log::each(dir, |event, raw| {
         let start = *start.get_or_insert(event.at);
-        let early = from.is_some_and(|from| from.is_after(event, start));
-        let late = to.is_some_and(|to| !to.is_after(event, start) && to != Moment::Seq(event.seq));
-        if !early && !late && concern.takes(event) {
+        let at = (event.seq, event.at);
+        let early = wanted.from.is_some_and(|from| from.is_after(at, start));
+        if !early && !is_late(wanted, event, start) && concern.takes(event) {
             let raw = if args.json { raw } else { "" };
             shown.push((event.clone(), raw.to_owned()));
         }
@@ -103,8 +142,8 @@ pub(super) fn run(context: &Context, args: &ReplayArgs) -> Result<(), Failure> {
     let zone = TimeZone::system();
     let mut last: Option<Timestamp> = None;
     for (event, raw) in &shown {
-        if let (Some(last), Some(speed)) = (last, speed) {
-            pause(event.at.duration_since(last), speed)?;
+        if let (Some(last), Speed::Times(times)) = (last, wanted.speed) {
+            sleep(pause(last, event.at) / times)?;
         }
         last = Some(event.at);
         let text = if args.json {
@@ -117,14 +156,17 @@ pub(super) fn run(context: &Context, args: &ReplayArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many times faster; none is as fast as it can be printed.
-fn speed(word: &str) -> Result<Option<f64>, Failure> {
-    if word == "max" {
-        return Ok(None);
-    }
-    let times = word.trim_end_matches('x').parse().ok();
-    let times = times.filter(|times: &f64| times.is_finite() && *times > 0.0);
-    times.map(Some).ok_or_else(|| {
+fn moment(word: &str) -> Result<Moment, Failure> {
+    Moment::parse(word).ok_or_else(|| {
+        Failure::usage(
+            format!("{word:?} is no moment of a run"),
+            "write a time since its start, as 1h30m, or the number of an event, as 1200",
+        )
+    })
+}
+
+fn speed(word: &str) -> Result<Speed, Failure> {
+    Speed::parse(word).ok_or_else(|| {
         Failure::usage(
             format!("{word:?} is no speed"),
             "write how many times faster, as 10 or 0.5, or max",
@@ -132,26 +174,8 @@ fn speed(word: &str) -> Result<Option<f64>, Failure> {
     })
 }
 
-fn pause(between: SignedDuration, speed: f64) -> Result<(), io::Error> {
-    let seconds = between.as_secs_f64().clamp(0.0, LONGEST_SILENCE) / speed;
+fn sleep(seconds: f64) -> Result<(), io::Error> {
     let wait = Duration::try_from_secs_f64(seconds).map_err(io::Error::other)?;
     block_on(async { tokio::time::sleep(wait).await });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_and_speeds_are_read_or_refused() {
-        assert_eq!(Moment::parse("1200").ok(), Some(Moment::Seq(1200)));
-        assert_eq!(Moment::parse("1h30m").ok(), Some(Moment::Since(5400.0)));
-        assert!(Moment::parse("soon").is_err());
-        assert_eq!(speed("10x").ok(), Some(Some(10.0)));
-        assert_eq!(speed("max").ok(), Some(None));
-        for bad in ["0", "-1", "inf", "fast"] {
-            assert!(speed(bad).is_err(), "{bad}");
-        }
-    }
 }

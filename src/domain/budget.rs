@@ -77,6 +77,17 @@ impl fmt::Display for Capped {
 
 impl std::error::Error for Capped {}
 
+impl Capped {
+    /// What a request waits for that only has to let others' settle.
+    #[must_use]
+    pub fn waiting(&self) -> String {
+        let Purse { whom, cap, .. } = &self.purse;
+        format!(
+            "budget, the rest of the {cap:.2} usd of {whom} is set aside for requests in flight"
+        )
+    }
+}
+
 /// Every cap that an agent's requests count under, the org's first.
 #[must_use]
 pub fn purses(chart: &Chart, state: &State, name: &str, now: Timestamp) -> Vec<Purse> {
@@ -183,13 +194,15 @@ fn remedy(state: &State, purse: &Purse, usd: f64, now: Timestamp) -> Option<Reme
     Some(Remedy::Person)
 }
 
-/// US dollars that an agent can still set aside under every cap; infinite where there is none.
+/// US dollars that an agent can set aside under every cap, now and once all requests in flight have
+/// settled for nothing; infinite where there is none.
 #[must_use]
-pub fn left(chart: &Chart, state: &State, name: &str, now: Timestamp) -> f64 {
+pub fn left(chart: &Chart, state: &State, name: &str, now: Timestamp) -> (f64, f64) {
     let purses = purses(chart, state, name, now).into_iter();
-    purses
-        .map(|purse| purse.cap - purse.spent - purse.reserved)
-        .fold(f64::INFINITY, f64::min)
+    purses.fold((f64::INFINITY, f64::INFINITY), |(left, most), purse| {
+        let unspent = purse.cap - purse.spent;
+        (left.min(unspent - purse.reserved), most.min(unspent))
+    })
 }
 
 /// The first cap that is nearly spent, which its agents should know before they are stopped by it.
@@ -310,6 +323,6 @@ model = "claude-opus-5-5"
         state.caps.remove("ana.usd");
         let told = near(&chart, &state, "ana", at(60)).expect("near");
         assert_eq!(told.whom, "ana");
-        assert!((left(&chart, &state, "ana", at(60)) - 0.1).abs() < 1e-9);
+        assert!((left(&chart, &state, "ana", at(60)).0 - 0.1).abs() < 1e-9);
     }
 }

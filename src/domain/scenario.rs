@@ -113,6 +113,31 @@ pub struct Fault {
     pub malformed: bool,
     /// End by the output limit inside the last call's arguments (the text's middle without calls).
     pub truncate_tool: bool,
+    /// Name the reply's calls so that they can be confused.
+    #[serde(default)]
+    pub ids: Option<Ids>,
+}
+
+/// How a server names calls that does not take care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ids {
+    /// Every reply counts its calls anew, so that an id comes again and again. Small local servers do.
+    Again,
+    /// All calls of the reply have one id, so that no result could be told from another.
+    Same,
+}
+
+impl Ids {
+    /// All words, in order.
+    pub const NAMES: [&'static str; 2] = ["again", "same"];
+
+    /// What a word means.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let at = Self::NAMES.iter().position(|name| *name == word)?;
+        Some([Self::Again, Self::Same][at])
+    }
 }
 
 /// Why a server ends a reply by itself.
@@ -149,6 +174,7 @@ impl Fault {
             || self.error_after.is_some()
             || self.malformed
             || self.truncate_tool
+            || self.ids == Some(Ids::Same)
             || matches!(self.stop, Some(Halt::Refusal | Halt::Context))
     }
 }

@@ -38,7 +38,7 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
     };
     match (&agent.held, agent.held_until) {
         (Some(_), Some(until)) => {
-            let reason = format!("{}: a cap of dollars an hour", wait(until, now));
+            let reason = format!("{}: budget, dollars an hour", wait(until, now));
             return Standing::new("thinking", reason);
         }
         (Some(why), None) => return Standing::new("held", why),
@@ -49,21 +49,7 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
         Some(false) => return absent(state, agent),
         Some(true) => {}
     }
-    if let Some(taken) = &agent.taken {
-        let why = if taken.lost.is_some() {
-            "a person took it, and the terminal is gone"
-        } else {
-            "a person has taken it"
-        };
-        return Standing::new("paused", why);
-    }
-    if agent.paused || state.paused {
-        let still = state.frozen || agent.frozen;
-        let why = if still {
-            "by a person; what it runs stands still"
-        } else {
-            "by a person"
-        };
+    if let Some(why) = stopped_by_a_person(state, agent) {
         return Standing::new("paused", why);
     }
     if let Some(id) = approval::parked_spending(state)
@@ -78,6 +64,9 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
     }
     if agent.request.is_some() {
         return Standing::new("thinking", "a request is in flight");
+    }
+    if let Some(reason) = &agent.waits {
+        return Standing::new("thinking", format!("waiting: {reason}"));
     }
     if let Some(open) = agent
         .calls
@@ -100,6 +89,25 @@ pub fn agent(state: &State, name: &str, alive: Option<bool>, now: Timestamp) -> 
             "for mail"
         },
     )
+}
+
+/// How a person keeps an agent from going on, if one does.
+fn stopped_by_a_person(state: &State, agent: &AgentState) -> Option<&'static str> {
+    match &agent.taken {
+        Some(taken) if taken.lost.is_some() => {
+            return Some("a person took it, and the terminal is gone");
+        }
+        Some(_) => return Some("a person has taken it"),
+        None => {}
+    }
+    if !agent.paused && !state.paused {
+        return None;
+    }
+    Some(if state.frozen || agent.frozen {
+        "by a person; what it runs stands still"
+    } else {
+        "by a person"
+    })
 }
 
 /// What an agent waits for that will ask its model again: nothing is said where it does not.

@@ -114,7 +114,7 @@ keys! {
     /// Body of the mail that gives a task.
     Assignment "assignment" ["task" "from"];
     /// The first text of a later conversation.
-    Handover "handover" ["mission" "notebook" "brief"];
+    Handover "handover" ["mission" "notebook" "done" "brief"];
     /// Asks for the summary that the next conversation starts from.
     Compact "compact" [];
     /// Stands in the middle of long output.
@@ -123,6 +123,10 @@ keys! {
     InBackground "in_background" ["job" "path" "seconds"];
     /// What a person changed while it sat at the agent's desk.
     Taken "taken" ["files" "commit"];
+    /// A person sat at the agent's desk, had stopped it for that, and changed nothing.
+    GivenBack "given_back" [];
+    /// What a person says who stops an agent without a word.
+    Stop "stop" [];
     /// The answer to an edit that found nothing.
     EditNone "edit_none" ["path" "closest"];
     /// The answer to an edit that found too much.

@@ -24,6 +24,7 @@ use crate::run::paths::RunDir;
 use super::asking::process_prompt;
 use super::environment::{self, EnvironmentError};
 use super::leases;
+use super::overlay;
 use super::prompt::system_prompt;
 
 /// The scenario of a run without agents.
@@ -214,6 +215,7 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
         &dir.repo_git(),
     )?;
     chart.task.base = Some(founded.branch.clone());
+    overlay::freeze(dir, &mut chart).map_err(io_error("copy the overlay"))?;
     freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
     set_up(plan, dir, &chart, &founded.commit)?;
     seat_all(&chart, dir, &founded.commit)?;
@@ -359,6 +361,7 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
         parallel: parallel(plan, chart),
     };
     log.append(&Actor::Lab, vec![opened])?;
+    overlay::note(&mut log, chart)?;
     let seated = chart.agents.iter().map(|agent| Kind::AgentSeated {
         agent: agent.name.clone(),
         gpu: plan.homes.get(&agent.name).cloned(),

@@ -128,7 +128,7 @@ impl Member {
                 let outcome = if call.open.intent {
                     tool.recover(&self.desk, call.open, &call.args).await
                 } else {
-                    tool.run(&self.desk, &call.open.call.id, &call.args).await
+                    tool.run(&self.desk, &call.open.key(), &call.args).await
                 };
                 (call.open, outcome)
             })

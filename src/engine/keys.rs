@@ -148,9 +148,14 @@ fn one(
     };
     let key = key.trim().to_owned();
     if key.is_empty() {
+        let place = match source {
+            KeySource::Env(name) => name.clone(),
+            KeySource::File(path) => path.display().to_string(),
+            KeySource::Cmd(_) | KeySource::None => "what key_cmd prints".to_owned(),
+        };
         return Err(refused(
-            "it is empty".to_owned(),
-            "set it, or add --mock".to_owned(),
+            format!("{place} is empty"),
+            format!("put the key into {place}, or add --mock to try without one"),
         ));
     }
     Ok(Some(key))

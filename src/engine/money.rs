@@ -51,19 +51,29 @@ impl Member {
     }
 
     /// The longest reply that may be asked for: shorter near a cap, so that what is left of it is of
-    /// some use.
+    /// some use. Where others have set the rest aside, as long as it can be once they have settled: the
+    /// request waits for that, and nobody is held.
     pub(super) fn longest_reply(&self, prompt: u64) -> u64 {
         let most = self.mind.head.max_output;
         let Some(rates) = &self.mind.model.rates else {
             return most;
         };
         let log = self.log();
-        let left = budget::left(&self.chart, log.state(), &self.name, clock::now());
-        let paid = price::affordable(rates, prompt, self.mind.head.patient, left);
-        if paid >= most || paid < SHORT_REPLY {
-            return most;
+        let (left, later) = budget::left(&self.chart, log.state(), &self.name, clock::now());
+        let patient = self.mind.head.patient;
+        let paid = [left, later].map(|usd| price::affordable(rates, prompt, patient, usd));
+        let enough = paid.into_iter().find(|tokens| *tokens >= SHORT_REPLY);
+        enough.unwrap_or(most).min(most)
+    }
+
+    /// Writes down, once, that others' requests have to settle before the next one is made.
+    fn say_it_waits(&self, mine: &AgentState, capped: &Capped) -> Result<(), AgentError> {
+        if mine.waits.is_some() {
+            return Ok(());
         }
-        paid
+        let agent = self.name.clone();
+        let reason = capped.waiting();
+        self.append(vec![Kind::RequestWaits { agent, reason }])
     }
 
     /// Sets the worst cost aside, under the log's lock. None where that may not be now.
@@ -121,7 +131,7 @@ impl Member {
                 let until = match capped.remedy {
                     Remedy::Settling => {
                         self.settling = true;
-                        return Ok(None);
+                        return self.say_it_waits(mine, &capped).map(|()| None);
                     }
                     Remedy::Time(until) => Some(until),
                     Remedy::Person => None,

@@ -12,7 +12,7 @@ use crate::domain::disclosure;
 use crate::domain::event::{RunStatus, Status};
 use crate::domain::mail::neutral;
 use crate::domain::protocol::Verdict;
-use crate::domain::state::{Experiment, Hypothesis, Mail, State};
+use crate::domain::state::{Act, Experiment, Hypothesis, Mail, State};
 use crate::domain::stats::figure;
 use crate::domain::texts::{Key, Texts};
 use crate::run::paths::RunDir;
@@ -102,6 +102,7 @@ impl Words {
         self.0.get(Key::Handover).render(&[
             ("mission", &chart.mission),
             ("notebook", &neutral(notebook)),
+            ("done", &neutral(&done(state, name))),
             ("brief", &self.brief(chart, state, name)),
         ])
     }
@@ -253,6 +254,24 @@ fn ratios(verdict: &Verdict) -> String {
         .iter()
         .filter_map(|name| Some(format!("{name} {:.2}", verdict.ratios.get(name)?)));
     known.collect::<Vec<_>>().join(", ")
+}
+
+/// What an agent did lately, a call a line.
+fn done(state: &State, name: &str) -> String {
+    let acts = state.agents.get(name).into_iter();
+    let line = |act: &Act| {
+        let outcome = match act.ok {
+            Some(true) => "ok",
+            Some(false) => "failed",
+            None => "outcome unknown",
+        };
+        format!("- {}: {} ({outcome})", act.tool, act.brief)
+    };
+    let lines: Vec<String> = acts.flat_map(|it| it.acts.iter()).map(line).collect();
+    if lines.is_empty() {
+        return "(none)".to_owned();
+    }
+    lines.join("\n")
 }
 
 fn last(text: &str, most: usize) -> &str {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::domain::chat::Usage;
-use crate::domain::scenario::Heard;
+use crate::domain::scenario::{Heard, Ids};
 
 /// Bytes that make a token, roughly; both vendors say about four for English.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -23,6 +23,9 @@ pub(super) const NOTHING: &str = "Waiting.";
 /// The time that replies carry, plus their number in seconds. A real clock would make a repeat
 /// differ from what it repeats.
 pub(super) const EPOCH: u64 = 1_795_000_000;
+
+/// What stands in the id of a call that a fault names without care, where others have their reply's own.
+pub(super) const CARELESS: &str = "again";
 
 /// A request, read and found valid.
 pub(super) struct Ask {
@@ -36,6 +39,8 @@ pub(super) struct Ask {
     pub(super) cacheable: usize,
     /// Names the whole prompt; a thinking block's signature is bound to it.
     pub(super) prefix: String,
+    /// The longest reply that is wanted, in tokens.
+    pub(super) max_output: u64,
     /// Whether that cache would last an hour.
     pub(super) hour: bool,
     /// Whether the conversation is to be compacted, in place of a reply.
@@ -66,6 +71,14 @@ impl Part {
         Self {
             hash: digest(&[label, &text]),
             tokens: tokens_of(&text),
+        }
+    }
+
+    /// A part by its very bytes: another order of keys, or another space, is another prompt.
+    pub(super) fn raw(label: &str, text: &str) -> Self {
+        Self {
+            hash: digest(&[label, text]),
+            tokens: tokens_of(text),
         }
     }
 
@@ -151,11 +164,23 @@ pub(super) struct Reply {
     pub(super) prefix: String,
     pub(super) say: Option<String>,
     pub(super) calls: Vec<OutCall>,
+    /// How those are named where nobody takes care.
+    #[serde(default)]
+    pub(super) ids: Option<Ids>,
     pub(super) end: End,
     pub(super) usage: Usage,
 }
 
 impl Reply {
+    /// What a call's id has in it besides the wire's prefix.
+    pub(super) fn call_tag(&self, at: usize) -> String {
+        match self.ids {
+            None => format!("{}{at:02}", self.id),
+            Some(Ids::Again) => format!("{CARELESS}{at:02}"),
+            Some(Ids::Same) => format!("{CARELESS}00"),
+        }
+    }
+
     /// The thinking as its client sees it.
     pub(super) fn shown_thinking(&self) -> Option<&str> {
         self.think

@@ -128,7 +128,7 @@ enum Asked {
 enum Route {
     Reply(Wire),
     Compact,
-    Count,
+    Count(Wire),
     Models,
     Model(String),
     Unknown(Wire),
@@ -137,7 +137,10 @@ enum Route {
 fn route(method: &Method, path: &str) -> Route {
     match (method, path.trim_end_matches('/')) {
         (&Method::POST, "/v1/messages") => Route::Reply(Wire::Anthropic),
-        (&Method::POST, "/v1/messages/count_tokens") => Route::Count,
+        (&Method::POST, "/v1/messages/count_tokens") => Route::Count(Wire::Anthropic),
+        (&Method::POST, "/v1/responses/input_tokens" | "/responses/input_tokens") => {
+            Route::Count(Wire::Openai)
+        }
         (&Method::POST, "/v1/responses" | "/responses") => Route::Reply(Wire::Openai),
         (&Method::POST, "/v1/responses/compact" | "/responses/compact") => Route::Compact,
         (&Method::GET, "/v1/models" | "/models") => Route::Models,
@@ -179,9 +182,8 @@ impl Server {
         let route = route(&parts.method, parts.uri.path());
         let Some(caller) = key(&parts.headers).map(Caller::of_key) else {
             let wire = match route {
-                Route::Reply(wire) | Route::Unknown(wire) => wire,
+                Route::Reply(wire) | Route::Count(wire) | Route::Unknown(wire) => wire,
                 Route::Compact => Wire::Openai,
-                Route::Count => Wire::Anthropic,
                 Route::Models | Route::Model(_) => models_wire(&parts.headers),
             };
             return failure(wire, 401, None, None);
@@ -190,9 +192,9 @@ impl Server {
             Route::Unknown(wire) => failure(wire, 404, None, None),
             Route::Models => self.models(models_wire(&parts.headers)),
             Route::Model(id) => json_response(model(models_wire(&parts.headers), &id)),
-            Route::Count => match read_body(body).await {
-                Ok(bytes) => count(&bytes, &parts.headers),
-                Err(status) => failure(Wire::Anthropic, status, None, None),
+            Route::Count(wire) => match read_body(body).await {
+                Ok(bytes) => count(wire, &bytes, &parts.headers),
+                Err(status) => failure(wire, status, None, None),
             },
             Route::Reply(wire) => match read_body(body).await {
                 Ok(bytes) => {
@@ -324,6 +326,7 @@ fn ask(wire: Wire, bytes: &[u8], headers: &HeaderMap, counting: bool) -> Result<
     let body: Value = serde_json::from_slice(bytes).map_err(|error| {
         Refusal::invalid(format!("The request body is not valid JSON: {error}"))
     })?;
+    let text = String::from_utf8_lossy(bytes);
     match wire {
         Wire::Anthropic => {
             let version = headers
@@ -331,17 +334,25 @@ fn ask(wire: Wire, bytes: &[u8], headers: &HeaderMap, counting: bool) -> Result<
                 .and_then(|value| value.to_str().ok());
             let betas = headers.get("anthropic-beta");
             let betas = betas.and_then(|value| value.to_str().ok());
-            anthropic::read(&body, version, betas.unwrap_or_default(), counting)
+            let told = anthropic::Told {
+                version,
+                betas: betas.unwrap_or_default(),
+            };
+            anthropic::read(&body, &text, told, counting)
         }
-        Wire::Openai => openai::read(&body),
+        Wire::Openai => openai::read(&body, &text),
     }
 }
 
-fn count(bytes: &[u8], headers: &HeaderMap) -> Response<Body> {
-    match ask(Wire::Anthropic, bytes, headers, true) {
-        Ok(ask) => json_response(json!({"input_tokens": ask.tokens()})),
-        Err(refusal) => failure(Wire::Anthropic, refusal.status, Some(&refusal), None),
-    }
+fn count(wire: Wire, bytes: &[u8], headers: &HeaderMap) -> Response<Body> {
+    let tokens = match ask(wire, bytes, headers, true) {
+        Ok(ask) => ask.tokens(),
+        Err(refusal) => return failure(wire, refusal.status, Some(&refusal), None),
+    };
+    json_response(match wire {
+        Wire::Anthropic => json!({"input_tokens": tokens}),
+        Wire::Openai => json!({"object": "response.input_tokens", "input_tokens": tokens}),
+    })
 }
 
 /// Both vendors list models at the same path; only Anthropic's clients name an API version.

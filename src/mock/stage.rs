@@ -206,6 +206,7 @@ fn reply(memory: &Memory, ask: &Ask, step: Step, fault: Option<&Fault>) -> Reply
         prefix: ask.prefix.clone(),
         say,
         calls,
+        ids: fault.and_then(|fault| fault.ids),
         end,
         usage: Usage::default(),
     };
@@ -229,6 +230,8 @@ fn reply(memory: &Memory, ask: &Ask, step: Step, fault: Option<&Fault>) -> Reply
         },
         None => estimate(memory, ask, &reply),
     };
+    // No server bills more than it was allowed to say.
+    reply.usage.output = reply.usage.output.min(ask.max_output);
     reply
 }
 

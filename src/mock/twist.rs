@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::anthropic::REDACTED;
 use super::exchange::Event;
 use crate::domain::chart::Wire;
 use crate::domain::scenario::Fault;
@@ -79,6 +80,16 @@ fn with_strangers(wire: Wire, events: Vec<Event>) -> Vec<Event> {
     let end = events.iter().rposition(|event| index_of(event).is_some());
     let mut all = Vec::new();
     for (at, event) in events.into_iter().enumerate() {
+        if says_nothing(&event) {
+            // A call without arguments may stream none at all.
+            continue;
+        }
+        if event.name == "message_delta" {
+            // Totals so far; those that come last count.
+            let usage = json!({"output_tokens": 1, "input_tokens": null});
+            let sum = json!({"type": event.name, "delta": {"stop_reason": null}, "usage": usage});
+            all.push(Event::new(event.name, &sum));
+        }
         let stranger = json!({"type": STRANGER, "sequence_number": 0, "says": [1.50, null]});
         all.push(Event::new(STRANGER, &stranger));
         let mut data: Value = serde_json::from_str(&event.data).unwrap_or_default();
@@ -91,6 +102,12 @@ fn with_strangers(wire: Wire, events: Vec<Event>) -> Vec<Event> {
     all
 }
 
+/// Whether an event is a piece of arguments without anything in it.
+fn says_nothing(event: &Event) -> bool {
+    let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    data["delta"]["partial_json"] == ""
+}
+
 fn strange_block(wire: Wire, index: u64) -> Vec<Event> {
     let event = |name: &'static str, mut data: Value| {
         data["type"] = json!(name);
@@ -100,8 +117,9 @@ fn strange_block(wire: Wire, index: u64) -> Vec<Event> {
         Wire::Anthropic => {
             let empty = json!({"type": "text", "text": ""});
             let hologram = json!({"type": "hologram", "z": 1, "a": [1.50]});
+            let redacted = json!({"type": "redacted_thinking", "data": REDACTED});
             let mut events = Vec::new();
-            for (index, block) in [(index, empty), (index + 1, hologram)] {
+            for (index, block) in (index..).zip([empty, hologram, redacted]) {
                 let start = json!({"index": index, "content_block": block});
                 events.push(event("content_block_start", start));
                 let delta = json!({"index": index, "delta": {"type": "hologram_delta", "x": 1}});

@@ -7,6 +7,7 @@
 mod asked;
 mod hq;
 mod live;
+mod shown;
 mod shows;
 
 use std::collections::VecDeque;
@@ -17,10 +18,11 @@ use tokio::sync::{mpsc, watch};
 use self::hq::note;
 use self::live::LiveTail;
 use super::render::Show;
-use super::screen::{self, Typed};
+use super::screen::{self, Terminal, Typed};
 use super::status::Status;
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Event, Gpu, Kind, RunStatus};
+use crate::domain::texts::{Key, Texts};
 use crate::domain::{model, session, standing};
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
@@ -45,6 +47,7 @@ pub async fn agent(
     dir: RunDir,
     chart: Chart,
     name: String,
+    terminal: Terminal,
     back: Option<String>,
 ) -> Result<(), LogError> {
     let mut follower = Follower::open(&dir, &chart, &name)?;
@@ -57,6 +60,10 @@ pub async fn agent(
         let text = format!("this pane ended ({how}) and is back; the agent did not notice");
         shows.send(Show::Notice { text }).ok();
     }
+    if dir.is_showing() {
+        let text = shown::HINT.to_owned();
+        shows.send(Show::Notice { text }).ok();
+    }
     let (typed_in, mut typed) = mpsc::unbounded_channel();
     let sink = move |line: Typed| {
         typed_in.send(line).ok();
@@ -66,6 +73,7 @@ pub async fn agent(
     let send = async {
         while let Some(line) = typed.recv().await {
             let answers = match line {
+                line if dir.is_showing() => shown::answer(&dir, &chart, &name, line),
                 Typed::Text(text) => {
                     let wrong = say(&dir, &name, &text);
                     wrong
@@ -84,7 +92,7 @@ pub async fn agent(
     tokio::select! {
         ended = follow => ended,
         never = send => never,
-        shown = screen::run(stream(source), seen, sink) => {
+        shown = screen::run(stream(source), seen, terminal, sink) => {
             if let Err(error) = shown {
                 tracing::debug!(%error, "the terminal is gone");
             }
@@ -97,7 +105,7 @@ pub async fn agent(
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn feed(dir: RunDir) -> Result<(), LogError> {
+pub async fn feed(dir: RunDir, terminal: Terminal) -> Result<(), LogError> {
     let mut past = VecDeque::new();
     let mut log = Log::open_with(&dir, |event| {
         past.extend(note(event));
@@ -123,7 +131,7 @@ pub async fn feed(dir: RunDir) -> Result<(), LogError> {
     };
     tokio::select! {
         ended = follow => ended,
-        _ = super::board::feed(stream(source)) => Ok(()),
+        _ = super::board::feed(stream(source), terminal) => Ok(()),
     }
 }
 
@@ -134,7 +142,12 @@ fn stream<T>(mut source: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> {
 /// Hands what a person typed to the log. Returns what went wrong, if anything; what went right comes
 /// back as an event.
 fn say(dir: &RunDir, name: &str, line: &str) -> Option<String> {
+    let stop;
     let (now, text) = match line.trim_start().strip_prefix('!') {
+        Some(rest) if rest.trim().is_empty() => {
+            stop = stop_words(dir);
+            (true, stop.as_str())
+        }
         Some(rest) => (true, rest.trim_start()),
         None => (false, line),
     };
@@ -176,6 +189,14 @@ fn say(dir: &RunDir, name: &str, line: &str) -> Option<String> {
     }
 }
 
+/// What an agent is told that is stopped without a word, as the run's own texts have it.
+fn stop_words(dir: &RunDir) -> String {
+    let frozen = std::fs::read_to_string(dir.prompts().join("messages.toml"));
+    let texts = frozen.ok().and_then(|text| Texts::parse(&text).ok());
+    let texts = texts.unwrap_or_else(Texts::builtin);
+    texts.get(Key::Stop).render(&[]).trim().to_owned()
+}
+
 /// One agent's pane, following.
 struct Follower {
     dir: RunDir,
@@ -184,6 +205,8 @@ struct Follower {
     log: Log,
     past: VecDeque<Event>,
     live: LiveTail,
+    /// Whether all of it happened before, and is shown again.
+    showing: bool,
 }
 
 impl Follower {
@@ -204,6 +227,7 @@ impl Follower {
             log,
             past,
             live: LiveTail::at(dir.live(name)),
+            showing: dir.is_showing(),
         })
     }
 
@@ -217,7 +241,7 @@ impl Follower {
         shows: mpsc::UnboundedSender<Show>,
         status: watch::Sender<Status>,
     ) -> Result<(), LogError> {
-        let live = self.dir.path().join("live");
+        let live = self.dir.live_dir();
         let mut bell = Bell::on(&[self.dir.events(), live]);
         loop {
             for show in self.live.news() {
@@ -232,7 +256,7 @@ impl Follower {
                 }
             }
             let now = self.status();
-            let counts = waits(&now.reason);
+            let counts = waits(&now.reason) && !self.showing;
             status.send_if_modified(|shown| {
                 let changed = *shown != now;
                 *shown = now;
@@ -249,9 +273,15 @@ impl Follower {
 
     fn status(&self) -> Status {
         let state = self.log.state();
-        let alive = lock::holder(&self.dir.agent_lock(&self.name)).is_some();
-        let standing = standing::agent(state, &self.name, Some(alive), clock::now());
         let agent = state.agents.get(&self.name).cloned().unwrap_or_default();
+        let (alive, now) = match state.at.filter(|_| self.showing) {
+            Some(then) => (agent.pid.is_some(), then),
+            None => (
+                lock::holder(&self.dir.agent_lock(&self.name)).is_some(),
+                clock::now(),
+            ),
+        };
+        let standing = standing::agent(state, &self.name, Some(alive), now);
         let chart = self.chart.agent(&self.name);
         let since = agent.since.map_or_else(String::new, |at| {
             clock::local(at).strftime("%H:%M").to_string()
@@ -272,7 +302,7 @@ impl Follower {
             context: (window > 0).then(|| agent.context * 100 / window),
             state: standing.word.to_owned(),
             reason: match standing.word {
-                "thinking" if !waits(&standing.reason) => String::new(),
+                "thinking" if !standing.reason.starts_with("waiting") => String::new(),
                 "waiting" => String::new(),
                 _ => standing.reason,
             },
@@ -304,6 +334,9 @@ impl Follower {
         }
         if gpu.simulated {
             return text + " simulated";
+        }
+        if self.showing {
+            return text;
         }
         let now = clock::now().as_second();
         let sampled = Sampled::read(&self.dir).filter(|it| now - it.at.as_second() < GPU_OLD_S);

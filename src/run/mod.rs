@@ -10,4 +10,5 @@ pub mod index;
 pub mod log;
 pub mod maildir;
 pub mod paths;
+pub mod showing;
 pub mod tournament;

@@ -48,6 +48,12 @@ impl RunDir {
         self.prompts().join(format!("{agent}.md"))
     }
 
+    /// The harness's own files, as they were when the run was made.
+    #[must_use]
+    pub fn overlay(&self) -> PathBuf {
+        self.0.join("overlay")
+    }
+
     /// The frozen scenario of a mocked run.
     #[must_use]
     pub fn scenario(&self) -> PathBuf {
@@ -180,6 +186,18 @@ impl RunDir {
     #[must_use]
     pub fn mailbox(&self, name: &str) -> PathBuf {
         self.0.join("mail").join(name)
+    }
+
+    /// What a person typed in a showing of a run; no run has it.
+    #[must_use]
+    pub fn wishes(&self) -> PathBuf {
+        self.0.join("wishes")
+    }
+
+    /// Where the streams of turns in flight are.
+    #[must_use]
+    pub fn live_dir(&self) -> PathBuf {
+        self.0.join("live")
     }
 
     /// The stream of an agent's turn in flight.

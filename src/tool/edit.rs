@@ -90,7 +90,7 @@ impl Tool for Edit {
     fn recover<'a>(&'a self, desk: &'a Desk, open: &'a OpenCall, args: &'a Value) -> Acting<'a> {
         Box::pin(async move {
             if files::pre(desk, args) == open.pre {
-                return self.run(desk, &open.call.id, args).await;
+                return self.run(desk, &open.key(), args).await;
             }
             let text = |name: &str| args[name].as_str().unwrap_or("").to_owned();
             let (path, old, new) = (text("path"), text("old"), text("new"));

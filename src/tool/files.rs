@@ -177,7 +177,7 @@ impl Tool for Write {
         Box::pin(async move {
             let now = pre(desk, args);
             if now == open.pre {
-                return self.run(desk, &open.call.id, args).await;
+                return self.run(desk, &open.key(), args).await;
             }
             let content = args["content"].as_str().unwrap_or("");
             if now == Some(sha256(content.as_bytes())) {

@@ -21,6 +21,7 @@ mod review;
 mod search;
 mod shell;
 mod shell_spec;
+mod suspect;
 #[cfg(test)]
 mod tests;
 mod withdraw;
@@ -114,13 +115,14 @@ pub trait Tool: Send + Sync + std::fmt::Debug {
         None
     }
 
-    /// Does it. The intent is in the log.
+    /// Does it. The intent is in the log; `call` is the call's key, under which it is found again.
     fn run<'a>(&'a self, desk: &'a Desk, call: &'a str, args: &'a Value) -> Acting<'a>;
 
     /// Finishes a call whose intent is in the log and whose result is not. What reads, and what finds
-    /// its own traces by the call's id, is simply run again.
+    /// its own traces by the call's key, is simply run again.
     fn recover<'a>(&'a self, desk: &'a Desk, open: &'a OpenCall, args: &'a Value) -> Acting<'a> {
-        self.run(desk, &open.call.id, args)
+        let key = open.key();
+        Box::pin(async move { self.run(desk, &key, args).await })
     }
 
     /// The JSON Schema of its arguments.

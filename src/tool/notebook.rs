@@ -47,7 +47,7 @@ impl Tool for Note {
             if happened(desk, kept) {
                 return Outcome::done("kept");
             }
-            self.run(desk, &open.call.id, args).await
+            self.run(desk, &open.key(), args).await
         })
     }
 }
@@ -86,7 +86,7 @@ impl Tool for Done {
             if happened(desk, |agent| agent.done) {
                 return Outcome::done("done");
             }
-            self.run(desk, &open.call.id, args).await
+            self.run(desk, &open.key(), args).await
         })
     }
 }

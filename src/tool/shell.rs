@@ -96,7 +96,7 @@ impl Tool for Shell {
         Box::pin(async move {
             let mut partial = String::new();
             for background in [false, true] {
-                let name = job_name(&open.call.id, background);
+                let name = job_name(&open.key(), background);
                 let Some(job) = latest(&desk.dir.jobs(&desk.agent), &name) else {
                     continue;
                 };
@@ -301,7 +301,7 @@ fn tail(at: &Path) -> String {
     }
 }
 
-/// The name of a call's directory: the wire's id where it can be one.
+/// The name of a call's directory: its key where it can be one.
 fn job_name(call: &str, background: bool) -> String {
     const LONGEST: usize = 100;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

@@ -164,8 +164,13 @@ fn tool(name: &str) -> Box<dyn Tool> {
 
 /// Calls a tool.
 async fn call(desk: &Desk, id: &str, name: &str, args: Value) -> Outcome {
-    tool(name).run(desk, id, &args).await
+    tool(name)
+        .run(desk, &format!("{REQUEST}-{id}"), &args)
+        .await
 }
+
+/// The request that brings every call.
+const REQUEST: u64 = 1;
 
 /// A call whose intent was logged, and then the agent died.
 fn open(id: &str, name: &str, args: &Value, pre: Option<String>) -> OpenCall {
@@ -175,6 +180,7 @@ fn open(id: &str, name: &str, args: &Value, pre: Option<String>) -> OpenCall {
             name: name.to_owned(),
             arguments: args.to_string().as_str().into(),
         },
+        request: REQUEST,
         intent: true,
         pre,
         result: None,

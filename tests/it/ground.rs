@@ -43,9 +43,9 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "only what finds programs is taken over, and whether to keep a world for a look"
+    reason = "only what finds programs is taken over, whether to keep a world for a look, and how long a soak is"
 )]
-fn var(name: &str) -> String {
+pub(crate) fn var(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 

@@ -8,7 +8,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::ground::{Run, TestEnvironment, until, write};
+use crate::ground::{ORG, Run, TestEnvironment, until, write};
+use crate::terminal::Terminal;
 
 const CHART: &str = r#"version = 1
 name = "minds"
@@ -40,7 +41,7 @@ model = "gpt-6.2-sol"
 "#;
 
 /// Every trap of the two wires, one a step.
-const FAULTS: [&str; 15] = [
+const FAULTS: [&str; 18] = [
     "status = 429, retry_after = 0.2",
     "status = 529",
     "status = 503, times = 2",
@@ -56,6 +57,9 @@ const FAULTS: [&str; 15] = [
     "interleave = true",
     "strange = true",
     "stop = 'refusal'",
+    "ids = 'again'",
+    "ids = 'same'",
+    "ids = 'again'",
 ];
 
 fn world(role: &str, scenario: &str, budget: &str) -> (TestEnvironment, String) {
@@ -97,6 +101,27 @@ fn settled(run: &Run, agent: &str) -> (u64, f64) {
     })
 }
 
+/// After results no text follows: it would teach the model to end its turn.
+fn results_stand_alone(run: &Run) {
+    let mut seen = 0;
+    for request in run.of("request.reserved") {
+        let items = request["items"].as_array().unwrap().iter();
+        let items: Vec<String> = items
+            .map(|item| {
+                let blob = item.as_str().unwrap();
+                let path = run.path("blobs").join(&blob[..2]).join(&blob[2..]);
+                fs::read_to_string(path).unwrap()
+            })
+            .collect();
+        let result = |item: &&String| item.contains("tool_result") || item.contains("call_output");
+        let results = items.iter().filter(result).count();
+        // The word on a call that was cut short comes without results.
+        assert!(results == 0 || results == items.len(), "{items:?}");
+        seen += results;
+    }
+    assert!(seen > 2 * FAULTS.len(), "{seen}");
+}
+
 #[test]
 fn every_trap_of_both_wires_is_survived_and_nothing_is_done_twice() {
     let steps: String = FAULTS
@@ -104,7 +129,10 @@ fn every_trap_of_both_wires_is_survived_and_nothing_is_done_twice() {
         .enumerate()
         .map(|(number, fault)| shell(number, fault))
         .collect();
-    let last = "[[scripts.steps]]\nexpect = 'did 14'\nsay = 'all done'\n";
+    let last = format!(
+        "[[scripts.steps]]\nexpect = 'did {}'\nsay = 'all done'\n",
+        FAULTS.len() - 1
+    );
     let script = |agent: &str| format!("[[scripts]]\nagent = '{agent}'\n{steps}{last}");
     let (world, chart) = world("", &(script("ana") + &script("ben")), "");
     let up = world.org(&["up", &chart, "--mock", "--headless", "--until", "done"]);
@@ -137,6 +165,7 @@ fn every_trap_of_both_wires_is_survived_and_nothing_is_done_twice() {
             );
         }
     }
+    results_stand_alone(&run);
     // What the log says was spent is what the server reported.
     let status = world.org(&["status", "--json"]).json();
     for row in status["agents"].as_array().unwrap() {
@@ -167,6 +196,31 @@ fn every_trap_of_both_wires_is_survived_and_nothing_is_done_twice() {
         costs["total"]["tokens"]["cache_read"].as_u64().unwrap() > 0,
         "{costs}"
     );
+}
+
+#[test]
+fn ids_that_come_again_hide_nothing() {
+    let letter = |subject: &str| {
+        format!(
+            "[[scripts.steps]]\nfault = {{ ids = 'again' }}\n[[scripts.steps.call]]\ntool = 'send'\n\
+             to = 'ben'\nsubject = '{subject}'\nbody = 'news of {subject}'\n"
+        )
+    };
+    let scenario = format!(
+        "[[scripts]]\nagent = 'ana'\n{}{}[[scripts]]\nagent = 'ben'\nsteps = []\n",
+        letter("one"),
+        letter("two"),
+    );
+    let (world, chart) = world("", &scenario, "");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--until", "done"])
+        .well();
+    assert_eq!(world.run().answers("ana", "send"), ["sent m1", "sent m2"]);
+    let inbox = world.org(&["inbox", "ben", "--json"]).json();
+    let letters = inbox.as_array().unwrap().iter();
+    let mut subjects: Vec<&str> = letters.map(|it| it["subject"].as_str().unwrap()).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["one", "two"]);
 }
 
 #[test]
@@ -309,6 +363,71 @@ fn a_stand_in_serves_while_the_model_is_out_and_a_refused_key_holds() {
 }
 
 #[test]
+fn a_spent_quota_is_probed_now_and_then_and_never_retried() {
+    let quota = |code: &str, status: u16| {
+        format!("[[scripts.steps]]\nfault = {{ status = {status}, code = '{code}' }}\nsay = 'x'\n")
+    };
+    let scenario = format!(
+        "[[scripts]]\nagent = 'ana'\n{}[[scripts]]\nagent = 'ben'\n{}",
+        quota("enforced_spend_limit_reached", 429),
+        quota("insufficient_quota", 429),
+    );
+    let (world, chart) = world("", &scenario, "");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--detach"])
+        .well();
+    let run = world.run();
+    run.wait_for("both have been told", |events| {
+        let told = |it: &&Value| it["kind"] == "request.failed" && it["what"] == "quota";
+        (events.iter().filter(told).count() == 2).then_some(())
+    });
+    let status = world.org(&["status", "--json"]).json();
+    for agent in status["agents"].as_array().unwrap() {
+        let reason = agent["reason"].as_str().unwrap();
+        assert!(
+            reason.starts_with("waiting ") && reason.ends_with(" min: quota or credit used up"),
+            "{agent}"
+        );
+        assert_eq!(agent["state"], "thinking", "{agent}");
+    }
+    world.org(&["down"]).well();
+    assert_eq!(run.of("request.reserved").len(), 2, "it was asked again");
+}
+
+#[test]
+fn whoever_waits_for_others_requests_to_settle_says_so() {
+    // Who comes first sets all of it aside, for as long a reply as that pays for; who comes second has
+    // to wait until it costs less than that.
+    let slow = "[[scripts.steps]]\nfault = { delay_ms = 3_000 }\nsay = 'x'\n";
+    let scenario = format!("[[scripts]]\nagent = 'ana'\n{slow}[[scripts]]\nagent = 'ben'\n{slow}");
+    let (world, chart) = world("", &scenario, "[budget]\nusd = 0.3\n");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--detach"])
+        .well();
+    let run = world.run();
+    let waits = run.wait_for("one waits for the other", |events| {
+        events
+            .iter()
+            .find(|it| it["kind"] == "request.waits")
+            .cloned()
+    });
+    let status = world.org(&["status", "--json"]).json();
+    let agents = status["agents"].as_array().unwrap();
+    let row = agents
+        .iter()
+        .find(|it| it["name"] == waits["agent"])
+        .unwrap();
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.starts_with("waiting: budget, "), "{row}");
+    // And then it goes on by itself.
+    run.wait_for("both have been answered", |events| {
+        let replied = |it: &&Value| it["kind"] == "reply.received";
+        (events.iter().filter(replied).count() == 2).then_some(())
+    });
+    world.org(&["down"]).well();
+}
+
+#[test]
 fn whoever_waits_says_for_how_long_and_for_what_and_calls_of_a_reply_run_side_by_side() {
     let both = "[[scripts]]\nagent = 'ana'\n[[scripts.steps]]\nsay = 'x'\n\
         [[scripts.steps.call]]\ntool = 'shell'\ncommand = 'until test -e other; do sleep 0.05; done; touch one'\n\
@@ -352,99 +471,6 @@ fn whoever_waits_says_for_how_long_and_for_what_and_calls_of_a_reply_run_side_by
     world.org(&["down"]).well();
 }
 
-/// A server that is none: what it answers depends on the path.
-const BAD_SERVER: &str = r#"
-import http.server, socket, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def log_message(self, *words): pass
-    def answer(self, status, kind, body, **headers):
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        for name, value in headers.items(): self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        with open(sys.argv[2], "ab") as seen:
-            seen.write(b"%s %s %s\\n" % (self.path.encode(), str(self.headers.get("authorization")).encode(), body))
-        if self.path.startswith("/html"): self.answer(200, "text/html", b"<html>hello</html>")
-        elif self.path.startswith("/moved"): self.answer(302, "text/html", b"", location="http://elsewhere/")
-        elif self.path.startswith("/key"): self.answer(401, "application/json", b'{"error":{"message":"Incorrect API key","type":"invalid_request_error","code":"invalid_api_key"}}')
-        elif self.path.startswith("/model"): self.answer(404, "application/json", b'{"error":{"message":"The model does not exist","type":"invalid_request_error","code":"model_not_found"}}')
-        else: self.connection.shutdown(socket.SHUT_RDWR); self.close_connection = True
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-open(sys.argv[1] + ".new", "w").write(str(server.server_port))
-import os; os.rename(sys.argv[1] + ".new", sys.argv[1])
-server.serve_forever()
-"#;
-
-#[test]
-fn servers_that_are_none_hold_their_agents_with_a_plain_sentence() {
-    let mut world = TestEnvironment::new();
-    write(&world.at("server.py"), BAD_SERVER);
-    let (port_file, seen) = (world.at("port"), world.at("seen"));
-    let mut server = world.command("python3");
-    server.arg(world.at("server.py")).args([&port_file, &seen]);
-    let mut server = server.spawn().unwrap();
-    let port = until("the server's port", || fs::read_to_string(&port_file).ok());
-    let agents = ["html", "moved", "key", "model", "reset"];
-    let chart = CHART
-        .split("[[agents]]")
-        .next()
-        .unwrap()
-        .replace("ROLE", "")
-        .replace("timeout = ", "gpus = 0\ntimeout = ");
-    let member = |name: &str| {
-        format!(
-            "[providers.{name}]\nwire = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{name}\"\n\
-             key_env = \"A_KEY\"\n[models.\"m-{name}\"]\nprovider = \"{name}\"\n\
-             [[agents]]\nname = \"a-{name}\"\nrole = \"worker\"\nmodel = \"m-{name}\"\n"
-        )
-    };
-    let chart = chart + &agents.map(member).concat();
-    write(&world.at("org/task/train.sh"), "echo 'loss: 1'\n");
-    write(&world.at("org/worker.md"), "You are {{agent.name}}.\n");
-    write(&world.at("org/scenario.toml"), "version = 1\n");
-    write(&world.at("org/real.toml"), chart);
-    let chart = world.at("org/real.toml").display().to_string();
-    let up = ["up", &chart, "--headless", "--detach"];
-    world.org(&up).refused(1).naming(&["A_KEY"]);
-    world.set("A_KEY", "sk-canary-123");
-    world.org(&up).well();
-    let run = world.run();
-    for (name, word) in [
-        ("html", "text/html"),
-        ("moved", "elsewhere"),
-        ("key", "Incorrect API key"),
-        ("model", "does not exist"),
-    ] {
-        let agent = format!("a-{name}");
-        let held = run.wait_for(&agent, |events| {
-            let held = |it: &&Value| it["kind"] == "agent.held" && it["agent"] == agent.as_str();
-            events.iter().find(held).cloned()
-        });
-        assert!(held["reason"].as_str().unwrap().contains(word), "{held}");
-    }
-    // A connection that is cut is an outage: parked, never held.
-    run.wait_for("a cut", |events| {
-        let cut = |it: &&Value| it["agent"] == "a-reset" && it["what"] == "cut";
-        events.iter().find(cut).cloned()
-    });
-    let asked = fs::read_to_string(&seen).unwrap();
-    assert!(
-        asked.contains("/key/responses Bearer sk-canary-123 {"),
-        "{asked}"
-    );
-    world.org(&["down"]).well();
-    server.kill().unwrap();
-    server.wait().unwrap();
-    // No key lies anywhere in the run.
-    let log = fs::read_to_string(run.path("events.jsonl")).unwrap();
-    assert!(!log.contains("sk-canary"));
-}
-
 #[test]
 fn a_run_is_played_again_from_any_moment() {
     let script = "[[scripts]]\nagent = 'ana'\n[[scripts.steps]]\nsay = 'first words'\n\
@@ -474,4 +500,46 @@ fn a_run_is_played_again_from_any_moment() {
         .naming(&["first words"]);
     let bad = world.org(&["replay", "--from", "soon"]).refused(2);
     bad.naming(&["1h30m"]);
+}
+
+#[test]
+fn a_run_is_shown_again_in_the_same_office_and_leaves_nothing() {
+    let script = "[[scripts]]\nagent = 'ana'\n[[scripts.steps]]\nsay = 'first words'\n\
+        [[scripts]]\nagent = 'ben'\nsteps = []\n";
+    let (world, chart) = world("", script, "");
+    world
+        .org(&["up", &chart, "--mock", "--headless", "--until", "done"])
+        .well();
+    let run = world.run();
+    let log = fs::read_to_string(run.path("events.jsonl")).unwrap();
+    {
+        let words = format!("{ORG} replay {} --speed max; echo left with $?", run.id());
+        let terminal = Terminal::open(&world, 160, 45, &words);
+        terminal.shows("first words");
+        terminal.shows("this is a replay");
+        let types = |line: &str| {
+            terminal.tmux(&["send-keys", "-l", line]);
+            terminal.tmux(&["send-keys", "Enter"]);
+        };
+        // What is typed reaches nobody but the player.
+        types("hello ana");
+        types("pause");
+        types("1");
+        until("the beginning", || {
+            let screen = terminal.screen();
+            (screen.contains("this is a replay") && !screen.contains("first words")).then_some(())
+        });
+        types("end");
+        terminal.shows("first words");
+        types("quit");
+        terminal.shows("left with 0");
+    }
+    world.nothing_lives();
+    assert_eq!(fs::read_to_string(run.path("events.jsonl")).unwrap(), log);
+    let left: Vec<_> = fs::read_dir(world.at("tmp")).unwrap().flatten().collect();
+    let left = left.iter().map(|it| it.file_name());
+    let left: Vec<_> = left
+        .filter(|it| it.to_string_lossy().starts_with("org-replay"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }

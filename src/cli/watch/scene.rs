@@ -133,7 +133,8 @@ impl Scene {
     /// The moment, drawn up.
     pub(super) fn board(&mut self) -> Board {
         let last = self.log.state().seq;
-        let follows = self.follows();
+        // What is shown again is the past, also at its end.
+        let follows = self.follows() && !self.dir.is_showing();
         let now = if follows {
             clock::now()
         } else {
@@ -175,6 +176,10 @@ impl Scene {
     }
 
     fn disk_bytes(&mut self) -> u64 {
+        if self.dir.is_showing() {
+            // A showing has no bytes of the run.
+            return 0;
+        }
         let now = clock::monotonic();
         match self.disk {
             Some((at, bytes)) if now.duration_since(at) < DISK_EVERY => bytes,

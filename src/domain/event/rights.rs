@@ -37,6 +37,7 @@ impl Kind {
             | Self::AgentEnded { agent, .. }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::RequestWaits { agent, .. }
             | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }
@@ -85,6 +86,9 @@ impl Kind {
                 Matter::Spend { agent } => own(actor, agent),
             },
             Self::LabOpened { .. }
+            | Self::OverlayFrozen { .. }
+            | Self::MachineSeen { .. }
+            | Self::BaselineExpired { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
@@ -194,6 +198,9 @@ impl Kind {
             self,
             Self::RunCreated { .. }
                 | Self::LabOpened { .. }
+                | Self::OverlayFrozen { .. }
+                | Self::MachineSeen { .. }
+                | Self::BaselineExpired { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFrozen { .. }
@@ -222,7 +229,7 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
-            | Self::TakeBegan { agent }
+            | Self::TakeBegan { agent, .. }
             | Self::TakeEnded { agent, .. }
             | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }
@@ -233,6 +240,7 @@ impl Kind {
             | Self::AgentReleased { agent }
             | Self::TurnStarted { agent, .. }
             | Self::RequestReserved { agent, .. }
+            | Self::RequestWaits { agent, .. }
             | Self::ConversationRenewed { agent, .. }
             | Self::RequestFailed { agent, .. }
             | Self::ReplyReceived { agent, .. }

@@ -8,13 +8,13 @@ use toml::de::DeTable;
 
 use super::leaf::{Decoder, Leaf, Node};
 use super::pattern::{self, Captures};
-use super::{Call, Fault, Halt, Scenario, Script, Step, Tokens};
+use super::{Call, Fault, Halt, Ids, Scenario, Script, Step, Tokens};
 use crate::domain::problem::Problem;
 
 const TOP_KEYS: [&str; 3] = ["version", "pace_ms", "scripts"];
 const SCRIPT_KEYS: [&str; 4] = ["agent", "role", "model", "steps"];
 const STEP_KEYS: [&str; 6] = ["expect", "think", "say", "call", "fault", "usage"];
-const FAULT_KEYS: [&str; 14] = [
+const FAULT_KEYS: [&str; 15] = [
     "status",
     "times",
     "code",
@@ -29,6 +29,7 @@ const FAULT_KEYS: [&str; 14] = [
     "stall_ms",
     "malformed",
     "truncate_tool",
+    "ids",
 ];
 const USAGE_KEYS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
@@ -211,7 +212,7 @@ impl Decoder<'_> {
                 .and_then(|leaf| self.seconds(&leaf)),
             code: node.leaf("code").and_then(|leaf| self.string(&leaf)),
             error_after: self.number_at(node, "error_after"),
-            stop: self.halt(node),
+            stop: self.word(node, "stop", &Halt::NAMES, Halt::parse),
             interleave: self.flag(node, "interleave"),
             strange: self.flag(node, "strange"),
             cut_after: self.number_at(node, "cut_after"),
@@ -220,6 +221,7 @@ impl Decoder<'_> {
             stall_ms: self.number_at(node, "stall_ms"),
             malformed: self.flag(node, "malformed"),
             truncate_tool: self.flag(node, "truncate_tool"),
+            ids: self.word(node, "ids", &Ids::NAMES, Ids::parse),
         };
         let bare = Fault {
             times: fault.times,
@@ -233,16 +235,23 @@ impl Decoder<'_> {
         fault
     }
 
-    fn halt(&mut self, node: &Node) -> Option<Halt> {
-        let leaf = node.leaf("stop")?;
+    /// One of a few words.
+    fn word<T>(
+        &mut self,
+        node: &Node,
+        key: &str,
+        names: &[&str],
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let leaf = node.leaf(key)?;
         let word = self.string(&leaf)?;
-        let halt = Halt::parse(&word);
-        if halt.is_none() {
-            let message = format!("{} is no reason to stop", self.quote(&leaf));
-            let hint = format!("write one of {}", Halt::NAMES.join(", "));
+        let meant = parse(&word);
+        if meant.is_none() {
+            let message = format!("{} is no word for `{key}`", self.quote(&leaf));
+            let hint = format!("write one of {}", names.join(", "));
             self.report(leaf.span(), &leaf.path, message, &hint);
         }
-        halt
+        meant
     }
 
     fn status(&mut self, node: &Node) -> Option<u16> {
@@ -292,7 +301,7 @@ expect = '(?<h>h\d{1,3}) {"x'
 think = "hm"
 say = "yes"
 usage = { input = 1_000, cache_read = 0x10 }
-fault = { status = 429, times = 2, code = "x", retry_after = 1, stall_ms = 3, malformed = true, error_after = 2, stop = "pause", interleave = true, strange = true }
+fault = { status = 429, times = 2, code = "x", retry_after = 1, stall_ms = 3, malformed = true, error_after = 2, stop = "pause", interleave = true, strange = true, ids = "again" }
 [[scripts.steps.call]]
 tool = "hypothesis"
 predicts = 0.5
@@ -330,7 +339,7 @@ parts = ["a", { at = 2026-01-02 }]
             (fault.code.as_deref(), fault.error_after, fault.stop),
             (Some("x"), Some(2), Some(Halt::Pause))
         );
-        assert!(fault.interleave && fault.strange);
+        assert!(fault.interleave && fault.strange && fault.ids == Some(Ids::Again));
     }
 
     #[test]
@@ -382,7 +391,7 @@ model = ""
             "12:37 scripts[0].steps[2].fault.malformed: 1 is not true or false",
             "14:9 scripts[0].steps[3].fault: the fault does nothing",
             "15:9 scripts[0].steps[3].usage: 3 is not a table",
-            "17:18 scripts[0].steps[4].fault.stop: \"never\" is no reason to stop (write one of pause",
+            "17:18 scripts[0].steps[4].fault.stop: \"never\" is no word for `stop` (write one of pause",
             "19:9 scripts[1].steps: \"x\" is not a list of tables",
             "20:1 scripts[2]: the script has no steps",
             "21:9 scripts[2].model: `model` is empty",

@@ -27,7 +27,7 @@ pub(super) enum Doing {
     },
     /// A call is being carried out; `again` where an earlier process had begun it.
     Acting {
-        call: OpenCall,
+        call: Box<OpenCall>,
         until: i64,
         again: bool,
         acted: bool,
@@ -226,7 +226,7 @@ impl World {
                 }
                 let until = self.now + i64::try_from(self.rng.below(400)).expect("short");
                 let doing = Doing::Acting {
-                    call,
+                    call: Box::new(call),
                     until,
                     again,
                     acted: false,

@@ -7,22 +7,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::acts::{Acts, OpenCall};
 use crate::domain::chat::{Stop, Usage};
-use crate::domain::event::{Event, Gpu, Kind, LoggedCall, Text, Why};
+use crate::domain::event::{Event, Gpu, Kind, Text, Why};
 use crate::domain::restart::Tally;
-
-/// A call of the reply that an agent is working on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OpenCall {
-    /// The call.
-    pub call: LoggedCall,
-    /// Whether it was begun.
-    pub intent: bool,
-    /// Hash of the file that it was about to change.
-    pub pre: Option<String>,
-    /// What it gave.
-    pub result: Option<(bool, Text)>,
-}
 
 /// A turn in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +41,8 @@ pub struct Asked {
 pub struct Taken {
     /// The event that began it.
     pub seq: u64,
+    /// Whether what the agent was at is stopped.
+    pub now: bool,
     /// Since when the person's terminal is gone, where it is.
     pub lost: Option<Timestamp>,
 }
@@ -101,6 +91,8 @@ pub struct AgentState {
     pub failed: String,
     /// The cap that it was last told is near.
     pub near: String,
+    /// What a request that is not made yet waits for.
+    pub waits: Option<String>,
     /// What went wrong with the last request, and when it is tried again.
     pub retry: Option<(String, Option<Timestamp>)>,
     /// The model that a person gave it in place of the chart's.
@@ -116,6 +108,8 @@ pub struct AgentState {
     /// What the conversation begins with, until it has been part of a request: the summary of the
     /// one before, which may be empty.
     pub handover: Option<Text>,
+    /// What it did lately.
+    pub acts: Acts,
     /// The last call with what it gave, and how often in a row it was made.
     pub repeated: (String, u32),
     /// How many of its wire items the server has counted into `context`.
@@ -178,9 +172,12 @@ impl AgentState {
             Kind::PauseSet { .. } => self.paused = true,
             Kind::FreezeSet { .. } => self.frozen = true,
             Kind::PauseCleared { .. } => self.unpause(),
-            Kind::TakeBegan { .. } => {
-                let seq = event.seq;
-                self.taken = Some(Taken { seq, lost: None });
+            Kind::TakeBegan { now, .. } => {
+                self.taken = Some(Taken {
+                    seq: event.seq,
+                    now: *now,
+                    lost: None,
+                });
             }
             Kind::TakeEnded { commit, .. } => {
                 self.taken = None;
@@ -221,6 +218,7 @@ impl AgentState {
             }
             Kind::AgentStarted { pid, .. } => {
                 self.pid = Some(*pid);
+                self.waits = None;
                 self.lose_request();
                 self.ended = None;
                 self.restart = false;
@@ -299,7 +297,14 @@ impl AgentState {
                     asked: false,
                 });
             }
-            Kind::ToolIntent { call, pre, .. } => {
+            Kind::ToolIntent {
+                call,
+                tool,
+                brief,
+                pre,
+                ..
+            } => {
+                self.acts.begin(call, tool, brief);
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.intent = true;
                     open.pre.clone_from(pre);
@@ -308,6 +313,7 @@ impl AgentState {
             Kind::ToolResult {
                 call, ok, output, ..
             } => {
+                self.acts.end(call, *ok);
                 if let Some(open) = self.calls.iter_mut().find(|open| open.call.id == *call) {
                     open.result = Some((*ok, output.clone()));
                     let arguments = open.call.arguments.head();
@@ -322,8 +328,10 @@ impl AgentState {
             }
             Kind::TurnEnded { .. } => {
                 self.turn = None;
+                self.waits = None;
                 self.retry = None;
             }
+            Kind::RequestWaits { reason, .. } => self.waits = Some(reason.clone()),
             _ => self.request_event(event),
         }
     }
@@ -341,6 +349,7 @@ impl AgentState {
                 ..
             } => {
                 self.lose_request();
+                self.waits = None;
                 if *conversation != self.conversation {
                     self.conversation = *conversation;
                     self.items.clear();
@@ -459,12 +468,7 @@ impl AgentState {
         self.counted = self.items.len();
         self.calls = calls
             .iter()
-            .map(|call| OpenCall {
-                call: call.clone(),
-                intent: false,
-                pre: None,
-                result: None,
-            })
+            .map(|call| OpenCall::new(call, *request))
             .collect();
         self.pause_turn = *stop == Stop::Pause;
         self.context = usage.input

@@ -288,6 +288,14 @@ impl Player<'_> {
             Step::Move(id, status, reason, verdict) => {
                 self.move_claim(id, status, reason, verdict.map(|it| *it));
             }
+            Step::Expire(commit, from, reason) => {
+                let expired = Kind::BaselineExpired {
+                    commit,
+                    from,
+                    reason,
+                };
+                self.append(Actor::Lab, expired);
+            }
             Step::Promote(id) => {
                 let commit = self.state.hypotheses[&id]
                     .commit

@@ -3,5 +3,5 @@
 mod reply;
 mod request;
 
-pub(super) use reply::{error, events, interruption, sealed, signature, whole};
-pub(super) use request::read;
+pub(super) use reply::{REDACTED, error, events, interruption, sealed, signature, whole};
+pub(super) use request::{Told, read};

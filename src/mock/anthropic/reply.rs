@@ -12,6 +12,9 @@ pub(in crate::mock) fn signature(prefix: &str, thinking: &str) -> String {
     format!("EqQB{}", digest(&["signature", prefix, thinking]))
 }
 
+/// What is thought and not shown, as it has to come back.
+pub(in crate::mock) const REDACTED: &str = "EmwKAhgBIgwxYW5kIG5vIG1vcmU=";
+
 /// The seal of a summary.
 pub(in crate::mock) fn sealed(summary: &str) -> String {
     format!("CmpB{}", digest(&["compaction", summary]))
@@ -241,5 +244,5 @@ fn message_id(reply: &Reply) -> String {
 }
 
 fn call_id(reply: &Reply, at: usize) -> String {
-    format!("toolu_01{}{at:02}", reply.id)
+    format!("toolu_01{}", reply.call_tag(at))
 }

@@ -4,12 +4,15 @@
 //! a client that passes here must pass there. Must not know scenarios or replies.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use regex::Regex;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{sealed, signature};
+use super::{REDACTED, sealed, signature};
 use crate::domain::scenario::Heard;
-use crate::mock::exchange::{Ask, Part, Refusal};
+use crate::mock::exchange::{Ask, CARELESS, Part, Refusal};
 
 /// Most cache markers a request may have.
 const MAX_MARKERS: usize = 4;
@@ -17,6 +20,10 @@ const MAX_MARKERS: usize = 4;
 const SAMPLERS: [&str; 3] = ["temperature", "top_p", "top_k"];
 /// What a compaction on demand is asked with.
 const COMPACTION: &str = "compact-2026-09-04";
+/// A block's cache marker in JSON text, with the comma before it.
+static MARKER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#",?\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)"#).expect("a pattern of ours")
+});
 /// The API version before that.
 const OLD_VERSION: &str = "2023-06-01";
 
@@ -42,13 +49,23 @@ impl Block<'_> {
     }
 }
 
+/// What the headers say.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::mock) struct Told<'h> {
+    /// The API's version.
+    pub(in crate::mock) version: Option<&'h str>,
+    /// The betas that are wanted.
+    pub(in crate::mock) betas: &'h str,
+}
+
 /// Reads a request; `counting` ones need no `max_tokens`.
 pub(in crate::mock) fn read(
     body: &Value,
-    version: Option<&str>,
-    betas: &str,
+    text: &str,
+    told: Told<'_>,
     counting: bool,
 ) -> Result<Ask, Refusal> {
+    let Told { version, betas } = told;
     let model = body["model"].as_str().ok_or_else(|| required("model"))?;
     if !counting && body["max_tokens"].as_u64().is_none() {
         return Err(required("max_tokens"));
@@ -61,14 +78,16 @@ pub(in crate::mock) fn read(
     results_follow_calls(&blocks)?;
     compactions(body, betas, &blocks)?;
     // What a server's own loop was at when it paused is the one thing of the model's that stands last.
+    // A compaction generates no reply, so that it may end wherever no call is open.
     let last = blocks.last();
-    if last.is_none_or(|block| block.role == "assistant" && block.kind() != "server_tool_use") {
+    let prefill = |block: &Block| block.role == "assistant" && block.kind() != "server_tool_use";
+    if last.is_none_or(|block| prefill(block) && body["compaction"].is_null()) {
         return Err(Refusal::invalid(
             "This model does not support assistant message prefill. The conversation must end \
              with a user message.",
         ));
     }
-    let (parts, cacheable) = parts(body, model, &blocks)?;
+    let (parts, cacheable) = parts(body, text, model, &blocks)?;
     let prefix = signatures(body, model, &blocks, &parts)?;
     let display = body["thinking"]["display"].as_str().unwrap_or("omitted");
     Ok(Ask {
@@ -78,6 +97,7 @@ pub(in crate::mock) fn read(
         parts,
         cacheable,
         prefix,
+        max_output: body["max_tokens"].as_u64().unwrap_or(u64::MAX),
         hour: body["cache_control"]["ttl"] == "1h",
         compacts: !body["compaction"].is_null(),
         show_thinking: display != "omitted",
@@ -229,7 +249,8 @@ fn results_follow_calls(blocks: &[Block]) -> Result<(), Refusal> {
         called.clear();
         for block in turn.iter().filter(|block| block.kind() == "tool_use") {
             let id = block.value["id"].as_str().unwrap_or_default();
-            if !all.insert(id) {
+            // A server that names its calls without care takes them as it named them.
+            if !all.insert(id) && !id.contains(CARELESS) {
                 return Err(Refusal::invalid(format!(
                     "messages.{}.content.{}: tool_use ids must be unique",
                     block.message, block.at
@@ -253,7 +274,12 @@ fn unanswered(message: usize, ids: &[&str]) -> Refusal {
 }
 
 /// The prompt in parts, and how many of them stand before the last cache marker.
-fn parts(body: &Value, model: &str, blocks: &[Block]) -> Result<(Vec<Part>, usize), Refusal> {
+fn parts(
+    body: &Value,
+    text: &str,
+    model: &str,
+    blocks: &[Block],
+) -> Result<(Vec<Part>, usize), Refusal> {
     let mut tools = body["tools"].as_array().cloned().unwrap_or_default();
     let mut system = match &body["system"] {
         Value::String(text) => vec![json!({"type": "text", "text": text})],
@@ -271,11 +297,20 @@ fn parts(body: &Value, model: &str, blocks: &[Block]) -> Result<(Vec<Part>, usiz
         )));
     }
     let mut parts = vec![Part::of("head", &json!([model, tools, system]))];
-    parts.extend(
-        blocks
-            .iter()
-            .map(|block| Part::of(block.role, &block.value)),
-    );
+    let raw = raw_blocks(text).filter(|raw| raw.len() == blocks.len());
+    match raw {
+        Some(raw) => parts.extend(
+            blocks
+                .iter()
+                .zip(raw)
+                .map(|(block, raw)| Part::raw(block.role, &raw)),
+        ),
+        None => parts.extend(
+            blocks
+                .iter()
+                .map(|block| Part::of(block.role, &block.value)),
+        ),
+    }
     let cacheable = if automatic {
         parts.len()
     } else {
@@ -285,6 +320,33 @@ fn parts(body: &Value, model: &str, blocks: &[Block]) -> Result<(Vec<Part>, usiz
         }
     };
     Ok((parts, cacheable))
+}
+
+/// All content blocks as they were sent, but for their cache markers.
+fn raw_blocks(text: &str) -> Option<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Body<'b> {
+        #[serde(borrow)]
+        messages: Vec<Message<'b>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Message<'b> {
+        #[serde(borrow)]
+        content: &'b RawValue,
+    }
+    let body: Body = serde_json::from_str(text).ok()?;
+    let mut all = Vec::new();
+    for message in body.messages {
+        let content = message.content.get();
+        if content.starts_with('[') {
+            let blocks: Vec<&RawValue> = serde_json::from_str(content).ok()?;
+            let bare = |block: &&RawValue| MARKER.replace_all(block.get(), "").into_owned();
+            all.extend(blocks.iter().map(bare));
+        } else {
+            all.push(content.to_owned());
+        }
+    }
+    Some(all)
 }
 
 /// Checks that every thinking block stands where it was made, and names the whole prompt.
@@ -298,6 +360,12 @@ fn signatures(
     let mut prefix = parts[0].chained(model);
     for (block, part) in blocks.iter().zip(&parts[1..]) {
         let signed = signature(&prefix, block.text("thinking"));
+        if block.kind() == "redacted_thinking" && block.text("data") != REDACTED {
+            return Err(Refusal::invalid(format!(
+                "messages.{}.content.{}: Invalid `data` in `redacted_thinking` block.",
+                block.message, block.at
+            )));
+        }
         if block.kind() == "thinking" && !lenient && block.text("signature") != signed {
             return Err(Refusal::invalid(format!(
                 "messages.{}.content.{}: Invalid `signature` in `thinking` block. The block is \
@@ -356,7 +424,7 @@ mod tests {
         body.as_object_mut()
             .unwrap()
             .extend(change.as_object().unwrap().clone());
-        read(&body, None, "", false)
+        read(&body, &body.to_string(), Told::default(), false)
             .err()
             .map(|refusal| refusal.message)
     }
@@ -429,16 +497,29 @@ mod tests {
     }
 
     #[test]
+    fn a_compaction_may_end_where_the_model_has_spoken() {
+        let body = |compaction: Value| {
+            json!({"model": "m", "max_tokens": 9, "compaction": compaction, "messages": [
+                {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]})
+        };
+        let betas = COMPACTION;
+        let told = Told {
+            version: None,
+            betas,
+        };
+        let ask = |compaction| read(&body(compaction), "", told, false);
+        assert!(ask(json!({"type": "summarize"})).is_ok_and(|ask| ask.compacts));
+        assert!(ask(Value::Null).is_err());
+    }
+
+    #[test]
     fn a_thinking_block_is_bound_to_what_stands_before_it() {
         let ask = |system: &str, rest: &[Value]| {
             let mut messages = vec![json!({"role": "user", "content": "hi"})];
             messages.extend(rest.to_vec());
-            read(
-                &json!({"model": "m", "max_tokens": 9, "system": system, "messages": messages}),
-                None,
-                "",
-                false,
-            )
+            let body =
+                json!({"model": "m", "max_tokens": 9, "system": system, "messages": messages});
+            read(&body, &body.to_string(), Told::default(), false)
         };
         let prefix = ask("s", &[]).unwrap_or_else(|_| panic!("valid")).prefix;
         let replayed = [
@@ -459,6 +540,30 @@ mod tests {
     }
 
     #[test]
+    fn another_order_of_keys_is_another_prompt_and_a_moved_marker_is_not() {
+        let parts = |input: &str, mark: &str| {
+            let text = format!(
+                r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"hi"}},
+                {{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"n","input":{input}}}]}},
+                {{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t","content":"x"{mark}}}]}}]}}"#
+            );
+            let body: Value = serde_json::from_str(&text).unwrap();
+            let ask = read(&body, &text, Told::default(), false);
+            ask.unwrap_or_else(|_| panic!("valid")).parts
+        };
+        let one = parts(r#"{"a":1,"b":2}"#, "");
+        let marked = parts(
+            r#"{"a":1,"b":2}"#,
+            r#", "cache_control": {"type": "ephemeral"}"#,
+        );
+        assert_eq!(one, marked);
+        for other in [r#"{"b":2,"a":1}"#, r#"{"a": 1,"b":2}"#] {
+            let other = parts(other, "");
+            assert_eq!((other[..2] == one[..2], other[2] == one[2]), (true, false));
+        }
+    }
+
+    #[test]
     fn only_text_from_outside_counts_as_received() {
         let body = json!({"model": "m", "max_tokens": 9, "system": "no", "messages": [
             {"role": "system", "content": "no"},
@@ -468,7 +573,8 @@ mod tests {
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t",
                 "content": [{"type": "text", "text": "b"}, {"type": "text", "text": "c"}]}]},
             {"role": "system", "content": "d"}]});
-        let ask = read(&body, None, "", false).unwrap_or_else(|_| panic!("valid"));
+        let ask = read(&body, &body.to_string(), Told::default(), false)
+            .unwrap_or_else(|_| panic!("valid"));
         assert_eq!(
             ask.heard,
             [

@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 
 use crate::mock::exchange::{EPOCH, End, Event, OutCall, Refusal, Reply, digest, pieces};
 
+/// The vendor's words for a prompt that its model cannot take.
+const TOO_LONG: &str =
+    "Your input exceeds the context window of this model. Please adjust your input and try again.";
+
 /// The sealed content of a reasoning item.
 pub(in crate::mock) fn encrypted(id: &str) -> String {
     format!("gAAAAB{}", digest(&["encrypted", id]))
@@ -18,6 +22,11 @@ pub(in crate::mock) fn events(reply: &Reply) -> Vec<Event> {
     let unfinished = response(reply, "in_progress", Vec::new());
     stream.push("response.created", json!({"response": unfinished}));
     stream.push("response.in_progress", json!({"response": unfinished}));
+    if reply.end == End::Context {
+        let failed = failed(reply, "context_length_exceeded", TOO_LONG);
+        stream.push("response.failed", json!({"response": failed}));
+        return stream.events;
+    }
     let items = items(reply);
     let mut calls = reply.calls.iter();
     for (at, item) in items.iter().enumerate() {
@@ -37,15 +46,24 @@ pub(in crate::mock) fn events(reply: &Reply) -> Vec<Event> {
 
 /// The reply as one response.
 pub(in crate::mock) fn whole(reply: &Reply) -> Value {
+    if reply.end == End::Context {
+        return failed(reply, "context_length_exceeded", TOO_LONG);
+    }
     response(reply, ending(reply).1, items(reply))
 }
 
 /// An error in the middle of a stream.
 pub(in crate::mock) fn interruption(reply: &Reply) -> Event {
-    let mut failed = response(reply, "failed", Vec::new());
-    failed["error"] = json!({"code": "server_is_overloaded", "message": "Overloaded"});
+    let failed = failed(reply, "server_is_overloaded", "Overloaded");
     let data = json!({"type": "response.failed", "sequence_number": 9999, "response": failed});
     Event::new("response.failed", &data)
+}
+
+/// A response that came to nothing.
+fn failed(reply: &Reply, code: &str, message: &str) -> Value {
+    let mut failed = response(reply, "failed", Vec::new());
+    failed["error"] = json!({"code": code, "message": message});
+    failed
 }
 
 /// A compacted conversation: what users said, and the rest, sealed.
@@ -271,7 +289,7 @@ fn items(reply: &Reply) -> Vec<Value> {
         };
         let mut item = json!({
             "id": format!("fc_{id}{led}_{at}"), "type": kind, "status": status,
-            "name": call.tool, "call_id": format!("call_{id}{at:02}"),
+            "name": call.tool, "call_id": format!("call_{}", reply.call_tag(at)),
         });
         item[key] = json!(call.arguments);
         items.push(item);
@@ -281,7 +299,8 @@ fn items(reply: &Reply) -> Vec<Value> {
 
 fn ending(reply: &Reply) -> (&'static str, &'static str) {
     match reply.end {
-        End::MaxTokens | End::Refusal | End::Context => ("response.incomplete", "incomplete"),
+        End::MaxTokens | End::Refusal => ("response.incomplete", "incomplete"),
+        End::Context => ("response.failed", "failed"),
         End::Turn | End::Calls | End::Pause | End::Compaction => {
             ("response.completed", "completed")
         }

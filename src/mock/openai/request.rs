@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::encrypted;
@@ -15,7 +16,7 @@ use crate::mock::exchange::{Ask, Part, Refusal};
 const SAMPLERS: [&str; 3] = ["temperature", "top_p", "top_logprobs"];
 
 /// Reads a request.
-pub(in crate::mock) fn read(body: &Value) -> Result<Ask, Refusal> {
+pub(in crate::mock) fn read(body: &Value, text: &str) -> Result<Ask, Refusal> {
     let model = body["model"].as_str().ok_or_else(|| missing("model"))?;
     settings(body, model)?;
     let items = items(&body["input"])?;
@@ -23,7 +24,10 @@ pub(in crate::mock) fn read(body: &Value) -> Result<Ask, Refusal> {
     reasoning_keeps_its_place(body, &items)?;
     let head = json!([model, body["instructions"], body["tools"]]);
     let mut parts = vec![Part::of("head", &head)];
-    parts.extend(items.iter().map(|item| Part::of("item", item)));
+    match raw_items(text) {
+        Some(raw) => parts.extend(raw.iter().map(|item| Part::raw("item", item.get()))),
+        None => parts.extend(items.iter().map(|item| Part::of("item", item))),
+    }
     let mut prefix = String::new();
     for part in &parts {
         prefix = part.chained(&prefix);
@@ -35,6 +39,7 @@ pub(in crate::mock) fn read(body: &Value) -> Result<Ask, Refusal> {
         cacheable: parts.len(),
         parts,
         prefix,
+        max_output: body["max_output_tokens"].as_u64().unwrap_or(u64::MAX),
         hour: false,
         compacts: false,
         show_thinking: body["reasoning"]["summary"].is_string(),
@@ -85,6 +90,18 @@ fn items(input: &Value) -> Result<Vec<Value>, Refusal> {
         Value::Array(items) => Ok(items.clone()),
         _ => Err(missing("input")),
     }
+}
+
+/// The items as they were sent; none where `input` is plain text.
+fn raw_items(text: &str) -> Option<Vec<&RawValue>> {
+    #[derive(serde::Deserialize)]
+    struct Body<'b> {
+        #[serde(borrow)]
+        input: Vec<&'b RawValue>,
+    }
+    serde_json::from_str::<Body>(text)
+        .ok()
+        .map(|body| body.input)
 }
 
 /// An item's type; messages may leave it out.
@@ -300,7 +317,9 @@ mod tests {
             ),
         ];
         for (body, expected) in cases {
-            let got = read(&body).err().map(|refusal| refusal.message);
+            let got = read(&body, &body.to_string())
+                .err()
+                .map(|refusal| refusal.message);
             match expected {
                 None => assert_eq!(got, None, "{body}"),
                 Some(part) => {
@@ -322,7 +341,7 @@ mod tests {
             {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "b"}]},
             {"role": "assistant", "content": [{"type": "output_text", "text": "no"}]},
             {"role": "developer", "content": "d"}]});
-        let ask = read(&body).unwrap_or_else(|_| panic!("valid"));
+        let ask = read(&body, &body.to_string()).unwrap_or_else(|_| panic!("valid"));
         assert_eq!(
             ask.heard,
             [Heard::text("a"), Heard::result("c", "b"), Heard::text("d")]

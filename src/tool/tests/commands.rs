@@ -83,7 +83,7 @@ async fn a_dropped_call_ends_what_it_started() {
     while jobs_running(&world) > 0 {
         tokio::task::yield_now().await;
     }
-    let job = world.dir.jobs("ana").join("c1");
+    let job = world.dir.jobs("ana").join("1-c1");
     assert!(job.join("result").exists());
     assert!(crate::os::process::marked(&job.display().to_string()).is_empty());
     let unknown = recover(&desk, "c1", "shell", args, None).await;
@@ -100,12 +100,12 @@ async fn a_command_in_the_background_ends_with_the_agent() {
     let args = json!({"command": "echo hi; touch up; sleep 300", "background": true});
     let started = call(&desk, "c1", "shell", args.clone()).await;
     assert!(
-        started.ok && started.text.starts_with("bg-c1 runs"),
+        started.ok && started.text.starts_with("bg-1-c1 runs"),
         "{started:?}"
     );
     appears(&world.file("ana", "up")).await;
     assert_eq!(jobs_running(&world), 1);
-    let log = world.dir.jobs("ana").join("bg-c1/output");
+    let log = world.dir.jobs("ana").join("bg-1-c1/output");
     // What it says passes through its keeper, and what it does to a file does not.
     while !fs::read(&log).is_ok_and(|said| said.ends_with(b"\n")) {
         tokio::task::yield_now().await;

@@ -1,0 +1,272 @@
+//! A log played again: where it stands, how fast it goes, and what a person asks of it.
+//!
+//! Owns the words for moments and speeds, and which event is shown when. Must not know logs, clocks or
+//! terminals: times come in, waits go out.
+
+use jiff::Timestamp;
+
+use super::decode::seconds_of;
+
+/// Longest silence that is sat through, seconds at normal speed: a night in which nothing happened is
+/// told, not waited for.
+const LONGEST_SILENCE: f64 = 10.0;
+
+/// A point of a log.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Moment {
+    /// An event's number.
+    Seq(u64),
+    /// Seconds since the first event.
+    Since(f64),
+}
+
+impl Moment {
+    /// A time since the start, as `1h30m`, or the number of an event.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let seq = word.parse().ok().map(Self::Seq);
+        seq.or_else(|| seconds_of(word).map(Self::Since))
+    }
+
+    /// Whether an event lies before it.
+    #[must_use]
+    pub fn is_after(self, (seq, at): (u64, Timestamp), start: Timestamp) -> bool {
+        match self {
+            Self::Seq(own) => seq < own,
+            Self::Since(seconds) => at.duration_since(start).as_secs_f64() < seconds,
+        }
+    }
+}
+
+/// How many times faster than it happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many times.
+    Times(f64),
+    /// As fast as it can be shown.
+    Max,
+}
+
+impl Speed {
+    /// `10x`, `0.5` or `max`.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        if word == "max" {
+            return Some(Self::Max);
+        }
+        let times = word.trim_end_matches('x').parse().ok();
+        let times = times.filter(|times: &f64| times.is_finite() && *times > 0.0);
+        times.map(Self::Times)
+    }
+}
+
+/// What a person asks of a replay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Wish {
+    /// Stand still.
+    Pause,
+    /// Go on.
+    Play,
+    /// Go to a moment.
+    To(Moment),
+    /// Go so many seconds forward, or back.
+    By(f64),
+    /// Go faster or slower.
+    Pace(Speed),
+    /// End it.
+    Quit,
+}
+
+impl Wish {
+    /// What a line means: `pause`, `play`, `10x`, `max`, `1h30m`, `1200`, `+30s`, `-5m`, `end`, `quit`.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let word = line.trim();
+        let by = |sign: char, way: f64| {
+            let span = word.strip_prefix(sign)?;
+            seconds_of(span).map(|seconds| Self::By(way * seconds))
+        };
+        match word {
+            "pause" | "p" => Some(Self::Pause),
+            "play" | "go" => Some(Self::Play),
+            "start" => Some(Self::To(Moment::Seq(1))),
+            "end" => Some(Self::To(Moment::Seq(u64::MAX))),
+            "quit" | "q" => Some(Self::Quit),
+            _ => {
+                let pace = word == "max" || word.ends_with('x');
+                let pace = pace.then(|| Speed::parse(word)).flatten();
+                pace.map(Self::Pace)
+                    .or_else(|| by('+', 1.0))
+                    .or_else(|| by('-', -1.0))
+                    .or_else(|| Moment::parse(word).map(Self::To))
+            }
+        }
+    }
+}
+
+/// What is to be shown next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// The events from the last shown one up to, and without, this index.
+    On(usize),
+    /// The events before this index, from the beginning.
+    Anew(usize),
+}
+
+/// A log being played.
+#[derive(Debug, Clone)]
+pub struct Player {
+    /// Number and time of each event, in order.
+    events: Vec<(u64, Timestamp)>,
+    shown: usize,
+    speed: Speed,
+    still: bool,
+}
+
+impl Player {
+    /// At the beginning: the first event is shown already.
+    #[must_use]
+    pub fn new(events: Vec<(u64, Timestamp)>, speed: Speed) -> Self {
+        Self {
+            shown: 1.min(events.len()),
+            events,
+            speed,
+            still: false,
+        }
+    }
+
+    /// Events shown so far.
+    #[must_use]
+    pub fn shown(&self) -> usize {
+        self.shown
+    }
+
+    /// Seconds until the next event is due; none where it stands still, or has come to the end.
+    #[must_use]
+    pub fn wait(&self) -> Option<f64> {
+        let (_, next) = self.events.get(self.shown).filter(|_| !self.still)?;
+        let (_, last) = self.events.get(self.shown.checked_sub(1)?)?;
+        Some(match self.speed {
+            Speed::Max => 0.0,
+            Speed::Times(times) => pause(*last, *next) / times,
+        })
+    }
+
+    /// The next event is due: with it come all that happened within `seconds`, so that a fast replay
+    /// does not crawl from event to event.
+    pub fn due(&mut self, seconds: f64) -> Show {
+        let within = match self.speed {
+            Speed::Max => f64::INFINITY,
+            Speed::Times(times) => seconds * times,
+        };
+        let mut gone = 0.0;
+        self.shown = (self.shown + 1).min(self.events.len());
+        while let Some((_, next)) = self.events.get(self.shown) {
+            gone += pause(self.events[self.shown - 1].1, *next);
+            if gone > within {
+                break;
+            }
+            self.shown += 1;
+        }
+        Show::On(self.shown)
+    }
+
+    /// Does what is asked; says what has to be shown for it, if anything.
+    pub fn wish(&mut self, wish: Wish) -> Option<Show> {
+        match wish {
+            Wish::Pause => self.still = true,
+            Wish::Play => self.still = false,
+            Wish::Pace(speed) => self.speed = speed,
+            Wish::To(moment) => return self.go_to(moment),
+            Wish::By(seconds) => {
+                let here = self.events.get(self.shown.checked_sub(1)?)?.1;
+                let gone = here.duration_since(self.events[0].1).as_secs_f64();
+                return self.go_to(Moment::Since((gone + seconds).max(0.0)));
+            }
+            Wish::Quit => {}
+        }
+        None
+    }
+
+    fn go_to(&mut self, moment: Moment) -> Option<Show> {
+        let start = self.events.first()?.1;
+        let before = self.events.iter();
+        let before = before.take_while(|event| moment.is_after(**event, start));
+        // The event that is named is shown; so is the first, which says what run it is.
+        let exact = matches!(moment, Moment::Seq(_));
+        let to = (before.count() + usize::from(exact)).clamp(1, self.events.len());
+        let from = std::mem::replace(&mut self.shown, to);
+        match to.cmp(&from) {
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some(Show::On(to)),
+            std::cmp::Ordering::Less => Some(Show::Anew(to)),
+        }
+    }
+}
+
+/// Seconds between two events at normal speed.
+#[must_use]
+pub fn pause(last: Timestamp, next: Timestamp) -> f64 {
+    let between = next.duration_since(last).as_secs_f64();
+    between.clamp(0.0, LONGEST_SILENCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_or_refused() {
+        assert_eq!(Moment::parse("1200"), Some(Moment::Seq(1200)));
+        assert_eq!(Moment::parse("1h30m"), Some(Moment::Since(5400.0)));
+        assert_eq!(Speed::parse("10x"), Some(Speed::Times(10.0)));
+        for bad in ["0", "-1", "inf", "fast"] {
+            assert_eq!(Speed::parse(bad), None, "{bad}");
+        }
+        for (line, wish) in [
+            ("pause", Wish::Pause),
+            (" 20x ", Wish::Pace(Speed::Times(20.0))),
+            ("max", Wish::Pace(Speed::Max)),
+            ("1h", Wish::To(Moment::Since(3600.0))),
+            ("7", Wish::To(Moment::Seq(7))),
+            ("+30s", Wish::By(30.0)),
+            ("-5m", Wish::By(-300.0)),
+        ] {
+            assert_eq!(Wish::parse(line), Some(wish), "{line}");
+        }
+        for bad in ["", "hello", "x", "0x", "+", "-"] {
+            assert_eq!(Wish::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_player_waits_as_it_happened_and_goes_where_it_is_told() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let events = vec![
+            (1, at(0)),
+            (2, at(2)),
+            (3, at(3)),
+            (4, at(9000)),
+            (5, at(9001)),
+        ];
+        let mut player = Player::new(events, Speed::Times(2.0));
+        assert_eq!((player.shown(), player.wait()), (1, Some(1.0)));
+        assert_eq!(player.due(0.0), Show::On(2));
+        assert_eq!(player.due(0.0), Show::On(3));
+        // A long silence is cut short.
+        assert_eq!(player.wait(), Some(LONGEST_SILENCE / 2.0));
+        player.wish(Wish::Pause);
+        assert_eq!(player.wait(), None);
+        player.wish(Wish::Play);
+        assert_eq!(player.wish(Wish::To(Moment::Seq(2))), Some(Show::Anew(2)));
+        assert_eq!(player.wish(Wish::By(1.5)), Some(Show::On(3)));
+        assert_eq!(
+            player.wish(Wish::To(Moment::Seq(u64::MAX))),
+            Some(Show::On(5))
+        );
+        assert_eq!(player.wait(), None, "the end");
+        assert_eq!(player.wish(Wish::By(-1e9)), Some(Show::Anew(1)));
+        player.wish(Wish::Pace(Speed::Max));
+        assert_eq!((player.wait(), player.due(0.0)), (Some(0.0), Show::On(5)));
+    }
+}
