@@ -12,7 +12,7 @@ use super::charts;
 use super::failure::Failure;
 use super::place::Place;
 use super::ui::Ui;
-use crate::domain::chart::{Budget, Chart};
+use crate::domain::chart::{Budget, Chart, GpuRequest};
 use crate::domain::comparison::{self, Entrant};
 use crate::domain::emit;
 use crate::domain::tournament::{self, REPEATS};
@@ -188,11 +188,16 @@ fn assembled(place: &Place, ui: &Ui, args: &TournamentArgs) -> Result<Vec<Chart>
             ));
         }
     }
-    let task = match &args.task {
+    let mut task = match &args.task {
         Some(path) => charts::accepted(place, ui, Path::new(path))?,
         None => first.clone(),
     };
     let budget = common_budget(&task, &args.budget)?;
+    if args.mock && task.compute.gpus == GpuRequest::Auto {
+        // As many as a run pretends depends on who is in it.
+        let homes = tournament::homes(&own).max(task.task.gpus as usize);
+        task.compute.gpus = GpuRequest::Simulate(u32::try_from(homes).unwrap_or(u32::MAX));
+    }
     let mut all = own.clone();
     if !args.no_controls {
         let (made, missing) = tournament::controls(&own, &task);

@@ -126,17 +126,23 @@ pub fn controls(entrants: &[Chart], task: &Chart) -> (Vec<Chart>, Vec<String>) {
     (made, missing)
 }
 
+/// GPU homes of the widest organisation: that many devices are pretended for all of them.
+#[must_use]
+pub fn homes(entrants: &[Chart]) -> usize {
+    let homes = entrants.iter().map(|chart| {
+        let homes = chart.agents.iter().filter(|it| it.gpu != GpuHome::None);
+        homes.count()
+    });
+    homes.max().unwrap_or(0)
+}
+
 /// Random search over the declared knobs, on as many seats as the widest organisation has GPUs.
 fn random(entrants: &[Chart], task: &Chart) -> Option<Chart> {
     let knobs = std::iter::once(task).chain(entrants);
     let search = knobs
         .map(|chart| &chart.search)
         .find(|it| !it.knobs.is_empty())?;
-    let seats = entrants.iter().map(|chart| {
-        let homes = chart.agents.iter().filter(|it| it.gpu != GpuHome::None);
-        homes.count()
-    });
-    let seats = seats.max().unwrap_or(1).max(1);
+    let seats = homes(entrants).max(1);
     let mut chart = alone(entrants.first()?, RANDOM);
     chart.search = search.clone();
     chart.models.remove(search::MODEL);

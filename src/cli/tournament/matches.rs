@@ -28,7 +28,8 @@ struct Ground<'a> {
     dir: &'a TournamentDir,
     plan: &'a Plan,
     charts: Vec<Chart>,
-    waiting: Mutex<VecDeque<Match>>,
+    /// Matches still to be played, each with its number.
+    waiting: Mutex<VecDeque<(usize, Match)>>,
     all: usize,
     failed: Mutex<Option<Failure>>,
 }
@@ -55,7 +56,7 @@ pub(super) fn play(
         plan,
         charts: charts?,
         all: matches.len(),
-        waiting: Mutex::new(matches.into()),
+        waiting: Mutex::new((1..).zip(matches).collect()),
         failed: Mutex::new(None),
     };
     let lanes = plan.at_once as usize;
@@ -115,10 +116,10 @@ impl Ground<'_> {
             if lock(&self.failed).is_some() {
                 return;
             }
-            let Some(next) = lock(&self.waiting).pop_front() else {
+            let Some((number, next)) = lock(&self.waiting).pop_front() else {
                 return;
             };
-            if let Err(failure) = self.match_of(next, lane) {
+            if let Err(failure) = self.match_of(number, next, lane) {
                 lock(&self.failed).get_or_insert(failure);
                 return;
             }
@@ -126,7 +127,7 @@ impl Ground<'_> {
     }
 
     /// One match, from where it stands to its end.
-    fn match_of(&self, it: Match, lane: usize) -> Result<(), Failure> {
+    fn match_of(&self, number: usize, it: Match, lane: usize) -> Result<(), Failure> {
         let ui = &self.context.ui;
         let name = &self.plan.entrants[it.entrant];
         let known = self.dir.matches()?;
@@ -138,10 +139,8 @@ impl Ground<'_> {
             None => self.begin(it, lane)?,
         };
         let chart = place::chart(&dir)?;
-        let left = lock(&self.waiting).len();
         ui.note(&format!(
-            "match {} of {}: {name}, repeat {}: {}",
-            self.all - left,
+            "match {number} of {}: {name}, repeat {}: {}",
             self.all,
             it.repeat + 1,
             dir.id()
