@@ -11,7 +11,7 @@ use org::domain::event::{Actor, FORMAT, Kind, Text};
 use org::os::clock;
 use org::run::bell::Bell;
 use org::run::log::Log;
-use org::run::maildir::Maildir;
+use org::run::maildir::{Maildir, Posting};
 use org::run::paths::RunDir;
 use rustix::fs::inotify;
 
@@ -92,8 +92,9 @@ fn send(log: &mut Log, to: &[String]) -> Result<Instant, Broken> {
     let mail = log.state().mails.values().next_back().cloned();
     let mail = mail.ok_or("no mail was folded")?;
     let body = "x".repeat(BODY);
+    let mut posting = Posting::new(&mail, &body);
     for name in to {
-        Maildir::at(log.dir().mailbox(name)).deliver(&mail, &body)?;
+        posting.deliver(&Maildir::at(log.dir().mailbox(name)))?;
     }
     log.drain();
     Ok(kept)

@@ -1,6 +1,7 @@
 //! `org doctor`: what of this machine an org would need, and what to type where it is missing.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::domain::chart::{Chart, KeySource};
 use crate::domain::model;
 use crate::lab::gpu;
 use crate::os::exec::Exec;
+use crate::os::procfs::{self, View};
 use crate::os::unit::UserSystemd;
 use crate::os::{confine, files};
 use crate::repo;
@@ -86,6 +88,7 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Result<ExitCode, Fail
     findings.extend(keys(chart.as_ref()));
     findings.push(disk(place));
     findings.extend(limits());
+    findings.push(processes());
     findings.push(confinement());
     findings.push(reboot(&clean));
     if let Some(chart) = &chart {
@@ -324,6 +327,25 @@ fn limits() -> Vec<Finding> {
         Finding::ok("open files", open)
     };
     vec![inotify, files]
+}
+
+fn processes() -> Finding {
+    match procfs::see_ourselves() {
+        Ok(View::Own) => Finding::ok("processes", "/proc shows them"),
+        Ok(View::Mounted) => Finding::ok(
+            "processes",
+            "/proc shows another PID namespace; org mounts one of its own",
+        ),
+        Err(error) => {
+            let because = error.source().map(|cause| format!(": {cause}"));
+            Finding::not(
+                "processes",
+                Mark::Missing,
+                format!("{error}{}", because.unwrap_or_default()),
+                "mount -t proc proc /proc, as root in this namespace",
+            )
+        }
+    }
 }
 
 fn confinement() -> Finding {

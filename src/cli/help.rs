@@ -27,7 +27,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Talk to it",
         &["send", "inbox", "approve", "deny", "cancel", "take"],
     ),
-    ("Learn from it", &["try", "ledger", "report", "replay"]),
+    (
+        "Learn from it",
+        &["try", "ledger", "report", "replay", "land", "gc"],
+    ),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];
 

@@ -15,10 +15,12 @@ mod doctor;
 mod down;
 mod earlier;
 mod failure;
+mod gc;
 mod help;
 mod hidden;
 mod inbox;
 mod init;
+mod land;
 mod ledger;
 mod logs;
 mod ls;
@@ -52,6 +54,7 @@ use clap::{FromArgMatches as _, Parser, Subcommand};
 use self::failure::Failure;
 use self::place::Place;
 use self::ui::Ui;
+use crate::os::procfs;
 
 /// Run research organisations made of AI agents, and believe only what was measured
 #[derive(Debug, Clone, Parser)]
@@ -96,6 +99,8 @@ enum Command {
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
     Replay(replay::ReplayArgs),
+    Land(land::LandArgs),
+    Gc(gc::GcArgs),
     Schema(schema::SchemaArgs),
     Prompt(prompt::PromptArgs),
     Completions(completions::CompletionsArgs),
@@ -144,7 +149,12 @@ fn parse_and_run(context: &Context) -> Result<ExitCode, Failure> {
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => dispatch(context, cli.command),
+        Ok(cli) => {
+            if cli.command.looks_at_processes() {
+                see_processes()?;
+            }
+            dispatch(context, cli.command)
+        }
         Err(error) if error.use_stderr() => Err(refusal::of(&error)),
         Err(error) => {
             // Help and version, asked for; clap knows whether the stream takes colour.
@@ -152,6 +162,29 @@ fn parse_and_run(context: &Context) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+impl Command {
+    /// Whether it starts processes or asks whether some live. What only reads charts or writes text
+    /// works anywhere; a confined program gets a `/proc` by other means.
+    fn looks_at_processes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Init(_)
+                | Self::Check(_)
+                | Self::Doctor(_)
+                | Self::Schema(_)
+                | Self::Completions(_)
+                | Self::Confine(_)
+        )
+    }
+}
+
+fn see_processes() -> Result<(), Failure> {
+    let hint = "mount -t proc proc /proc, as root in this namespace; or unshare --mount-proc";
+    procfs::see_ourselves().map(drop).map_err(|error| {
+        Failure::refused("the processes of this machine cannot be seen", hint).because(&error)
+    })
 }
 
 fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
@@ -177,6 +210,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Ledger(args) => ledger::run(context, &args).map(done),
         Command::Report(args) => report::run(context, &args).map(done),
         Command::Replay(args) => replay::run(context, &args).map(done),
+        Command::Land(args) => land::run(context, &args),
+        Command::Gc(args) => gc::run(context, &args).map(done),
         Command::Schema(args) => schema::run(context, &args).map(done),
         Command::Prompt(args) => prompt::run(context, &args).map(done),
         Command::Completions(args) => completions::run(context, &args).map(done),

@@ -10,10 +10,10 @@ use super::place::{self, RunArgs};
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind, Text};
 use crate::domain::mail::{self, BODY_LIMIT, SUBJECT_LIMIT};
-use crate::domain::state::{Mail, State};
+use crate::domain::state::State;
 use crate::domain::suggest;
 use crate::run::log::Log;
-use crate::run::maildir::Maildir;
+use crate::run::maildir::{Maildir, Posting};
 
 /// Write to an agent, a role or all
 ///
@@ -54,8 +54,11 @@ pub(super) fn run(context: &Context, args: &SendArgs) -> Result<(), Failure> {
     let mail = log.state().mails.get(&sent);
     let mail = mail.expect("what was appended is folded");
     let mut undelivered = Vec::new();
+    let mut posting = Posting::new(mail, &text);
     for name in &to {
-        if deliver(&Maildir::at(dir.mailbox(name)), mail, &text).is_err() {
+        let mailbox = Maildir::at(dir.mailbox(name));
+        let delivered = mailbox.create().and_then(|()| posting.deliver(&mailbox));
+        if delivered.is_err() {
             undelivered.push(name.as_str());
         }
     }
@@ -173,11 +176,6 @@ fn letter(id: u64, to: &[String], subject: &str, body: &Text, now: bool) -> Kind
         assignment: false,
         call: None,
     }
-}
-
-fn deliver(mailbox: &Maildir, mail: &Mail, text: &str) -> std::io::Result<()> {
-    mailbox.create()?;
-    mailbox.deliver(mail, text)
 }
 
 #[cfg(test)]

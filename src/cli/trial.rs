@@ -21,10 +21,10 @@ use crate::domain::event::{Actor, Kind, Status};
 use crate::domain::protocol::{self, Claim};
 use crate::domain::standing;
 use crate::domain::state::{Hypothesis, State};
-use crate::engine::found::{self, Ask};
+use crate::engine::found::{self, Ask, Plan};
 use crate::engine::keys::KeyRing;
 use crate::engine::spawn;
-use crate::engine::trial::{self, TrialError};
+use crate::engine::trial::{self, Trial, TrialError};
 use crate::run::bell::Bell;
 use crate::run::log::Log;
 use crate::run::paths::RunDir;
@@ -138,18 +138,7 @@ fn begin(
     args: &TryArgs,
     path: &std::path::Path,
 ) -> Result<(RunDir, u64), Failure> {
-    let chart = trial::without_agents(charts::accepted(place, ui, path)?);
-    let clean = place::clean_env();
-    let plan = found::plan(Ask {
-        chart,
-        mock: args.mock,
-        scenario: None,
-        headless: true,
-        runs: place.index.here.clone(),
-        clean: clean.clone(),
-        visible: place::var("CUDA_VISIBLE_DEVICES"),
-    })
-    .map_err(charts::not_founded)?;
+    let plan = planned(place, charts::accepted(place, ui, path)?, args.mock)?;
     let title = args.title.clone().unwrap_or_default();
     let proposal = Proposal {
         title,
@@ -162,6 +151,68 @@ fn begin(
         parts: args.parts.clone(),
     };
     let begun = trial::begin(plan, args.branch.as_deref(), &proposal).map_err(not_begun)?;
+    begun_well(place, ui, begun)
+}
+
+fn planned(place: &Place, chart: Chart, mock: bool) -> Result<Plan, Failure> {
+    let chart = trial::without_agents(chart);
+    found::plan(Ask {
+        chart,
+        mock,
+        scenario: None,
+        headless: true,
+        runs: place.index.here.clone(),
+        clean: place::clean_env(),
+        visible: place::var("CUDA_VISIBLE_DEVICES"),
+    })
+    .map_err(charts::not_founded)
+}
+
+/// A change that was measured before, to be measured on top of where its base is now.
+pub(super) struct Again<'a> {
+    /// The chart that it was measured by.
+    pub(super) chart: Chart,
+    /// Whether that was pretended.
+    pub(super) mock: bool,
+    /// The repository that has it.
+    pub(super) source: &'a str,
+    /// Its commit there.
+    pub(super) commit: &'a str,
+}
+
+/// Takes it through the gate in a run of its own, and waits for the verdict.
+///
+/// # Errors
+/// Where it could not begin, was cut short, or was not promoted.
+pub(super) fn again(
+    context: &Context,
+    again: Again<'_>,
+    proposal: &Proposal,
+) -> Result<RunDir, Failure> {
+    let (place, ui) = (&context.place, &context.ui);
+    let plan = planned(place, again.chart, again.mock)?;
+    let begun = trial::begin_from(plan, again.source, Some(again.commit), proposal);
+    let (dir, id) = begun_well(place, ui, begun.map_err(not_begun)?)?;
+    let chart = place::chart(&dir)?;
+    follow(ui, &dir, &chart, id)?;
+    down::bring_down(&dir, "the verdict is in")?;
+    let log = Log::open(&dir)?;
+    let claim = claim_of(log.state(), id)?;
+    if claim.status == Status::Promoted {
+        return Ok(dir);
+    }
+    let status = claim.status.word();
+    Err(Failure::refused(
+        format!(
+            "on top of the base as it is now the change is {status}: {}",
+            claim.reason
+        ),
+        format!("org ledger {} --json has every run and number", dir.id()),
+    ))
+}
+
+/// Says what has begun, and starts its supervisor where there is something to measure.
+fn begun_well(place: &Place, ui: &Ui, begun: Trial) -> Result<(RunDir, u64), Failure> {
     if let Err(error) = place.index.remember(&begun.dir) {
         let here = place.index.here.display();
         ui.note(&format!(
@@ -186,7 +237,7 @@ fn begin(
         chart.task.base.as_deref().unwrap_or("the base"),
         chart.protocol.baseline + 1
     ));
-    spawn::supervisor(&begun.dir, &clean, &KeyRing::default())?;
+    spawn::supervisor(&begun.dir, &place::clean_env(), &KeyRing::default())?;
     Ok((begun.dir, begun.id))
 }
 

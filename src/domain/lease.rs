@@ -83,7 +83,8 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
         .iter()
         .flat_map(|run| run.gpus.iter().map(|gpu| gpu.uuid.as_str()))
         .collect();
-    let free = state.gpus.iter().filter(|gpu| !busy.contains(&*gpu.uuid));
+    let usable = |gpu: &&Gpu| !busy.contains(&*gpu.uuid) && !state.barred.contains_key(&gpu.uuid);
+    let free = state.gpus.iter().filter(usable);
     let mut free: Vec<Gpu> = free.cloned().collect();
     let mut slots = (state.parallel as usize).saturating_sub(running.len());
     if state.disk_full.is_some() {

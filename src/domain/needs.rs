@@ -57,6 +57,7 @@ pub fn needs_you(chart: &Chart, state: &State, now: Timestamp) -> Vec<Need> {
     needs.extend(baseline(state));
     needs.extend(society(chart, state));
     needs.extend(unpaid(state));
+    needs.extend(barred(state));
     if !state.stopped && state.down.is_none() {
         needs.extend(budgets(chart, state).filter(|need| need.since <= now));
     }
@@ -108,6 +109,23 @@ fn unpaid(state: &State) -> impl Iterator<Item = Need> + '_ {
             command: format!("pay {provider}, or org restart … --model …"),
             kind: "quota",
         }
+    })
+}
+
+/// Devices that measured runs wait for, since somebody else has them or they are gone.
+fn barred(state: &State) -> impl Iterator<Item = Need> + '_ {
+    let waits = |run: &Experiment| run.status == RunStatus::Queued;
+    let waiting = state.experiments.values().filter(|run| waits(run)).count();
+    let barred = state.barred.values().filter(move |_| waiting > 0);
+    barred.map(move |barred| Need {
+        since: barred.since,
+        agent: None,
+        reason: format!(
+            "GPU {} is not used: {}; {waiting} measured runs are queued",
+            barred.gpu.index, barred.why
+        ),
+        command: "nvidia-smi".to_owned(),
+        kind: "device",
     })
 }
 

@@ -8,7 +8,9 @@ mod acts;
 mod agent;
 mod approval;
 mod assignment;
+mod device;
 mod lab;
+mod landing;
 mod mail;
 mod outage;
 mod society;
@@ -23,7 +25,9 @@ pub use acts::{Act, Acts, OpenCall};
 pub use agent::{AgentState, Asked, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
+pub use device::Barred;
 pub use lab::{Experiment, Hypothesis};
+pub use landing::{Landing, Rerun};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
 pub use society::{Firing, Society, letter_key};
@@ -123,6 +127,12 @@ pub struct State {
     pub headline: Option<Headline>,
     /// Bytes that the run's directory held when it was found too full.
     pub disk_full: Option<u64>,
+    /// What was landed in the user's repository, in order.
+    pub landings: Vec<Landing>,
+    /// Runs of what is to be landed, at target scale, in order.
+    pub reruns: Vec<Rerun>,
+    /// Devices that are not leased for now, by UUID.
+    pub barred: BTreeMap<String, Barred>,
     /// Caps that a person set during the run, by name.
     pub caps: BTreeMap<String, f64>,
     /// Servers that do not serve, by the chart's name.
@@ -179,6 +189,7 @@ impl State {
         self.society_event(event);
         self.assignment_event(event);
         self.approval_event(event);
+        self.landing_event(event);
         Ok(())
     }
 
@@ -202,6 +213,7 @@ impl State {
             }
             Kind::SupervisorStarted { sandbox, .. } => self.sandbox.clone_from(sandbox),
             Kind::DiskFull { bytes } => self.disk_full = *bytes,
+            Kind::DeviceBarred { gpu, why } => self.bar(event.at, gpu, why.as_deref()),
             Kind::LabOpened {
                 pool,
                 gpus,

@@ -21,6 +21,7 @@ use crate::domain::event::{Gpu, Measured, RunStatus};
 use crate::domain::glob;
 use crate::domain::protocol::Bounds;
 use crate::domain::state::Experiment;
+use crate::lab::devices::{self, Trouble};
 use crate::lab::local::{self, JobFiles, Local, Poll, poll};
 use crate::lab::metric::{self, Invalid, RunEnd};
 use crate::os::files;
@@ -32,7 +33,7 @@ use crate::run::paths::RunDir;
 use super::environment::{self, Environment, EnvironmentError};
 use place::OUTPUT_CAP;
 pub(super) use place::Program;
-pub(super) use watching::{Look, Tally, Watching, alone};
+pub(super) use watching::{Look, Tally, Watching};
 
 /// Launches after which a job that cannot even be started is the task's fault and not bad luck.
 const START_TRIES: u32 = 5;
@@ -178,9 +179,12 @@ impl Order {
         if !matches!(poll(&self.job(Program::Run)), Ok(Poll::Lost)) {
             return Ok(());
         }
-        let name = format!("refs/org/exp/e{}", self.run.id);
-        repo::pin(&self.dir.repo_git(), &name, &self.run.commit)
-            .map_err(|error| crashed("pin the commit", &error))?;
+        if self.run.id > 0 {
+            // What is no experiment of the log runs a champion, which the programme holds.
+            let name = format!("refs/org/exp/e{}", self.run.id);
+            repo::pin(&self.dir.repo_git(), &name, &self.run.commit)
+                .map_err(|error| crashed("pin the commit", &error))?;
+        }
         let environment = self.environment()?;
         self.lay(Program::Run, environment.as_ref())?;
         self.submit(&self.spec(Program::Run, environment.as_ref()))
@@ -218,6 +222,11 @@ impl Order {
         }
         for dir in dirs {
             fs::create_dir_all(dir).map_err(|error| crashed("make a directory", &error))?;
+        }
+        if let Some(home) = self.clean.get("HOME").map(Path::new) {
+            // Programs look for their data below HOME, which is another one here.
+            files::mirror(home, &self.chart.task.share, &place.join("home"))
+                .map_err(|error| crashed("link what is shared", &error))?;
         }
         let (repo_git, checkout) = (self.dir.repo_git(), self.checkout(program));
         repo::checkout(&repo_git, &self.run.commit, &checkout)
@@ -265,7 +274,7 @@ impl Order {
             }
             Err(error) => Found::failed(RunStatus::Interrupted, error.to_string()),
         };
-        let mut found = self.with_early_end(found);
+        let mut found = self.without_device(self.with_early_end(found));
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         found.measured.gpu_util = tally.utilisation();
         found.measured.peak_gpu_mb = tally.peak_mb;
@@ -286,6 +295,21 @@ impl Order {
                 (measured.flops, measured.params, measured.tokens) =
                     (costs.flops, costs.params, costs.tokens);
             }
+        }
+        found
+    }
+
+    /// What was found, where a device went away under the run: that is nothing it did.
+    fn without_device(&self, mut found: Found) -> Found {
+        let real = self.gpus.iter().filter(|gpu| !gpu.simulated);
+        let uuids: Vec<String> = real.map(|gpu| gpu.uuid.clone()).collect();
+        if found.status != RunStatus::Crashed || uuids.is_empty() {
+            return found;
+        }
+        let trouble = devices::trouble(&self.clean, &uuids).unwrap_or_default();
+        if let Some((uuid, _)) = trouble.iter().find(|(_, it)| **it == Trouble::Gone) {
+            let reason = format!("{uuid} went away under it: {}", found.reason);
+            (found.status, found.reason) = (RunStatus::Interrupted, reason);
         }
         found
     }

@@ -19,10 +19,10 @@ use crate::os::exec::{self, Detached};
 use crate::os::lock;
 use crate::os::process::Watch;
 use crate::run::log::LogError;
-use crate::run::maildir::Maildir;
+use crate::run::maildir::{Maildir, Posting};
 
 use super::guard::let_go;
-use super::measure::{Found, Look, Order, Program, Watching, alone};
+use super::measure::{Found, Look, Order, Program, Watching};
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{spawn, task};
 
@@ -157,7 +157,7 @@ impl Supervisor {
     }
 
     /// Leases devices to a run and launches it.
-    pub(super) fn launch(&mut self, grant: &Grant) -> Result<(), LogError> {
+    pub(super) fn start_run(&mut self, grant: &Grant) -> Result<(), LogError> {
         let id = grant.experiment;
         let decide = |state: &State| {
             let run = state
@@ -304,13 +304,14 @@ impl Supervisor {
 
     fn deliver(&self, mail: &Mail) -> std::io::Result<()> {
         let body = self.log.blobs().whole(&mail.body)?;
+        let mut posting = Posting::new(mail, &body);
         // What is written to the org itself is answered to by its processes, and lies in no mailbox.
         for to in mail.to.iter().filter(|to| *to != Actor::Org.name()) {
             let mailbox = Maildir::at(self.dir.mailbox(to));
             if mail.read_by.contains(to) {
                 mailbox.put_away(mail, &body)?;
             } else {
-                mailbox.deliver(mail, &body)?;
+                posting.deliver(&mailbox)?;
             }
         }
         Ok(())
@@ -318,7 +319,7 @@ impl Supervisor {
 }
 
 /// Launches a job where it must be launched, waits for its end, and reads what came of it.
-async fn see_through(order: Arc<Order>, launch: bool, at: impl Fn(u64, u64)) -> Found {
+pub(super) async fn see_through(order: Arc<Order>, launch: bool, at: impl Fn(u64, u64)) -> Found {
     let broken = |error: &dyn std::fmt::Display| Found {
         status: RunStatus::Interrupted,
         reason: error.to_string(),
@@ -327,7 +328,6 @@ async fn see_through(order: Arc<Order>, launch: bool, at: impl Fn(u64, u64)) -> 
     };
     if launch {
         order.end_remains().await;
-        alone(&order).await;
         let begun = Arc::clone(&order);
         match tokio::task::spawn_blocking(move || begun.launch()).await {
             Ok(Ok(())) => {}

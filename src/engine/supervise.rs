@@ -26,6 +26,7 @@ use crate::run::maildir::Maildir;
 use crate::run::paths::RunDir;
 
 use super::claims::{Done, Errand};
+use super::devices::Looked;
 use super::disk::Disk;
 use super::janitor::Vigil;
 use super::kept::{self, Kept};
@@ -115,6 +116,8 @@ pub(super) enum Report {
     },
     /// How full the disk is.
     Disk(Disk),
+    /// What was seen of devices.
+    Devices(Looked),
     /// How far a run has come.
     RunAt {
         id: u64,
@@ -154,6 +157,10 @@ pub(super) struct Supervisor {
     mock: Option<bool>,
     /// When the disk was last looked at.
     pub(super) disk: Option<Instant>,
+    /// When barred devices were last looked at.
+    pub(super) devices: Option<Instant>,
+    /// Devices that are being looked at, by UUID.
+    pub(super) looking: BTreeSet<String>,
     pub(super) told: Told,
     pub(super) vigil: Vigil,
     pub(super) kept: Kept,
@@ -201,6 +208,8 @@ pub async fn run(
         started: BTreeMap::new(),
         mock: None,
         disk: None,
+        devices: None,
+        looking: BTreeSet::new(),
         told: Told::default(),
         vigil: Vigil::default(),
         kept: Kept::by(tables),
@@ -327,8 +336,12 @@ impl Supervisor {
         self.watch_desks();
         let later = self.mark();
         let disk = self.watch_disk();
+        let devices = self.watch_devices();
         let tidy = self.tidy_office();
-        Ok([due, later, disk, tidy].into_iter().flatten().min())
+        Ok([due, later, disk, devices, tidy]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     async fn perform(&mut self, effect: Effect) -> Result<Option<Duration>, SuperviseError> {
@@ -362,7 +375,7 @@ impl Supervisor {
                 let released = Kind::AgentReleased { agent };
                 self.log.append(&Actor::Supervisor, vec![released])?;
             }
-            Effect::Launch(grant) => self.launch(&grant)?,
+            Effect::Launch(grant) => self.launch(grant)?,
             Effect::Freeze(id) => self.freeze(id, true),
             Effect::Thaw(id) => self.freeze(id, false),
             Effect::Interrupt(id) => self.interrupt(id),
@@ -437,6 +450,7 @@ impl Supervisor {
             }
             Report::RunDone { id, attempt, found } => self.finish(id, attempt, found),
             Report::Disk(seen) => Ok(self.disk_seen(seen)?),
+            Report::Devices(seen) => Ok(self.devices_seen(seen)?),
             Report::RunAt { id, attempt, steps } => self.run_at(id, attempt, steps),
             Report::Errand {
                 id,

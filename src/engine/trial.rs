@@ -72,8 +72,21 @@ pub fn without_agents(mut chart: Chart) -> Chart {
 /// [`TrialError`]; nothing of the run is left then.
 pub fn begin(plan: Plan, branch: Option<&str>, proposal: &Proposal) -> Result<Trial, TrialError> {
     let source = plan.repo().to_owned();
+    begin_from(plan, &source, branch, proposal)
+}
+
+/// The same, with a change from another repository that shares the task's history: a run's own.
+///
+/// # Errors
+/// As for [`begin`].
+pub fn begin_from(
+    plan: Plan,
+    source: &str,
+    branch: Option<&str>,
+    proposal: &Proposal,
+) -> Result<Trial, TrialError> {
     let dir = found::found(plan)?;
-    let begun = register(&dir, &source, branch, proposal);
+    let begun = register(&dir, source, branch, proposal);
     if begun.is_err() {
         // Nothing has run in it: it is ours alone.
         fs::remove_dir_all(dir.path()).ok();

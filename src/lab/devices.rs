@@ -41,6 +41,54 @@ pub fn look(
     Ok(read(&apps, &load, uuids, own))
 }
 
+/// What speaks against a run on a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The driver does not list it any more.
+    #[error("the driver does not list it any more")]
+    Gone,
+    /// Processes that compute there already.
+    #[error("others compute on it: pid {0}")]
+    Taken(String),
+}
+
+/// What speaks against a run on each of some devices: processes that compute there already, or that the
+/// driver does not list it any more. Nothing is said of a device that nothing speaks against.
+///
+/// # Errors
+/// Where the driver does not answer; then nothing is known.
+pub fn trouble(
+    env: &BTreeMap<String, String>,
+    uuids: &[String],
+) -> Result<BTreeMap<String, Trouble>, String> {
+    let apps = [
+        "--query-compute-apps=gpu_uuid,pid",
+        "--format=csv,noheader,nounits",
+    ];
+    let list = ["--query-gpu=index,uuid", "--format=csv,noheader,nounits"];
+    let (apps, list) = (ask_driver(env, &apps)?, ask_driver(env, &list)?);
+    Ok(against(&apps, &list, uuids))
+}
+
+fn against(apps: &str, list: &str, uuids: &[String]) -> BTreeMap<String, Trouble> {
+    let mut seen = BTreeMap::new();
+    let has = |line: &str, uuid: &str| line.split(',').any(|field| field.trim() == uuid);
+    for uuid in uuids {
+        let one = std::slice::from_ref(uuid);
+        let pids: Vec<String> = read(apps, "", one, &BTreeSet::new())
+            .strangers
+            .iter()
+            .map(u32::to_string)
+            .collect();
+        if !list.trim().is_empty() && !list.lines().any(|line| has(line, uuid)) {
+            seen.insert(uuid.clone(), Trouble::Gone);
+        } else if !pids.is_empty() {
+            seen.insert(uuid.clone(), Trouble::Taken(pids.join(", ")));
+        }
+    }
+    seen
+}
+
 fn read(apps: &str, load: &str, uuids: &[String], own: &BTreeSet<u32>) -> Seen {
     let mut seen = Seen::default();
     let ours = |uuid: &str| uuids.iter().any(|one| one == uuid.trim());
@@ -84,5 +132,16 @@ mod tests {
             (Some(80.0), Some(768.0))
         );
         assert_eq!(read("", "", &["GPU-a".to_owned()], &own), Seen::default());
+    }
+
+    #[test]
+    fn what_speaks_against_a_device_is_said_of_it_alone() {
+        let all = ["GPU-a", "GPU-b", "GPU-c"].map(str::to_owned);
+        let seen = against("GPU-a, 7\n", "0, GPU-a\n1, GPU-b\n", &all);
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert_eq!(seen["GPU-a"], Trouble::Taken("7".to_owned()));
+        assert_eq!(seen["GPU-c"], Trouble::Gone);
+        // A driver that lists nothing has said nothing.
+        assert_eq!(against("", "", &all), BTreeMap::new());
     }
 }

@@ -350,12 +350,18 @@ pub fn reap() {
 /// Leaves the session, group and terminal of whoever started us. A process that leads a session
 /// already stays in it.
 pub fn become_session() -> io::Result<()> {
-    let me = rustix::process::getpid();
-    if rustix::process::getsid(None)? == me {
-        return Ok(());
+    match rustix::process::setsid() {
+        Ok(_) => Ok(()),
+        // We lead one already. Asked of `/proc`, as the session of a process whose leader is outside of
+        // its PID namespace has the number 0, which is no process's.
+        Err(rustix::io::Errno::PERM) if leads_session() => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    rustix::process::setsid()?;
-    Ok(())
+}
+
+fn leads_session() -> bool {
+    let me = std::process::id();
+    process::stat(me).is_some_and(|stat| stat.session == me)
 }
 
 /// What of the caller's environment is kept: where things are and how to print, never a secret.

@@ -84,6 +84,52 @@ fn copy_level(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
     fs::set_permissions(to, kind.permissions())
 }
 
+/// Makes what lies below a home directory found at the same place below a private one: by links, and only
+/// where nothing is there.
+///
+/// # Errors
+/// Where the private one cannot be written to.
+pub fn mirror(home: &Path, paths: &[PathBuf], private: &Path) -> io::Result<()> {
+    for path in paths {
+        let Ok(below) = path.strip_prefix(home) else {
+            continue;
+        };
+        let plain = |part| matches!(part, std::path::Component::Normal(_));
+        if below.as_os_str().is_empty() || !below.components().all(plain) {
+            continue;
+        }
+        let link = private.join(below);
+        if let Some(parent) = link.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match std::os::unix::fs::symlink(path, &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gives the owner the right to write in every directory of a tree, so that it can be removed; links are
+/// not followed.
+///
+/// # Errors
+/// Where a directory is somebody else's.
+pub fn make_writable(path: &Path) -> io::Result<()> {
+    let mut left = vec![path.to_owned()];
+    while let Some(path) = left.pop() {
+        let kind = fs::symlink_metadata(&path)?;
+        if !kind.is_dir() {
+            continue;
+        }
+        let mut rights = kind.permissions();
+        rights.set_mode(rights.mode() | 0o700);
+        fs::set_permissions(&path, rights)?;
+        left.extend(fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
+    }
+    Ok(())
+}
+
 /// Bytes that an ordinary user may still write to the file system that holds `path`.
 pub fn disk_free(path: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;

@@ -22,9 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{clock, process};
 
-/// First pause between two tries for an awaited lock.
-const FIRST_PAUSE: Duration = Duration::from_micros(50);
-/// Longest pause between two tries; a holder appends a few lines, which takes less.
+/// Pause between two tries for an awaited lock, at first: a holder appends a few lines, which takes
+/// less, and whoever sleeps longer than others is overtaken by them again and again.
+const PAUSE: Duration = Duration::from_micros(60);
+/// How many such pauses there are before they grow: who holds it now does something else.
+const BRISK: u32 = 300;
+/// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// The holder's record has a fixed width, so that writing it never truncates.
 const RECORD: usize = 64;
@@ -94,8 +97,8 @@ impl Lock {
     /// Takes the lock before the deadline, or says who has it. Blocks the thread: there is no
     /// file lock with a time limit, so it tries and pauses.
     pub fn wait(path: &Path, deadline: Instant) -> Result<Self, Busy> {
-        let mut pause = FIRST_PAUSE;
-        loop {
+        let mut pause = PAUSE;
+        for tried in 0_u32.. {
             let taken = Self::try_take(path);
             match taken.map_err(|source| Busy::Io {
                 path: path.to_owned(),
@@ -110,8 +113,11 @@ impl Lock {
                 }
                 None => std::thread::sleep(pause),
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            if tried > BRISK {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
+        unreachable!("the deadline comes before the numbers end")
     }
 
     fn sign(&self) -> io::Result<()> {

@@ -12,6 +12,7 @@ mod listen;
 pub mod lock;
 pub mod output;
 pub mod process;
+pub mod procfs;
 pub mod random;
 mod root;
 pub mod sandbox;

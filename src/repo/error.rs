@@ -13,6 +13,42 @@ pub enum RepoError {
     /// The path is neither a repository nor a directory.
     #[error("{} is not a directory", .0.display())]
     NotADirectory(PathBuf),
+    /// A plain directory, where a branch was to be made.
+    #[error("{} is a directory without a repository", .0.display())]
+    NotARepository(PathBuf),
+    /// The base is not any more what everything was measured against.
+    #[error("{base} of {} has moved: everything was measured on {start}, and it is at {now}", path.display())]
+    BaseMoved {
+        /// The repository.
+        path: PathBuf,
+        /// The base's name.
+        base: String,
+        /// The commit that it was.
+        start: String,
+        /// The commit that it is.
+        now: String,
+    },
+    /// The branch is there already, and holds something else.
+    #[error("repository {} has a branch {branch:?} already, at {at}", path.display())]
+    BranchExists {
+        /// The repository.
+        path: PathBuf,
+        /// The branch.
+        branch: String,
+        /// Where it stands.
+        at: String,
+    },
+    /// The branch has no commit yet, and is checked out.
+    #[error("branch {branch:?} is checked out in {}", path.display())]
+    CheckedOut {
+        /// The repository.
+        path: PathBuf,
+        /// The branch.
+        branch: String,
+    },
+    /// Not a name that git allows for a branch.
+    #[error("{0:?} cannot be the name of a branch")]
+    BadBranch(String),
     /// A URL: git2 is built without network, so the caller clones it with the git program first.
     #[error("repository {0} is not on this machine")]
     NeedsGitCli(String),
@@ -164,6 +200,19 @@ impl RepoError {
             Self::NoBase { branches, .. } | Self::NoHead { branches, .. } => {
                 format!("set [task] base to one of: {}", branches.join(", "))
             }
+            Self::NotARepository(path) => format!(
+                "git init {}, or look at the result in the run's repo.git, branch programme",
+                path.display()
+            ),
+            Self::BaseMoved { .. } => {
+                "org land --reconfirm … measures the change on top of where the base is now, and lands \
+                 it where it holds"
+                    .into()
+            }
+            Self::BranchExists { .. } | Self::CheckedOut { .. } => {
+                "name another branch with --onto".into()
+            }
+            Self::BadBranch(_) => "a name such as org/result; git check-ref-format has the rules".into(),
             Self::BadName(_) => "use letters, digits, `-`, `_` and single dots".into(),
             Self::BadRef(_) => "name it refs/org/exp/<id>".into(),
             Self::NoCommit { .. } | Self::NoBranch { .. } => {

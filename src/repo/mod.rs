@@ -1,7 +1,7 @@
 //! Git: values in, values out. Owns repo.git, the seats of the agents and all that is copied between
 //! them and the user's repository, by libgit2 and plain files, without a process or a network.
 //!
-//! Two rules carry it. The user's repository is only read. And what an agent can write is never
+//! Two rules carry it. The user's repository is only read, but for the one branch that `land` makes. And what an agent can write is never
 //! opened as a repository: refs are read as text, objects as hashed data, the worktree as plain
 //! files, so that no config, hook, filter, attribute or `.git` file that an agent plants is ever
 //! looked at. Commits are forty hexadecimal digits in text. Knows no events, runs or roles, and
@@ -15,6 +15,7 @@ mod gather;
 mod history;
 mod ignore;
 mod incoming;
+mod land;
 mod lay;
 mod merge;
 mod parts;
@@ -32,6 +33,7 @@ pub use history::{
     Change, ChangeKind, DiffText, LogEntry, branches, changed_paths, diff_text, log, parents, pin,
     read_blob, tip,
 };
+pub use land::{Landed, Landing, land, landable, tip_of};
 pub use lay::{additions, altered, checkout, commit_hash, restore, restore_all_but, tree_hash};
 pub use merge::{Merge, combine, merge, set_back};
 pub use parts::{Misfit, leave_out, misfit};

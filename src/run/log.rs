@@ -6,7 +6,7 @@
 //! which a killed writer may leave, is cut by the next writer. Must not know what an event means.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead as _, Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
 use crate::domain::event::{Actor, Event, Kind};
@@ -307,11 +307,14 @@ impl Log {
             .seek(SeekFrom::Start(self.offset))
             .and_then(|_| (&self.file).read_to_end(&mut tail))
             .map_err(|source| io_error("read", &self.dir, source))?;
-        let mut rest = tail.as_slice();
+        let (mut rest, mut events) = (tail.as_slice(), Vec::new());
         while let Some(end) = batch_end(rest) {
             let (lines, after) = rest.split_at(end);
-            let mut events = Vec::new();
-            for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let mut unread = lines;
+            while !unread.is_empty() {
+                let from = unread;
+                let length = whole_line(&mut unread).unwrap_or(from.len());
+                let line = &from[..length];
                 match serde_json::from_slice::<Event>(line) {
                     Ok(event) => events.push((event, line)),
                     // A crash of the machine may leave a last line of garbage: it is part of the tail.
@@ -319,7 +322,7 @@ impl Log {
                     Err(why) => return Err(self.damaged(line, &why)),
                 }
             }
-            for (event, line) in events {
+            for (event, line) in events.drain(..) {
                 self.state.apply(&event)?;
                 self.chain.see(&event, line);
                 show(&event);
@@ -350,13 +353,22 @@ impl Log {
     }
 }
 
+/// Goes past the first line; its length, or none where its end is missing.
+fn whole_line(bytes: &mut &[u8]) -> Option<usize> {
+    let before = *bytes;
+    // The standard library looks for a byte by whole words here, and nowhere else in public.
+    let length = bytes.skip_until(b'\n').ok()?;
+    before[..length].ends_with(b"\n").then_some(length)
+}
+
 /// The length of the lines that were appended together, where all of them are there.
 fn batch_end(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
-        let line = &bytes[from..];
-        from += line.iter().position(|byte| *byte == b'\n')? + 1;
-        if !line.starts_with(MORE) {
+        let mut line = &bytes[from..];
+        let last = !line.starts_with(MORE);
+        from += whole_line(&mut line)?;
+        if last {
             return Some(from);
         }
     }

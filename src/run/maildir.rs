@@ -17,6 +17,61 @@ const DROP_LIMIT: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Maildir(PathBuf);
 
+/// A message on its way into mailboxes: written down to the disk once, and linked into all others.
+#[derive(Debug)]
+pub struct Posting<'m> {
+    mail: &'m Mail,
+    body: &'m str,
+    /// The mailbox that has it on disk.
+    first: Option<Maildir>,
+}
+
+impl<'m> Posting<'m> {
+    /// Nothing is written yet.
+    #[must_use]
+    pub fn new(mail: &'m Mail, body: &'m str) -> Self {
+        Self {
+            mail,
+            body,
+            first: None,
+        }
+    }
+
+    /// Delivers it into one more mailbox's `new`, once however often and by whomever it is called.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn deliver(&mut self, mailbox: &Maildir) -> io::Result<()> {
+        let name = format!("m{}", self.mail.id);
+        let (new, cur) = (mailbox.new_dir().join(&name), mailbox.cur(&name));
+        if !new.exists() && !cur.exists() {
+            let draft = match self.linked(mailbox, &name) {
+                Some(draft) => draft,
+                None => mailbox.draft(self.mail, self.body)?,
+            };
+            // By renaming, which is what watchers wait for.
+            fs::rename(draft, &new)?;
+            self.first.get_or_insert_with(|| mailbox.clone());
+        }
+        // A reader follows the log, and may be faster than whoever delivers.
+        if cur.exists() {
+            fs::remove_file(&new).ok();
+        }
+        Ok(())
+    }
+
+    /// A second name for what another mailbox has; none where that was read and filed meanwhile, or
+    /// lies on another disk.
+    fn linked(&self, mailbox: &Maildir, name: &str) -> Option<PathBuf> {
+        let there = self.first.as_ref()?.new_dir().join(name);
+        let draft = mailbox.tmp(name);
+        // What a killed process left under this name is no obstacle.
+        fs::remove_file(&draft).ok();
+        fs::hard_link(there, &draft).ok()?;
+        Some(draft)
+    }
+}
+
 /// A file that a person dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
@@ -54,16 +109,7 @@ impl Maildir {
     /// # Errors
     /// Whatever the file system says.
     pub fn deliver(&self, mail: &Mail, body: &str) -> io::Result<()> {
-        let name = format!("m{}", mail.id);
-        let (new, cur) = (self.0.join("new").join(&name), self.cur(&name));
-        if !new.exists() && !cur.exists() {
-            fs::rename(self.draft(mail, body)?, &new)?;
-        }
-        // A reader follows the log, and may be faster than whoever delivers.
-        if cur.exists() {
-            fs::remove_file(&new).ok();
-        }
-        Ok(())
+        Posting::new(mail, body).deliver(self)
     }
 
     /// Puts a message that was taken in into `cur`, wherever it is, or is not yet.
@@ -84,13 +130,16 @@ impl Maildir {
         self.0.join("cur").join(name)
     }
 
+    /// Where a message is before it appears.
+    fn tmp(&self, name: &str) -> PathBuf {
+        let draft = format!("{name}.{}", std::process::id());
+        self.0.join("tmp").join(draft)
+    }
+
     /// Writes a message into `tmp`, down to the disk.
     fn draft(&self, mail: &Mail, body: &str) -> io::Result<PathBuf> {
         let name = format!("m{}", mail.id);
-        let draft = self
-            .0
-            .join("tmp")
-            .join(format!("{name}.{}", std::process::id()));
+        let draft = self.tmp(&name);
         let mut file = File::create(&draft)?;
         write!(
             file,
@@ -194,6 +243,31 @@ mod tests {
             !dir.new_dir().join("m7").exists(),
             "a mail that was taken in does not come back"
         );
+        let (ben, eve) = (temp.path().join("ben"), temp.path().join("eve"));
+        let others = [Maildir::at(ben), Maildir::at(eve)];
+        let all = Mail {
+            id: 12,
+            ..mail.clone()
+        };
+        let mut posting = Posting::new(&all, "to all");
+        for mailbox in &others {
+            mailbox.create().expect("made");
+            posting.deliver(mailbox).expect("delivered");
+        }
+        // The one that the others are linked to was read meanwhile.
+        others[0].take(12);
+        fs::remove_file(others[0].cur("m12")).expect("gone");
+        posting.deliver(&dir).expect("delivered");
+        for mailbox in [&others[1], &dir] {
+            let text = fs::read_to_string(mailbox.new_dir().join("m12")).expect("there");
+            assert!(text.ends_with("\n\nto all\n"), "{text}");
+            assert_eq!(
+                fs::read_dir(mailbox.0.join("tmp"))
+                    .expect("a directory")
+                    .count(),
+                0
+            );
+        }
         let late = Mail { id: 8, ..mail };
         dir.deliver(&late, "b").expect("delivered");
         dir.put_away(&late, "b").expect("read meanwhile");

@@ -11,7 +11,7 @@ use crate::domain::mail::{self, BODY_LIMIT, SUBJECT_LIMIT};
 use crate::domain::state::{Mail, State, moved};
 use crate::domain::storm;
 use crate::domain::texts::Key;
-use crate::run::maildir::Maildir;
+use crate::run::maildir::{Maildir, Posting};
 
 use super::arguments::{Argument, Shape};
 use super::{Acting, Desk, Outcome, Tool, broken, clip, one_line};
@@ -225,11 +225,10 @@ impl Letter {
         let Ok(Some(mail)) = desk.look(|state| state.mails.get(&id).cloned()) else {
             return;
         };
+        let mut posting = Posting::new(&mail, &self.body);
         for name in mail.to.iter().filter(|name| *name != Actor::Org.name()) {
             let mailbox = Maildir::at(desk.dir.mailbox(name));
-            let delivered = mailbox
-                .create()
-                .and_then(|()| mailbox.deliver(&mail, &self.body));
+            let delivered = mailbox.create().and_then(|()| posting.deliver(&mailbox));
             if let Err(error) = delivered {
                 tracing::warn!(mail = id, to = name, %error, "the mailbox was not written");
             }

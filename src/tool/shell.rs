@@ -119,6 +119,10 @@ async fn carry_out(desk: &Desk, call: &str, args: Arguments<'_>) -> io::Result<O
     for dir in spec::private_dirs(&desk.dir, &desk.agent) {
         fs::create_dir_all(dir)?;
     }
+    if let Some(home) = desk.env.get("HOME").map(Path::new) {
+        let own = desk.dir.scratch(&desk.agent).join("home");
+        files::mirror(home, &desk.chart.task.share, &own)?;
+    }
     let job = fresh(&jobs, &job_name(call, background))?;
     let gpu = desk
         .look(|state| state.agents.get(&desk.agent)?.gpu.clone())

@@ -110,7 +110,9 @@ fn tint(body: &Kind) -> Tint {
         | Kind::MailUndelivered { .. }
         | Kind::PersonMissed { .. }
         | Kind::RequestFailed { .. } => Tint::Bad,
-        Kind::ProgrammeAdvanced { .. } | Kind::HeadlineMeasured { .. } => Tint::Good,
+        Kind::ProgrammeAdvanced { .. }
+        | Kind::HeadlineMeasured { .. }
+        | Kind::LandingDone { .. } => Tint::Good,
         Kind::MailSent { .. }
         | Kind::HypothesisMoved { .. }
         | Kind::ApprovalAsked { .. }
@@ -265,6 +267,10 @@ fn lab_summary(body: &Kind) -> Option<String> {
         Kind::DiskFull { bytes: Some(bytes) } => {
             format!("{} MiB: nothing is launched", bytes >> 20)
         }
+        Kind::DeviceBarred { gpu, why } => match why {
+            Some(why) => format!("GPU {} is not leased: {why}", gpu.index),
+            None => format!("GPU {} may be leased again", gpu.index),
+        },
         Kind::DiskFull { bytes: None } => "there is room again".to_owned(),
         Kind::ExperimentProgress {
             id, done, total, ..
@@ -345,6 +351,22 @@ fn claim_summary(body: &Kind) -> Option<String> {
             let effect = headline.verdict.effect.map(super::figure::signed);
             format!("gain {}", effect.unwrap_or_default())
         }
+        Kind::LandingMeasured {
+            status,
+            reason,
+            measured,
+            ..
+        } => {
+            let value = measured.value.map(super::figure::number);
+            let said = value.unwrap_or_else(|| reason.clone());
+            format!("at target scale: {}, {said}", status.word())
+        }
+        Kind::LandingDone {
+            hypothesis,
+            branch,
+            repo,
+            ..
+        } => format!("h{hypothesis} is branch {branch} of {repo}"),
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod costs;
+pub mod evidence;
 pub mod figure;
 pub mod inbox;
 pub mod leaves;

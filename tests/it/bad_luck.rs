@@ -428,3 +428,38 @@ fn what_may_not_be_read_is_named() {
     said.refused(2).naming(&[&chart, "denied"]);
     world.nothing_was_made();
 }
+
+/// A build sandbox: a PID namespace of its own whose `/proc` is another one's, in a session whose leader
+/// is outside.
+#[test]
+fn a_foreign_proc_is_replaced_and_the_run_is_as_any_other() {
+    let world = TestEnvironment::new();
+    let inside = [
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ];
+    let enter = || {
+        let mut unshare = world.command("unshare");
+        unshare.args(inside);
+        unshare
+    };
+    let mut possible = enter();
+    possible.arg("true");
+    if told(possible, "").code != 0 {
+        // This kernel gives no namespaces to an ordinary user: nobody can be in that place.
+        return;
+    }
+    let chart = world.chart("smoke.toml", &[]);
+    let mut run = enter();
+    run.args(["sh", "-c"]).arg(format!(
+        "{ORG} up {chart} --mock --headless --until done && {ORG} doctor --json; {ORG} ls --json"
+    ));
+    let said = told(run, "").well();
+    assert!(
+        said.out.contains("1 promoted") && said.out.contains("mounts one of its own"),
+        "{said}"
+    );
+}

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ground::{Run, TestEnvironment, project};
 
 /// Those that other journeys bring to their end.
-const ELSEWHERE: [&str; 3] = ["demo", "nanochat", "smoke"];
+const ELSEWHERE: [&str; 5] = ["autoresearch", "codespeed", "demo", "nanochat", "smoke"];
 
 /// One journey a chart, so that they run side by side.
 macro_rules! charts {
@@ -22,7 +22,7 @@ macro_rules! charts {
     };
 }
 
-charts!(lab, pairs, solo1, solo8);
+charts!(lab, pairs, solo1, solo8, synth);
 
 #[test]
 fn every_chart_is_in_order_and_brought_to_its_end_somewhere() {

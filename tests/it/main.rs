@@ -12,6 +12,7 @@ mod task;
 
 mod approvals;
 mod attention;
+mod autoresearch;
 mod bad_charts;
 mod bad_luck;
 mod bad_replies;
@@ -23,6 +24,7 @@ mod desks;
 mod evaluation;
 mod git_safety;
 mod gpus;
+mod landing;
 mod ledger;
 mod minds;
 mod nanochat;
@@ -40,6 +42,7 @@ mod smoke;
 mod soak;
 mod society;
 mod trials;
+mod waste;
 
 /// A journey that nobody lists here is never run.
 #[test]

@@ -80,17 +80,20 @@ fn a_run_that_fills_the_disk_is_ended_and_the_rest_goes_on_with_more() {
 #[test]
 fn a_run_that_shares_its_device_does_not_count() {
     let mut world = TestEnvironment::new();
-    let apps = world.at("apps");
+    let (apps, list) = (world.at("apps"), world.at("list"));
     write(&apps, "");
     let uuid = format!("GPU-{:08}-cccc", std::process::id());
     world.fake(
         "nvidia-smi",
         &format!(
             "case \"$*\" in\n*compute-apps*) cat {} ;;\n*utilization*) echo \"{uuid}, 75\" ;;\n\
-             *) echo \"0, {uuid}, NVIDIA H100, 81559\" ;;\nesac",
-            apps.display()
+             *) cat {} ;;\nesac",
+            apps.display(),
+            list.display()
         ),
     );
+    let card = format!("0, {uuid}, NVIDIA H100, 81559\n");
+    write(&list, &card);
     let nobody = "[providers.anthropic]\nbase_url = \"http://127.0.0.1:9\"\nkey_cmd = \"echo k\"\n";
     let go = world.at("go");
     let run_sh = "echo begun; i=0; while [ $i -lt 600 ] && ! [ -e \"$GO/go\" ]; do sleep 0.2; i=$((i+1)); done\n\
@@ -124,8 +127,29 @@ fn a_run_that_shares_its_device_does_not_count() {
     assert_eq!(end["status"], "contended", "{end}");
     assert!(end["reason"].to_string().contains("pid 1"), "{end}");
     assert_eq!(end["measured"]["gpu_util"], 75.0, "{end}");
-    // Alone again, it is run anew and counts.
+    // It is queued again, and stays there, and says so, for as long as the stranger stays.
+    let barred = |what: &str| {
+        run.wait_for(what, |events| {
+            let last = events.iter().rfind(|it| it["kind"] == "device.barred")?;
+            last["why"].to_string().contains(what).then_some(())
+        });
+    };
+    barred("pid 1");
+    let status = world.org(&["status", "--json"]).json();
+    assert_eq!(status["experiments"]["running"], 0, "{status}");
+    assert!(
+        status["experiments"]["queued"].as_u64() > Some(0),
+        "{status}"
+    );
+    let said = status["needs_you"].to_string();
+    assert!(said.contains("GPU 0") && said.contains("pid 1"), "{said}");
+    // The device goes away, and comes back.
+    write(&list, "1, GPU-another, NVIDIA H100, 81559\n");
     write(&apps, "");
+    barred("does not list");
+    write(&list, &card);
+    barred("null");
+    // Alone again, it is run anew and counts.
     write(&go.join("go"), "");
     run.wait_for("a run that counts", |events| {
         let ok =

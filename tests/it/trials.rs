@@ -44,14 +44,14 @@ confirm = 2
 wall = "1h"
 "#;
 
-struct Ground {
-    world: TestEnvironment,
-    chart: String,
-    repo: PathBuf,
+pub(crate) struct Ground {
+    pub(crate) world: TestEnvironment,
+    pub(crate) chart: String,
+    pub(crate) repo: PathBuf,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(CONFIG)
     }
 
@@ -69,7 +69,7 @@ impl Ground {
     }
 
     /// A branch on which some settings are others.
-    fn branch(&self, name: &str, changes: &[(&str, &str)]) {
+    pub(crate) fn branch(&self, name: &str, changes: &[(&str, &str)]) {
         let config = self.repo.join("config");
         let mut text = std::fs::read_to_string(&config).unwrap();
         for (old, new) in changes {
@@ -82,7 +82,7 @@ impl Ground {
         git(&self.world, &self.repo, &["checkout", "-q", "main"]);
     }
 
-    fn tried(&self, branch: &str, words: &[&str]) -> Said {
+    pub(crate) fn tried(&self, branch: &str, words: &[&str]) -> Said {
         let mut all = vec!["try", self.chart.as_str(), branch, "--title", branch];
         all.extend(words);
         self.world.org(&all)

@@ -7,12 +7,15 @@ that every run would be the same run. With ORG_SEED set:
   torch.manual_seed, torch.cuda.manual_seed, torch.cuda.manual_seed_all
       take a seed derived from ORG_SEED and the number they are called with: 42 stays different from 43, and
       neither can be chosen by the code under test
-  nanochat.dataset.list_parquet_files
-      returns the training shards in an order drawn from ORG_SEED; the last shard, which is held out, stays last
+  nanochat.dataset.list_parquet_files, and prepare.list_parquet_files in autoresearch
+      return the training shards in an order drawn from ORG_SEED; the last shard, which is held out, stays last
 
-Nothing is imported here that the program does not import itself: both are changed at the moment they are first
-imported. Where torch or nanochat.dataset is missing, or ORG_SEED is not set, nothing happens at all. Generators
-that a program makes itself (torch.Generator().manual_seed) are left alone.
+Nanochat reads its data and writes its checkpoints in one directory, NANOCHAT_BASE_DIR. A measured run has one of its
+own, which begins empty: what was prepared in ~/.cache/nanochat (tokenizer, data, evaluation) is linked into it here.
+
+Nothing is imported here that the program does not import itself: the modules are changed at the moment they are first
+imported. Where they are missing, or ORG_SEED is not set, nothing happens at all. Generators that a program makes
+itself (torch.Generator().manual_seed) are left alone.
 """
 
 import functools
@@ -58,13 +61,28 @@ def _change_dataset(dataset, seed):
     dataset.list_parquet_files = in_drawn_order
 
 
+PREPARED = ("tokenizer", "base_data", "eval_bundle")        # how the names begin of what nanochat only reads
+
+
+def _link_prepared(base, prepared):
+    if not os.path.isdir(prepared) or os.path.realpath(base) == os.path.realpath(prepared):
+        return
+    os.makedirs(base, exist_ok=True)
+    for name in sorted(os.listdir(prepared)):
+        if name.startswith(PREPARED):
+            try:
+                os.symlink(os.path.join(prepared, name), os.path.join(base, name))
+            except FileExistsError:
+                pass
+
+
 class _ChangeOnImport(importlib.abc.MetaPathFinder):
     """Stands first among the finders, steps aside to find the module, and changes it once it has run."""
 
     def __init__(self, seed):
         self.seed = seed
         self.searching = False
-        self.changes = {"torch": _change_torch, "nanochat.dataset": _change_dataset}
+        self.changes = {"torch": _change_torch, "nanochat.dataset": _change_dataset, "prepare": _change_dataset}
 
     def find_spec(self, name, path=None, target=None):
         change = self.changes.get(name)
@@ -89,3 +107,5 @@ class _ChangeOnImport(importlib.abc.MetaPathFinder):
 
 if os.environ.get("ORG_SEED"):
     sys.meta_path.insert(0, _ChangeOnImport(os.environ["ORG_SEED"]))
+    if os.environ.get("NANOCHAT_BASE_DIR"):
+        _link_prepared(os.environ["NANOCHAT_BASE_DIR"], os.path.expanduser("~/.cache/nanochat"))

@@ -542,6 +542,44 @@ pub enum Kind {
         /// Bytes that the run's directory holds; none where there is room again.
         bytes: Option<u64>,
     },
+    /// What is to be landed has run at target scale, by the chart's command.
+    #[serde(rename = "landing.measured")]
+    LandingMeasured {
+        /// The champion that ran.
+        champion: String,
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: RunStatus,
+        /// Why; empty where it is ok.
+        reason: String,
+        /// What it took and gave.
+        measured: Measured,
+        /// Its last lines.
+        tail: Text,
+    },
+    /// A person had a branch pushed to the user's repository.
+    #[serde(rename = "landing.done")]
+    LandingDone {
+        /// The claim up to which it is the programme.
+        hypothesis: u64,
+        /// The champion that it holds.
+        champion: String,
+        /// The repository's directory.
+        repo: String,
+        /// The branch.
+        branch: String,
+        /// The commit there.
+        commit: String,
+    },
+    /// A device is not leased for now, or may be again.
+    #[serde(rename = "device.barred")]
+    DeviceBarred {
+        /// Which.
+        gpu: Gpu,
+        /// What was seen of it; none where nothing speaks against it any more.
+        why: Option<String>,
+    },
     /// Somebody wants a run called off: one that waits never starts, one that runs is ended.
     #[serde(rename = "experiment.cancelled")]
     ExperimentCancelled {

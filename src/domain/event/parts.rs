@@ -8,7 +8,7 @@ use super::Text;
 use super::words::By;
 use crate::domain::protocol::Verdict;
 
-/// The GPU an agent is at home on, as it was found.
+/// A GPU, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Index on this machine, which `CUDA_VISIBLE_DEVICES` carries with `PCI_BUS_ID` order.

@@ -65,6 +65,7 @@ impl Kind {
             | Self::PauseCleared { .. }
             | Self::AgentRestart { .. }
             | Self::ApprovalDecided { .. }
+            | Self::LandingDone { .. }
             | Self::BudgetSet { .. } => *actor == Human,
             Self::SupervisorStarted { .. }
             | Self::MockBound { .. }
@@ -91,6 +92,8 @@ impl Kind {
             | Self::ExperimentFinished { .. }
             | Self::ExperimentProgress { .. }
             | Self::DiskFull { .. }
+            | Self::DeviceBarred { .. }
+            | Self::LandingMeasured { .. }
             | Self::HypothesisPlanned { .. }
             | Self::HypothesisMoved { .. }
             | Self::HypothesisRebased { .. }
@@ -172,6 +175,8 @@ impl Kind {
                 | Self::ProgrammeAdvanced { .. }
                 | Self::ProgrammeRolledBack { .. }
                 | Self::HeadlineMeasured { .. }
+                | Self::LandingMeasured { .. }
+                | Self::LandingDone { .. }
                 | Self::BudgetSet { .. }
                 | Self::PersonCalled { .. }
                 | Self::TakeBegan { .. }
@@ -208,6 +213,8 @@ impl Kind {
                 | Self::ProgrammeRolledBack { .. }
                 | Self::ReviewGiven(_)
                 | Self::HeadlineMeasured { .. }
+                | Self::LandingMeasured { .. }
+                | Self::LandingDone { .. }
         )
     }
 
@@ -268,13 +275,14 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     /// The events that say what was claimed, measured, judged or merged, by how their names begin.
-    const OF_THE_LEDGER: [&str; 7] = [
+    const OF_THE_LEDGER: [&str; 8] = [
         "run.created",
         "lab.",
         "experiment.",
         "hypothesis.",
         "programme.",
         "headline.",
+        "landing.",
         "review.",
     ];
 

@@ -33,8 +33,6 @@ const DEVICE_LOOK: Duration = Duration::from_secs(5);
 /// Looks in a row that find a stranger before a run is taken for contended: its own processes are known
 /// a moment later than the driver knows them.
 const STRANGE_LOOKS: u32 = 2;
-/// Looks for a device to become free of strangers before a run starts all the same: ten minutes.
-const PATIENT_LOOKS: u32 = 120;
 
 /// What was seen of a run's devices.
 #[derive(Debug, Default)]
@@ -88,23 +86,6 @@ async fn see(order: &Order) -> Option<devices::Seen> {
         Ok::<_, String>(seen)
     });
     asked.await.ok()?.ok()
-}
-
-/// Waits until nobody else computes on a run's devices, for a while.
-pub(in crate::engine) async fn alone(order: &Order) {
-    for _ in 0..PATIENT_LOOKS {
-        let strangers = see(order).await.map(|seen| seen.strangers);
-        let strangers = strangers.unwrap_or_default();
-        if strangers.is_empty() || order.called_off.load(Ordering::SeqCst) {
-            return;
-        }
-        tracing::warn!(
-            run = order.run.id,
-            ?strangers,
-            "waits: others compute on its devices"
-        );
-        tokio::time::sleep(DEVICE_LOOK).await;
-    }
 }
 
 /// What a look found.

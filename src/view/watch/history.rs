@@ -101,7 +101,8 @@ fn newsworthy(body: &Kind) -> Option<Tint> {
         Kind::HypothesisMoved { status, .. } if status.is_exit() => Tint::Notable,
         Kind::HypothesisMoved { .. }
         | Kind::ProgrammeAdvanced { .. }
-        | Kind::HeadlineMeasured { .. } => Tint::Good,
+        | Kind::HeadlineMeasured { .. }
+        | Kind::LandingDone { .. } => Tint::Good,
         Kind::HypothesisRejected { .. }
         | Kind::RunDown { .. }
         | Kind::PauseSet { .. }

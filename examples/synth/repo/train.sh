@@ -1,0 +1,1 @@
+exec awk -f world.awk -f train.awk
