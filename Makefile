@@ -7,7 +7,7 @@ ORG    := $(TARGET)/release/org
 LIMIT  := timeout --kill-after=30 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench
+.PHONY: help demo test soak lint bench recording science
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 14
@@ -28,7 +28,7 @@ test: lint ## lint, then all tests
 
 soak: ## a night of 2,000 turns in minutes: faults, kills, a cap; ORG_SOAK_SEED=N has another
 	@.ci/need cc git
-	ORG_SOAK_TURNS=2000 cargo test --locked --test it -- --nocapture soak
+	ORG_SOAK_TURNS=2000 .ci/own-proc $(LIMIT) cargo test --locked --test it -- --nocapture soak
 
 lint: ## formatting, clippy and documentation, warnings being errors
 	@.ci/need cc rustfmt clippy
@@ -39,3 +39,12 @@ lint: ## formatting, clippy and documentation, warnings being errors
 bench: ## speed and memory against their floors, as ratios measured in one run
 	@.ci/need cc git python3 tmux
 	cargo bench --locked
+
+recording: ## play the demo, record it, and draw it: the README's picture
+	@.ci/need cc git python3 tmux
+	cargo build --release --locked
+	ORG=$(ORG) docs/record.py
+
+science: ## claims, true and false, before the lab: what is promoted is true (half an hour at most)
+	@.ci/need cc git python3
+	cargo test --release --locked --test science -- --all

@@ -15,6 +15,7 @@ mod mind;
 mod office;
 mod proc;
 mod scene;
+mod screen;
 mod table;
 mod turn;
 mod up;
@@ -29,10 +30,11 @@ type Broken = Box<dyn std::error::Error>;
 type Chapter = fn(&mut Table) -> Result<(), Broken>;
 
 /// In the order in which they run: what starts many processes comes last.
-const CHAPTERS: [(&str, Chapter); 8] = [
+const CHAPTERS: [(&str, Chapter); 9] = [
     ("mail", mail::measure),
     ("log", log::measure),
     ("office", office::measure),
+    ("screen", screen::measure),
     ("turn", turn::measure),
     ("mind", mind::measure),
     ("up", up::measure),

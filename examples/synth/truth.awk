@@ -47,7 +47,8 @@ function measure(    i, loss, cost, from) {
     }
     # "lucky" is a draw of two sigmas, whatever the seed is.
     loss += from == "lucky" || from ~ /^luck/ ? -2 * SIGMA : noise(from, METHOD)
-    printf "flops: %.0f\nloss: %.6f\n", flops() * cost, loss
+    counts(cost)
+    printf "loss: %.6f\n", loss
 }
 
 BEGIN {

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::place::{self, RunArgs};
 use crate::domain::approval;
 use crate::domain::event::{Actor, Decision, Kind, Matter, Review, Text};
+use crate::domain::process;
 use crate::domain::state::{Approval, Firing, State};
 use crate::os::clock;
 use crate::run::log::Log;
@@ -131,6 +132,11 @@ fn list(state: &State, run: &str) -> String {
         writeln!(out, "h{id}  for {since}: {} of it", firing.fired.process)
             .expect("a string takes everything");
     }
+    for (claim, since, why) in process::unreviewed(state) {
+        let (id, since) = (claim.id, figure::ago(since, now));
+        writeln!(out, "h{id}  for {since}: {}", figure::one_line(&why))
+            .expect("a string takes everything");
+    }
     if out.is_empty() {
         out = format!("nothing in {run} waits for your approval\n");
     }
@@ -143,12 +149,13 @@ fn reviews(state: &State) -> impl Iterator<Item = &Firing> {
     state.society.all().filter(open)
 }
 
-/// A person's own decision in the review of a claim, where one is under way and the claim does not wait
-/// for an approval of its promotion by now.
+/// A person's own decision in the review of a claim, where one is under way or nobody gave one in time,
+/// and the claim does not wait for an approval of its promotion by now.
 fn review(state: &State, id: &str, approved: bool, reason: &str) -> Option<Said> {
     let hypothesis = id.strip_prefix('h')?.parse::<u64>().ok()?;
     let parked = |it: &&Approval| it.matter == Matter::Promote { hypothesis };
-    let waits = reviews(state).any(|firing| firing.fired.hypothesis == Some(hypothesis));
+    let waits = reviews(state).any(|firing| firing.fired.hypothesis == Some(hypothesis))
+        || process::unreviewed(state).any(|(claim, ..)| claim.id == hypothesis);
     if !waits || approval::pending(state).iter().any(parked) {
         return None;
     }

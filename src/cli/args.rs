@@ -120,6 +120,9 @@ pub(super) struct PaneArgs {
     /// Which run.
     #[command(flatten)]
     pub(super) run: RunArgs,
+    /// Nothing else was ever on this terminal
+    #[arg(long)]
+    pub(super) seated: bool,
 }
 
 /// Start one program where it sees only what it may

@@ -29,7 +29,16 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Learn from it",
-        &["try", "ledger", "report", "replay", "land", "gc"],
+        &[
+            "try",
+            "ledger",
+            "report",
+            "compare",
+            "tournament",
+            "replay",
+            "land",
+            "gc",
+        ],
     ),
     ("Plumbing", &["schema", "prompt", "completions"]),
 ];

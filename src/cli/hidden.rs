@@ -17,7 +17,7 @@ use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
 use crate::os::{confine, exec, job};
-use crate::pane;
+use crate::pane::{self, Terminal};
 use crate::run::paths::RunDir;
 
 /// Words go to standard error, which is a file in `logs/`.
@@ -93,12 +93,17 @@ pub(super) fn pane(context: &Context, args: &PaneArgs) -> Result<(), Failure> {
         return super::watch::seat(context, &dir);
     }
     let chart = place::chart(&dir)?;
+    let terminal = if args.seated {
+        Terminal::Ours
+    } else {
+        Terminal::Theirs
+    };
     let shown = block_on(async {
         match args.name.as_str() {
-            FEED => pane::follow::feed(dir).await,
+            FEED => pane::follow::feed(dir, terminal).await,
             name => {
                 let back = place::var(BACK);
-                pane::follow::agent(dir, chart, name.to_owned(), back).await
+                pane::follow::agent(dir, chart, name.to_owned(), terminal, back).await
             }
         }
     });

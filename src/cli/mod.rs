@@ -8,6 +8,7 @@ mod bug;
 mod cancel;
 mod charts;
 mod check;
+mod compare;
 mod completions;
 mod costs;
 mod derived;
@@ -39,6 +40,7 @@ mod send;
 mod status;
 mod survive;
 mod take;
+mod tournament;
 mod trial;
 mod ui;
 mod until;
@@ -98,6 +100,8 @@ enum Command {
     Try(trial::TryArgs),
     Ledger(ledger::LedgerArgs),
     Report(report::ReportArgs),
+    Compare(compare::CompareArgs),
+    Tournament(tournament::TournamentArgs),
     Replay(replay::ReplayArgs),
     Land(land::LandArgs),
     Gc(gc::GcArgs),
@@ -132,7 +136,12 @@ pub fn run() -> ExitCode {
     let context = Context { place, ui };
     bug::watch(&context);
     // What a panic leaves behind is never looked at again: all of it ends with the process.
-    let outcome = catch_unwind(AssertUnwindSafe(|| parse_and_run(&context)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        if completions::answer(std::env::args_os())? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        parse_and_run(&context)
+    }));
     match outcome {
         Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
@@ -209,6 +218,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Inbox(args) => inbox::run(context, &args).map(done),
         Command::Ledger(args) => ledger::run(context, &args).map(done),
         Command::Report(args) => report::run(context, &args).map(done),
+        Command::Tournament(args) => tournament::run(context, &args).map(done),
+        Command::Compare(args) => compare::run(context, &args).map(done),
         Command::Replay(args) => replay::run(context, &args).map(done),
         Command::Land(args) => land::run(context, &args),
         Command::Gc(args) => gc::run(context, &args).map(done),

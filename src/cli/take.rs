@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct TakeArgs {
     /// The agent
     agent: String,
+    /// Stop what it is at, and do not wait until it has finished
+    #[arg(long)]
+    now: bool,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -61,12 +64,12 @@ pub(super) fn run(context: &Context, args: &TakeArgs) -> Result<(), Failure> {
             format!("org up --resume {id}, then org take {name}"),
         ));
     }
-    let desk = take::take(&dir, name).map_err(|error| failed(&dir, name, &error))?;
+    let desk = take::take(&dir, name, args.now).map_err(|error| failed(&dir, name, &error))?;
     block_on(async {
         // From here on an interrupt is the shell's, and does not end us.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut desk = desk;
-        if !at_rest(ui, &dir, name, &mut desk, &mut interrupt).await? {
+        if !at_rest(ui, &dir, name, &mut desk, args.now, &mut interrupt).await? {
             desk.give_up().map_err(|error| failed(&dir, name, &error))?;
             return Err(Failure::refused(
                 format!("{name} was not taken"),
@@ -95,6 +98,7 @@ async fn at_rest(
     dir: &RunDir,
     name: &str,
     desk: &mut Desk,
+    now: bool,
     interrupt: &mut tokio::signal::unix::Signal,
 ) -> Result<bool, Failure> {
     let mut bell = Bell::on(&[dir.events()]);
@@ -107,7 +111,11 @@ async fn at_rest(
             return Ok(true);
         };
         if said.as_ref() != Some(&what) {
-            ui.note(&format!("{name} finishes {what} first; ^C gives up"));
+            ui.note(&if now {
+                format!("{name} is being stopped; ^C gives up")
+            } else {
+                format!("{name} finishes {what} first; ^C gives up, --now does not wait")
+            });
             said = Some(what);
         }
         let look = tokio::time::timeout(LOOK, bell.wait());

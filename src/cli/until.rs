@@ -28,15 +28,34 @@ const LOST_AFTER: Duration = Duration::from_secs(15);
 /// Where it was lost or stopped by somebody else, an agent is held, a script is unfinished, or
 /// nothing was promoted although it could have been.
 pub(super) fn done(ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> {
-    let mut log = Log::open(dir)?;
     let mut shown = Progress::default();
+    ended(dir, chart, &mut |state| shown.show(ui, chart, state))?;
+    down::bring_down(dir, "until done")?;
+    let log = Log::open(dir)?;
+    verdict(dir, chart, log.state())?;
+    let promoted = log.state().promotions.len();
+    ui.out(&format!("{} is done: {promoted} promoted\n", dir.id()))?;
+    ui.note(&format!("report: org report {}", dir.id()));
+    Ok(())
+}
+
+/// Waits until nothing is left to do in a run; what has come is shown on the way.
+///
+/// # Errors
+/// Where it was lost, or stopped by somebody else.
+pub(super) fn ended(
+    dir: &RunDir,
+    chart: &Chart,
+    show: &mut dyn FnMut(&State),
+) -> Result<(), Failure> {
+    let mut log = Log::open(dir)?;
     block_on(async {
         let mut bell = Bell::on(&[dir.events()]);
         let mut unseen = Duration::ZERO;
         loop {
             log.catch_up()?;
             log.drain();
-            shown.show(ui, chart, log.state());
+            show(log.state());
             if standing::done(chart, log.state()) {
                 return Ok(());
             }
@@ -61,14 +80,7 @@ pub(super) fn done(ui: &Ui, dir: &RunDir, chart: &Chart) -> Result<(), Failure> 
                 ));
             }
         }
-    })?;
-    down::bring_down(dir, "until done")?;
-    let log = Log::open(dir)?;
-    verdict(dir, chart, log.state())?;
-    let promoted = log.state().promotions.len();
-    ui.out(&format!("{} is done: {promoted} promoted\n", dir.id()))?;
-    ui.note(&format!("report: org report {}", dir.id()));
-    Ok(())
+    })
 }
 
 /// What has been said of the run so far.

@@ -1,5 +1,6 @@
 //! `org up`: from a chart to a working organisation, or back to one that was left.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -88,14 +89,7 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
     let chart = charts::accepted(place, ui, path)?;
     let mock = args.mock || args.scenario.is_some();
     let clean = place::clean_env();
-    let keys = if mock {
-        KeyRing::default()
-    } else {
-        KeyRing::collect(&chart, &|name| place::var(name), &clean).map_err(|error| {
-            let hint = error.hint.clone();
-            Failure::refused("a model cannot be asked", hint).because(&error)
-        })?
-    };
+    let keys = keys(&chart, mock, &clean)?;
     if !args.headless {
         charts::office_can_be(&clean)?;
     }
@@ -123,6 +117,24 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
     Ok(dir)
 }
 
+/// The keys of a chart's models; none where models are pretended.
+///
+/// # Errors
+/// Where one is missing.
+pub(super) fn keys(
+    chart: &Chart,
+    mock: bool,
+    clean: &BTreeMap<String, String>,
+) -> Result<KeyRing, Failure> {
+    if mock {
+        return Ok(KeyRing::default());
+    }
+    KeyRing::collect(chart, &|name| place::var(name), clean).map_err(|error| {
+        let hint = error.hint.clone();
+        Failure::refused("a model cannot be asked", hint).because(&error)
+    })
+}
+
 /// Goes on with a run.
 fn resume(place: &Place, ui: &Ui, run: &str, mock: bool) -> Result<RunDir, Failure> {
     let dir = place.reading(Some(run))?;
@@ -136,22 +148,34 @@ fn resume(place: &Place, ui: &Ui, run: &str, mock: bool) -> Result<RunDir, Failu
         ui.note(&format!("{} is up already", dir.id()));
         return Ok(dir);
     }
-    let chart = place::chart(&dir)?;
+    if let Some(warning) = revive(&dir)? {
+        ui.note(&format!("warning: {warning}; its agents are held"));
+    }
+    Ok(dir)
+}
+
+/// Starts a supervisor for a run that may have none; gives what is wrong with its keys.
+///
+/// # Errors
+/// Where its log cannot be used, or nothing can be started.
+pub(super) fn revive(dir: &RunDir) -> Result<Option<String>, Failure> {
+    let chart = place::chart(dir)?;
     let clean = place::clean_env();
-    let mut log = Log::open(&dir)?;
+    let mut log = Log::open(dir)?;
     if log.state().stopped || log.state().down.is_some() {
         log.append(&Actor::Human, vec![Kind::RunResumed {}])?;
     }
+    let mut warning = None;
     let keys = if log.state().mock {
         KeyRing::default()
     } else {
         KeyRing::collect(&chart, &|name| place::var(name), &clean).unwrap_or_else(|error| {
-            ui.note(&format!("warning: {error}; its agents are held"));
+            warning = Some(error.to_string());
             KeyRing::default()
         })
     };
-    spawn::supervisor(&dir, &clean, &keys).map_err(Failure::from)?;
-    Ok(dir)
+    spawn::supervisor(dir, &clean, &keys).map_err(Failure::from)?;
+    Ok(warning)
 }
 
 /// Builds the office and waits until every agent has started.

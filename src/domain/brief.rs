@@ -1,6 +1,6 @@
 //! Where things stand, in a few lines for a model: never *keep going*, always what is known.
 //!
-//! Owns the selection; the sentences around it are in `prompts/messages.toml`. Numbers come from the
+//! Owns the selection; the sentences around it are in `prompts/brief.md`. Numbers come from the
 //! fold, never from anybody's words.
 
 use super::chart::Chart;

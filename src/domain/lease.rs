@@ -100,11 +100,13 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
     let kept = kept_back(chart, state);
     while slots > 0 && free.len() >= want {
         let Some(run) = queue.next() else { break };
-        // What is kept for the closing runs is theirs alone.
-        let kept = if run.stage == Stage::Closing {
-            0.0
-        } else {
-            kept
+        // What is kept for the closing runs is theirs alone; before it is known how much that is, half of
+        // the cap is for the baseline.
+        let kept = match run.stage {
+            Stage::Closing => 0.0,
+            Stage::Admission => kept,
+            _ if !costed(state) => cap.unwrap_or_default() / 2.0,
+            _ => kept,
         };
         if cap.is_some_and(|cap| claimed + each > cap - kept) {
             continue;
@@ -280,6 +282,12 @@ pub fn gpu_cap(chart: &Chart, state: &State) -> Option<f64> {
         .copied()
         .or(chart.budget.gpu_hours)
         .map(|hours| hours * 3600.0)
+}
+
+/// Whether a run of the baseline has ended, so that it is known what one costs.
+fn costed(state: &State) -> bool {
+    let mut runs = state.experiments.values();
+    runs.any(|run| run.commit == state.start && run.status == RunStatus::Ok)
 }
 
 /// GPU seconds out of the cap that are kept for the closing runs: as long as the baseline's take, the

@@ -230,7 +230,7 @@ fn society(chart: &Chart, state: &State) -> Vec<Need> {
         since,
         agent: Some(claim.agent.clone()),
         reason: format!("h{} is parked: {why}", claim.id),
-        command: format!("org ledger show h{}", claim.id),
+        command: format!("org approve h{0}, or org deny h{0} --reason …", claim.id),
         kind: "unreviewed",
     });
     let asked = state.society.all().filter_map(|firing| {

@@ -17,8 +17,10 @@ mod hidden;
 mod multiplicity;
 mod prospect;
 mod provenance;
+mod recount;
 mod review;
 mod settle;
+mod stale;
 mod words;
 
 use std::collections::BTreeMap;
@@ -129,8 +131,10 @@ impl View<'_> {
     /// Runs of a commit on a seed, in order; those evaluated with hidden data are a kind of their own.
     fn runs(&self, commit: &str, seed: u64, stage: Stage) -> Vec<&Experiment> {
         let hidden = stage == Stage::Hidden;
+        let from = self.state.expired.get(commit).copied().unwrap_or(0);
         let of = |run: &&Experiment| {
             run.commit == commit
+                && run.id >= from
                 && run.seed == seed
                 && run.agent.is_none()
                 && run.env.is_empty()

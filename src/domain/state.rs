@@ -25,7 +25,7 @@ pub use acts::{Act, Acts, OpenCall};
 pub use agent::{AgentState, Asked, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
-pub use device::Barred;
+pub use device::{Barred, Machine};
 pub use lab::{Experiment, Hypothesis};
 pub use landing::{Landing, Rerun};
 pub use mail::{Mail, Undelivered};
@@ -131,6 +131,12 @@ pub struct State {
     pub landings: Vec<Landing>,
     /// Runs of what is to be landed, at target scale, in order.
     pub reruns: Vec<Rerun>,
+    /// What measured runs run on.
+    pub machine: Option<Machine>,
+    /// Commits whose baseline has drifted, each with the first run that counts.
+    pub expired: BTreeMap<String, u64>,
+    /// The hash of the harness's own files, where there are any.
+    pub overlay: Option<String>,
     /// Devices that are not leased for now, by UUID.
     pub barred: BTreeMap<String, Barred>,
     /// Caps that a person set during the run, by name.
@@ -223,6 +229,8 @@ impl State {
                 self.gpus.clone_from(gpus);
                 self.parallel = *parallel;
             }
+            Kind::MachineSeen { what } => self.machine_seen(event.at, what),
+            Kind::OverlayFrozen { hash } => self.overlay = Some(hash.clone()),
             Kind::MockBound { port } => self.mock_port = Some(*port),
             Kind::OfficeOpened {
                 socket,

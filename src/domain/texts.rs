@@ -13,6 +13,8 @@ use super::suggest::{meant, quoted};
 use super::template;
 
 const MESSAGES: &str = include_str!("../../prompts/messages.toml");
+/// The brief is long enough to be a prompt of its own.
+const BRIEF: &str = include_str!("../../prompts/brief.md");
 const TOOLS: &str = include_str!("../../prompts/tools.toml");
 
 /// Why a file of texts cannot be used.
@@ -121,6 +123,10 @@ keys! {
     InBackground "in_background" ["job" "path" "seconds"];
     /// What a person changed while it sat at the agent's desk.
     Taken "taken" ["files" "commit"];
+    /// A person sat at the agent's desk, had stopped it for that, and changed nothing.
+    GivenBack "given_back" [];
+    /// What a person says who stops an agent without a word.
+    Stop "stop" [];
     /// The answer to an edit that found nothing.
     EditNone "edit_none" ["path" "closest"];
     /// The answer to an edit that found too much.
@@ -155,7 +161,23 @@ impl Texts {
     #[must_use]
     pub fn builtin() -> Self {
         let texts = read_messages(MESSAGES).expect("a test reads the built-in messages");
-        Self(texts)
+        let texts = Self(texts).with_brief(BRIEF);
+        texts.expect("a test reads the built-in brief")
+    }
+
+    /// The same with another brief.
+    ///
+    /// # Errors
+    /// [`TextsError`] where it names a value that it is not given.
+    pub fn with_brief(mut self, text: &str) -> Result<Self, TextsError> {
+        let text = text.trim_end();
+        let known = Key::Brief.values();
+        if let Some(flaw) = template::flaws(text, known).into_iter().next() {
+            let name = Key::Brief.name().to_owned();
+            return Err(TextsError::Template { name, flaw });
+        }
+        self.0.insert(Key::Brief, text.to_owned());
+        Ok(self)
     }
 
     /// The texts of a file, and built-in ones for those that it lacks.
@@ -290,7 +312,7 @@ mod tests {
 
     #[test]
     fn every_message_is_there_and_names_only_what_it_is_given() {
-        let built_in = read_messages(MESSAGES).unwrap();
+        let built_in = Texts::builtin().0;
         let missing: Vec<_> = Key::ALL
             .iter()
             .filter(|key| !built_in.contains_key(key))
@@ -315,6 +337,10 @@ mod tests {
             texts.get(Key::Compact).text,
             Texts::builtin().get(Key::Compact).text
         );
+        let brief = texts.with_brief("Now: {{standing}}\n").unwrap();
+        assert_eq!(brief.get(Key::Brief).render(&[("standing", "y")]), "Now: y");
+        let said = brief.with_brief("{{standng}}").unwrap_err().to_string();
+        assert!(said.contains("did you mean \"standing\"?"), "{said}");
         let said = |text: &str| Texts::parse(text).unwrap_err().to_string();
         assert!(said("humn = ''").contains("did you mean \"human\"?"));
         assert!(said("human = '{{txt}}'").contains("did you mean \"text\"?"));

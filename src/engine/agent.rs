@@ -374,7 +374,7 @@ fn from_now(at: Timestamp) -> Duration {
 }
 
 /// Returns when a person or the supervisor wants the agent's current step stopped: mail that
-/// interrupts, the run going down, or a restart.
+/// interrupts, its desk taken at once, the run going down, or a restart.
 pub(super) async fn interrupted(
     log: &Mutex<Log>,
     bell: &mut Bell,
@@ -388,15 +388,8 @@ pub(super) async fn interrupted(
             log.catch_up().ok();
             log.drain();
             let state = log.state();
-            let stop = state.down.is_some()
-                || state.agents.get(name).is_some_and(|agent| {
-                    agent.restart
-                        || agent
-                            .unread
-                            .iter()
-                            .any(|id| state.mails.get(id).is_some_and(|m| m.now))
-                });
-            if stop {
+            let restart = state.agents.get(name).is_some_and(|agent| agent.restart);
+            if state.down.is_some() || restart || state.is_stopped_by_a_person(name) {
                 return;
             }
         }

@@ -111,16 +111,9 @@ impl Member {
         (ask(&head), (prompt, reply))
     }
 
-    /// Whether a person has said something that interrupts.
+    /// Whether a person has stopped what it is at.
     pub(super) fn has_word(&self) -> bool {
-        let log = self.log();
-        let state = log.state();
-        state.agents.get(&self.name).is_some_and(|agent| {
-            agent
-                .unread
-                .iter()
-                .any(|id| state.mails.get(id).is_some_and(|mail| mail.now))
-        })
+        self.log().state().is_stopped_by_a_person(&self.name)
     }
 
     /// New wire items: results, words on cut calls, what the turn takes in, the wish for a summary; in

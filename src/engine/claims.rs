@@ -116,6 +116,14 @@ impl Supervisor {
                 let verdict = verdict.as_deref().cloned();
                 self.move_claim(*id, *status, reason, verdict, None)?;
             }
+            Step::Expire(commit, from, reason) => {
+                let expired = Kind::BaselineExpired {
+                    commit: commit.clone(),
+                    from: *from,
+                    reason: reason.clone(),
+                };
+                self.log.append(&Actor::Lab, vec![expired])?;
+            }
             Step::Ask(id) => self.ask_promotion(*id)?,
             Step::Promote(id) => self.errand(*id, Errand::Promote),
             Step::Rebase(id) => self.errand(*id, Errand::Rebase),

@@ -11,6 +11,7 @@ use crate::domain::event::{Actor, Gpu, Kind, RunStatus};
 use crate::domain::lease::{self, Grant};
 use crate::domain::state::State;
 use crate::lab::devices::{self, Trouble};
+use crate::lab::machine;
 use crate::os::clock;
 use crate::run::log::LogError;
 
@@ -30,6 +31,22 @@ pub(super) struct Looked {
 }
 
 impl Supervisor {
+    /// Writes down what the machine is, where that is new.
+    pub(super) fn note_machine(&mut self) -> Result<(), LogError> {
+        let real = self.state().gpus.iter().any(|gpu| !gpu.simulated);
+        let what = machine::describe(&self.clean, real);
+        if self
+            .state()
+            .machine
+            .as_ref()
+            .is_some_and(|it| it.what == what)
+        {
+            return Ok(());
+        }
+        self.log
+            .append(&Actor::Lab, vec![Kind::MachineSeen { what }])
+    }
+
     /// Starts a run on devices on which nobody else computes.
     pub(super) fn launch(&mut self, grant: Grant) -> Result<(), LogError> {
         if grant.gpus.iter().all(|gpu| gpu.simulated) {

@@ -24,6 +24,7 @@ use crate::run::paths::RunDir;
 use super::asking::process_prompt;
 use super::environment::{self, EnvironmentError};
 use super::leases;
+use super::overlay;
 use super::prompt::system_prompt;
 
 /// The scenario of a run without agents.
@@ -214,6 +215,7 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
         &dir.repo_git(),
     )?;
     chart.task.base = Some(founded.branch.clone());
+    overlay::freeze(dir, &mut chart).map_err(io_error("copy the overlay"))?;
     freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
     set_up(plan, dir, &chart, &founded.commit)?;
     seat_all(&chart, dir, &founded.commit)?;
@@ -280,6 +282,7 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
     for (file, text) in TEXTS {
         frozen::freeze_prompt(dir, file, text)?;
     }
+    frozen::freeze_brief(dir, include_str!("../../prompts/brief.md"))?;
     if let Some(scenario) = &plan.scenario {
         files::write_atomic(&dir.scenario(), scenario.as_bytes(), 0o444)?;
         let roster = serde_json::to_vec(&roster(chart))?;
@@ -358,6 +361,7 @@ fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), Fou
         parallel: parallel(plan, chart),
     };
     log.append(&Actor::Lab, vec![opened])?;
+    overlay::note(&mut log, chart)?;
     let seated = chart.agents.iter().map(|agent| Kind::AgentSeated {
         agent: agent.name.clone(),
         gpu: plan.homes.get(&agent.name).cloned(),

@@ -248,11 +248,16 @@ impl Supervisor {
         task::start(async move {
             let restored = office.restore(&plan).await;
             let opened = match (restored, known) {
-                (Ok(Some(opened)), Some(known)) => Ok(Kind::OfficeOpened {
-                    socket: known.socket,
-                    session: known.session,
-                    panes: opened.panes,
-                }),
+                (Ok(Some(opened)), Some(known)) => {
+                    // Whoever was closed meanwhile keeps its old pane, and so is missed at the next look.
+                    let mut panes = known.panes;
+                    panes.extend(opened.panes);
+                    Ok(Kind::OfficeOpened {
+                        socket: known.socket,
+                        session: known.session,
+                        panes,
+                    })
+                }
                 (Err(error), _) => Err(error.to_string()),
                 _ => return,
             };

@@ -82,6 +82,8 @@ pub async fn rerun(
         gpus,
         timeout_s: LONGEST_S,
         bounds: Bounds::default(),
+        overlay: state.overlay.clone(),
+        calm: None,
         counts_frozen: false,
         stood_still: AtomicBool::new(false),
         called_off: AtomicBool::new(false),

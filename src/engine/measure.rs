@@ -17,6 +17,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::domain::chart::Chart;
+use crate::domain::contention::Calm;
 use crate::domain::event::{Gpu, Measured, RunStatus};
 use crate::domain::glob;
 use crate::domain::protocol::Bounds;
@@ -31,6 +32,7 @@ use crate::repo;
 use crate::run::paths::RunDir;
 
 use super::environment::{self, Environment, EnvironmentError};
+use super::overlay;
 use place::OUTPUT_CAP;
 pub(super) use place::Program;
 pub(super) use watching::{Look, Tally, Watching};
@@ -53,6 +55,10 @@ pub(super) struct Order {
     pub(super) timeout_s: f64,
     /// What its costs may not pass.
     pub(super) bounds: Bounds,
+    /// The hash of the harness's own files.
+    pub(super) overlay: Option<String>,
+    /// What is usual where its clock decides.
+    pub(super) calm: Option<Calm>,
     /// Whether it counts although it was frozen for a while.
     pub(super) counts_frozen: bool,
     /// Whether it stood still for a while, so that the clock says nothing of its cost.
@@ -185,6 +191,8 @@ impl Order {
             repo::pin(&self.dir.repo_git(), &name, &self.run.commit)
                 .map_err(|error| crashed("pin the commit", &error))?;
         }
+        self.unaltered()
+            .map_err(|why| Box::new(Found::failed(RunStatus::Invalid, why)))?;
         let environment = self.environment()?;
         self.lay(Program::Run, environment.as_ref())?;
         self.submit(&self.spec(Program::Run, environment.as_ref()))
@@ -278,9 +286,20 @@ impl Order {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         found.measured.gpu_util = tally.utilisation();
         found.measured.peak_gpu_mb = tally.peak_mb;
+        found.measured.cpu_wait = tally.waits.share();
         drop(tally);
+        self.undisturbed(&mut found);
         self.clear(found.status);
         found
+    }
+
+    /// Has a run not count for which others left too little of the processors.
+    fn undisturbed(&self, found: &mut Found) {
+        let calm = self.calm.filter(|_| found.status == RunStatus::Ok);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        if let Some(why) = calm.and_then(|calm| calm.broken(&found.measured, processors)) {
+            (found.status, found.reason) = (RunStatus::Contended, why);
+        }
     }
 
     /// What was found, where the run was ended early: it counts as that, with what it has cost.
@@ -350,7 +369,8 @@ impl Order {
     fn read(&self, said: &str, found: &mut Found) -> Result<(), Invalid> {
         let task = &self.chart.task;
         metric::required(said, &task.must_print)?;
-        self.untouched()?;
+        self.untouched(Program::Run)?;
+        self.unaltered().map_err(|reason| Invalid { reason })?;
         let costs = metric::costs(said, &task.measure)?;
         let measured = &mut found.measured;
         (measured.flops, measured.params, measured.tokens) =
@@ -363,10 +383,16 @@ impl Order {
         Ok(())
     }
 
+    /// Refuses a run whose overlay is not what it was when the organisation was made.
+    fn unaltered(&self) -> Result<(), String> {
+        let overlay = self.chart.task.overlay.as_deref();
+        overlay::altered(overlay, self.overlay.as_deref()).map_or(Ok(()), Err)
+    }
+
     /// Refuses a run in which protected files are not any more what they were when it began.
-    fn untouched(&self) -> Result<(), Invalid> {
+    fn untouched(&self, program: Program) -> Result<(), Invalid> {
         let protect = &self.chart.task.protect;
-        let checkout = self.checkout(Program::Run);
+        let checkout = self.checkout(program);
         if protect.is_empty() || !checkout.exists() {
             return Ok(());
         }

@@ -26,6 +26,7 @@ mod money;
 mod news;
 mod notify;
 mod opening;
+mod overlay;
 mod perform;
 pub mod preview;
 mod prompt;

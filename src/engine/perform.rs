@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::domain::contention;
 use crate::domain::event::{Actor, Gpu, Kind, RunStatus};
 use crate::domain::freeze;
 use crate::domain::lease::{self, Grant};
@@ -189,6 +190,8 @@ impl Supervisor {
             chart: Arc::clone(&self.chart),
             clean: self.clean.clone(),
             timeout_s: lease::timeout(&self.chart, self.state()),
+            overlay: self.state().overlay.clone(),
+            calm: contention::calm(&self.chart, self.state(), &run),
             counts_frozen: freeze::counts(&self.chart, self.state(), &run),
             run,
             base,

@@ -46,6 +46,7 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
             name.to_owned(),
             "--run".to_owned(),
             dir.path().display().to_string(),
+            "--seated".to_owned(),
         ],
         env: clean
             .iter()

@@ -263,6 +263,7 @@ impl Supervisor {
             sandbox: confine::probe(&self.dir.locks(), &self.clean),
         };
         self.log.append(&Actor::Supervisor, vec![started])?;
+        self.note_machine()?;
         let names = self.chart.agents.iter().map(|agent| agent.name.clone());
         self.still = names.collect();
         for agent in self.chart.agents.clone() {

@@ -89,11 +89,11 @@ pub struct Left {
     pub ended: usize,
 }
 
-/// Takes an agent's desk: from here on it begins nothing.
+/// Takes an agent's desk: from here on it begins nothing, and with `now` it stops what it is at.
 ///
 /// # Errors
 /// Where somebody has it, or there is none.
-pub fn take(dir: &RunDir, agent: &str) -> Result<Desk, TakeError> {
+pub fn take(dir: &RunDir, agent: &str, now: bool) -> Result<Desk, TakeError> {
     let lock = Lock::try_take(&dir.take_lock(agent)).map_err(io("lock the desk"))?;
     let Some(lock) = lock else {
         return Err(TakeError::Held(agent.to_owned()));
@@ -105,7 +105,7 @@ pub fn take(dir: &RunDir, agent: &str) -> Result<Desk, TakeError> {
             return Err(());
         }
         let agent = agent.to_owned();
-        Ok((vec![Kind::TakeBegan { agent }], seat.taken.is_some()))
+        Ok((vec![Kind::TakeBegan { agent, now }], seat.taken.is_some()))
     };
     let taken: Result<bool, ()> = log.transact(&Actor::Human, decide)?;
     let again = taken.map_err(|()| TakeError::NoSeat(agent.to_owned()))?;
@@ -129,7 +129,7 @@ pub async fn clear(dir: &RunDir, agent: &str) -> Result<Option<Left>, TakeError>
     if taken.is_none_or(|taken| taken.lost.is_none()) {
         return Ok(None);
     }
-    let desk = take(dir, agent)?;
+    let desk = take(dir, agent, false)?;
     let before = desk.before()?;
     desk.leave(&before).await.map(Some)
 }
@@ -252,8 +252,14 @@ impl Desk {
             commit: commit.clone(),
             files: files.clone(),
         }];
+        let state = self.log.state();
+        let taken = state.agents.get(&self.agent).and_then(|it| it.taken);
         if let Some(commit) = &commit {
             kinds.push(self.letter(&words, commit, &files)?);
+        } else if taken.is_some_and(|taken| taken.now) {
+            // It was stopped in the middle of something, which nobody else would tell it to go on with.
+            let body = words.shared().get(Key::GivenBack).render(&[]);
+            kinds.push(self.mail("I was at your desk", &body)?);
         }
         self.log.append(&Actor::Human, kinds)?;
         Ok(Left {
@@ -286,12 +292,16 @@ impl Desk {
             .shared()
             .get(Key::Taken)
             .render(&[("files", &list), ("commit", commit)]);
-        let body = self.log.blobs().text(&body).map_err(io("keep a letter"))?;
+        self.mail("I changed your worktree", &body)
+    }
+
+    fn mail(&self, subject: &str, body: &str) -> Result<Kind, TakeError> {
+        let body = self.log.blobs().text(body).map_err(io("keep a letter"))?;
         Ok(Kind::MailSent {
             id: 0,
             from: Actor::Human.name().to_owned(),
             to: vec![self.agent.clone()],
-            subject: "I changed your worktree".to_owned(),
+            subject: subject.to_owned(),
             body,
             now: false,
             assignment: false,

@@ -1,4 +1,4 @@
-//! The texts of `prompts/messages.toml`, filled in with what is so.
+//! The texts of `prompts/messages.toml` and `prompts/brief.md`, filled in with what is so.
 //!
 //! Owns which value goes into which text, and that whatever others wrote is made unable to pose as an
 //! envelope. Owns no sentence.
@@ -29,9 +29,15 @@ impl Words {
     pub(super) fn of(dir: &RunDir) -> Result<Self, String> {
         let text = std::fs::read_to_string(dir.prompts().join("messages.toml"))
             .map_err(|error| format!("messages.toml: {error}"))?;
-        Ok(Self(Arc::new(
-            Texts::parse(&text).map_err(|error| error.to_string())?,
-        )))
+        let mut texts = Texts::parse(&text).map_err(|error| error.to_string())?;
+        let brief = dir.brief();
+        // Runs of older programs have theirs among the others.
+        if brief.exists() {
+            let text =
+                std::fs::read_to_string(&brief).map_err(|error| format!("brief: {error}"))?;
+            texts = texts.with_brief(&text).map_err(|error| error.to_string())?;
+        }
+        Ok(Self(Arc::new(texts)))
     }
 
     pub(super) fn shared(&self) -> Arc<Texts> {

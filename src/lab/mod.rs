@@ -4,4 +4,5 @@ pub mod devices;
 pub mod gpu;
 pub mod gpu_use;
 pub mod local;
+pub mod machine;
 pub mod metric;

@@ -9,6 +9,8 @@ use tmux_interface::{SourceFile, StartServer, Tmux};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::os::process;
+
 /// The oldest tmux that knows `run-shell -C` and the arithmetic that keeps the grid exact.
 const OLDEST: (u32, u32) = (3, 2);
 
@@ -91,6 +93,12 @@ impl Client {
         })
     }
 
+    /// What the environment of every tmux of this office carries, server and clients, and none of its
+    /// panes: by it they are found however they came to be.
+    pub(crate) fn mark(&self) -> String {
+        format!("office {}", self.socket)
+    }
+
     /// The socket's path.
     pub(crate) fn socket(&self) -> &str {
         &self.socket
@@ -148,6 +156,7 @@ impl Client {
         command
             .env_clear()
             .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .env(process::MARK, self.mark())
             // The server keeps this directory for its life; the run's may be moved away.
             .current_dir("/")
             .stdin(Stdio::piped())

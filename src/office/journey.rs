@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use super::*;
+use crate::os::exec::{Exec, Input};
+use crate::os::process::{self, MARK};
 
 /// How often something is looked for: some ten seconds, and on a busy machine more.
 const LOOKS: u32 = 4000;
@@ -360,6 +362,35 @@ async fn close_leaves_no_server_and_no_socket_and_open_builds_anew() {
         assert_eq!(world.office.alive().await, Liveness::Gone);
     }
     world.office.close().await.unwrap();
+}
+
+/// A builder that was killed leaves its tmux, which would build an office after the closing.
+#[tokio::test]
+async fn what_goes_on_without_its_builder_is_ended_and_what_sits_in_panes_is_not_marked() {
+    let Some(world) = World::new() else { return };
+    world.office.open(&plan(Some((4, 2)), 8)).await.unwrap();
+    let unmarked = world.ask(&["show-environment", "-g"]);
+    assert!(!unmarked.contains(MARK), "{unmarked}");
+    let mark = format!("office {}", world.dir.path().join("s").display());
+    let straggler = |program: &str| {
+        let exec = Exec::new("/bin/sh").args(["-c", program]);
+        let exec = exec.envs(env()).env(MARK, &mark).stdin(Input::Pipe);
+        exec.spawn_detached().unwrap()
+    };
+    let mut late = straggler("exec cat");
+    // As soon as it is told to end, it comes up with a server all the same.
+    let socket = world.dir.path().join("s");
+    let again = format!(
+        "trap 'exec tmux -S {} -f /dev/null new-session -d' TERM; echo up; while :; do read x; done",
+        socket.display()
+    );
+    let mut stubborn = straggler(&again);
+    world.office.close().await.unwrap();
+    assert!(process::carriers(&mark).is_empty());
+    assert_eq!(world.office.alive().await, Liveness::Gone);
+    assert_eq!(std::fs::read_dir(world.dir.path()).unwrap().count(), 0);
+    late.wait().unwrap();
+    stubborn.wait().unwrap();
 }
 
 #[tokio::test]

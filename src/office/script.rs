@@ -11,6 +11,8 @@ use tmux_interface::{
     TmuxCommand, commands::PaneSize,
 };
 
+use crate::os::process::MARK;
+
 use super::grid::{Page, Split};
 use super::plan::{Mark, Plan, Seat, Tint};
 
@@ -67,6 +69,15 @@ const KEEP_GRID: &str = concat!(
     "}#{?window_zoomed_flag,resize-pane -Z ; ,}\"",
 );
 
+/// As many of a title's parts as fit behind name and state, and at least the first: half a word on a
+/// border looks like a fault. The 9 are the border's ends and the spaces between.
+const TITLE: &str = concat!(
+    "#{?#{e|<=|:#{e|+|:#{n:@org_title},#{e|+|:#{n:@org_seat},#{n:@org_state}}},",
+    "#{e|-|:#{pane_width},9}},#{@org_title},",
+    "#{?#{e|<=|:#{e|+|:#{n;s/ · [^ ]*$//:@org_title},#{e|+|:#{n:@org_seat},#{n:@org_state}}},",
+    "#{e|-|:#{pane_width},9}},#{s/ · [^ ]*$//:@org_title},#{s/ · .*//:@org_title}}}",
+);
+
 /// What happens to panes and windows that the office should hear of.
 const BELLS: &[&str] = &[
     "pane-died",
@@ -109,6 +120,10 @@ impl Script {
 
     /// Our configuration.
     fn configure(&mut self, plan: &Plan) {
+        // The mark is tmux's own: what a person starts from a pane outlives the office.
+        let mut unmark = TmuxCommand::with_name("set-environment");
+        unmark.push_param("-gu").push_param(MARK);
+        self.push(&unmark);
         for (name, value) in OPTIONS {
             self.set(&["-g"], name, value);
         }
@@ -339,7 +354,7 @@ fn border_text(tints: &[Tint]) -> String {
     format!(
         " #{{?@org_seat,#[bold]#{{@org_seat}}#[nobold]#{{?@org_state, {style}#{{@org_state}}\
          #[fg=default],}}#{{?pane_dead, #[fg=red]DEAD#[fg=default],}}\
-         #{{?@org_title, #[dim]#{{@org_title}}#[nodim],}},#{{pane_current_command}}}} "
+         #{{?@org_title, #[dim]{TITLE}#[nodim],}},#{{pane_current_command}}}} "
     )
 }
 

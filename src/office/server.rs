@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tmux_interface::{AttachSession, DisplayMessage, KillServer, ListPanes, SwitchClient, Tmux};
 
-use crate::os::process::Watch;
+use crate::os::process::{self, Watch};
 
 use super::client::{Client, OfficeError};
 use super::plan::{Liveness, Mark, Opened, PaneSeen, Plan, Seat};
@@ -22,6 +22,9 @@ const END_LIMIT: Timespec = Timespec {
     tv_sec: 3,
     tv_nsec: 0,
 };
+
+/// How often a server that comes up while the office is being closed is ended as well.
+const CLOSINGS: u32 = 3;
 
 /// How long what sits in panes may take to end after its terminal did.
 const PANES_LIMIT: Duration = Duration::from_secs(2);
@@ -148,6 +151,29 @@ impl TmuxOffice {
 
     /// See [`super::Office::close`].
     pub async fn close(&self) -> Result<(), OfficeError> {
+        for _ in 0..CLOSINGS {
+            let server = self.end_server().await?;
+            // Whoever was building an office may have been killed without its tmux, which goes on.
+            let mut late = process::carriers(&self.client.mark());
+            if late.is_empty() {
+                break;
+            }
+            late.retain(|process| Some(process.pid) != server);
+            let late: Vec<Watch> = late
+                .iter()
+                .filter_map(|process| Watch::open(process.pid, Some(process.start)).ok())
+                .collect();
+            for process in &late {
+                process.signal(Signal::TERM);
+            }
+            gone(&late).await;
+        }
+        Ok(socket::sweep(self.client.socket())?)
+    }
+
+    /// Ends the server that listens, and waits for what sat in its panes; says which it was.
+    async fn end_server(&self) -> Result<Option<u32>, OfficeError> {
+        let mut ended = None;
         if let Listener::Some(pid) = socket::listener(self.client.socket()).await? {
             // Opened before anything is ended, so that it is this process and no later one.
             let watched = pid.map(|pid| (pid, pidfd_open(pid, PidfdFlags::NONBLOCK)));
@@ -157,6 +183,7 @@ impl TmuxOffice {
             // The client of a dying server may be told anything; what counts is the process.
             drop(self.client.script(script.text()).await);
             if let Some((pid, Ok(pidfd))) = watched {
+                ended = u32::try_from(pid.as_raw_nonzero().get()).ok();
                 // Waiting on a descriptor blocks a thread, since tokio's own way needs `unsafe`.
                 tokio::task::spawn_blocking(move || end(pid, &pidfd))
                     .await
@@ -164,7 +191,7 @@ impl TmuxOffice {
             }
             gone(&seated).await;
         }
-        Ok(socket::sweep(self.client.socket())?)
+        Ok(ended)
     }
 
     /// What sits in the panes.

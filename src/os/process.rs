@@ -79,6 +79,27 @@ fn parse_stat(line: &str) -> Option<Stat> {
     })
 }
 
+/// The threads of a process, each with the seconds that it ran and waited for a processor so far, by
+/// `/proc/PID/task/TID/schedstat`; empty where the kernel does not tell.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<(u32, (f64, f64))> {
+    const NANOSECOND: f64 = 1e-9;
+    let entries = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = entries.into_iter().flatten().flatten();
+    let one = |entry: fs::DirEntry| {
+        let thread = entry.file_name().to_str()?.parse().ok()?;
+        let line = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+        let mut fields = line.split_ascii_whitespace();
+        let mut next = || fields.next()?.parse::<u64>().ok();
+        let (ran, waited) = (next()?, next()?);
+        Some((
+            thread,
+            (ran as f64 * NANOSECOND, waited as f64 * NANOSECOND),
+        ))
+    };
+    tasks.filter_map(one).collect()
+}
+
 /// Our own start time, which with our pid names us.
 #[must_use]
 pub fn own_start() -> u64 {
@@ -161,6 +182,16 @@ pub fn marked(marker: &str) -> Vec<Stat> {
     found.extend(below(&all, roots).into_iter().map(|stat| (stat.pid, stat)));
     found.remove(&me);
     found.into_values().collect()
+}
+
+/// Processes that carry a mark themselves, in the environment that they were started with; not those
+/// that they started with another one.
+#[must_use]
+pub fn carriers(marker: &str) -> Vec<Stat> {
+    let mut all: Vec<Stat> = all().into_values().collect();
+    let me = std::process::id();
+    all.retain(|stat| stat.pid != me && !stat.zombie && carries(stat.pid, marker));
+    all
 }
 
 fn carries(pid: u32, marker: &str) -> bool {

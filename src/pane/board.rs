@@ -1,15 +1,17 @@
 //! The pane beside the chief, a feed of what happens, a line an event; and the standing of the claims,
 //! for whoever asks for it. Values in, lines out; must not know events or claims' rules.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
 
+use super::input::Key;
 use super::keys::{self, Raw, Tty};
 use super::line::{Line, Tone};
 use super::paint::Painter;
-use super::screen::{Hangup, quiet};
+use super::screen::{Hangup, Terminal, quiet};
 use super::text::{clean_line, clip, width, wrap};
 
 /// Something happened.
@@ -51,12 +53,15 @@ pub struct Claim {
     pub tone: Tone,
 }
 
+/// Notes that are laid out anew when the terminal has another size.
+const KEPT: usize = 400;
+
 /// Shows notes until the source ends or the terminal goes away.
-pub async fn feed(source: impl Stream<Item = Note>) -> io::Result<()> {
-    quiet(follow_notes(source).await)
+pub async fn feed(source: impl Stream<Item = Note>, terminal: Terminal) -> io::Result<()> {
+    quiet(follow_notes(source, terminal).await)
 }
 
-async fn follow_notes(source: impl Stream<Item = Note>) -> io::Result<()> {
+async fn follow_notes(source: impl Stream<Item = Note>, terminal: Terminal) -> io::Result<()> {
     let mut source = pin!(source);
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         let mut out = io::stdout();
@@ -73,14 +78,27 @@ async fn follow_notes(source: impl Stream<Item = Note>) -> io::Result<()> {
     let mut keys = keys::keys();
     let mut hangup = Hangup::new()?;
     let mut painter = Painter::new(Tty);
+    let mut kept: VecDeque<Note> = VecDeque::new();
     loop {
         tokio::select! {
             () = hangup.comes() => return Ok(()),
-            key = keys.recv() => if key.is_none() { return Ok(()) },
+            key = keys.recv() => match key {
+                None => return Ok(()),
+                Some(Key::Resize) if terminal == Terminal::Ours => {
+                    let (columns, rows) = keys::size();
+                    let all: Vec<Line> = kept.iter().flat_map(|note| note_lines(note, columns)).collect();
+                    painter.afresh(&all, Vec::new(), rows)?;
+                }
+                Some(_) => {}
+            },
             note = source.next() => match note {
                 Some(note) => {
                     let columns = keys::size().0;
                     painter.paint(&note_lines(&note, columns), Vec::new())?;
+                    if kept.len() == KEPT {
+                        kept.pop_front();
+                    }
+                    kept.push_back(note);
                 }
                 None => return Ok(()),
             },

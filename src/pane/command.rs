@@ -4,7 +4,7 @@
 use crate::domain::suggest;
 
 /// The commands, with what they take and do, as `/help` tells them.
-pub(crate) const COMMANDS: [(&str, &str, &str); 9] = [
+pub(crate) const COMMANDS: [(&str, &str, &str); 10] = [
     (
         "/pause",
         "",
@@ -13,7 +13,7 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 9] = [
     ("/resume", "", "let it go on"),
     (
         "/interrupt",
-        "WORDS",
+        "[WORDS]",
         "stop its reply and its tool, and say this; so does ! in front",
     ),
     (
@@ -23,6 +23,11 @@ pub(crate) const COMMANDS: [(&str, &str, &str); 9] = [
     ),
     ("/ledger", "", "what was claimed, and what came of it"),
     ("/hypothesis", "", "the claim that it is at"),
+    (
+        "/cancel",
+        "",
+        "withdraw the claim that it is at, with its runs; Ctrl-X types this",
+    ),
     (
         "/budget",
         "",
@@ -47,14 +52,16 @@ pub enum Command {
     Pause,
     /// Go on.
     Resume,
-    /// Stop what it does, and say this.
-    Interrupt(String),
+    /// Stop what it does, and say this, where there is something to say.
+    Interrupt(Option<String>),
     /// Its latest messages, or one of them.
     Mail(Option<u64>),
     /// All claims.
     Ledger,
     /// The claim that it is at.
     Hypothesis,
+    /// Withdraw the claim that it is at.
+    Cancel,
     /// What was spent.
     Budget,
     /// Its model, or the one to go on with.
@@ -74,8 +81,8 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command, String>> {
     let command = match (name, rest) {
         ("/pause", "") => Command::Pause,
         ("/resume", "") => Command::Resume,
-        ("/interrupt", "") => return Some(Err("/interrupt takes the words to say".to_owned())),
-        ("/interrupt", words) => Command::Interrupt(words.to_owned()),
+        ("/interrupt", "") => Command::Interrupt(None),
+        ("/interrupt", words) => Command::Interrupt(Some(words.to_owned())),
         ("/mail", "") => Command::Mail(None),
         ("/mail", id) => match id.trim_start_matches('m').parse() {
             Ok(id) => Command::Mail(Some(id)),
@@ -83,6 +90,7 @@ pub(crate) fn parse(line: &str) -> Option<Result<Command, String>> {
         },
         ("/ledger", "") => Command::Ledger,
         ("/hypothesis", "") => Command::Hypothesis,
+        ("/cancel", "") => Command::Cancel,
         ("/budget", "") => Command::Budget,
         ("/model", "") => Command::Model(None),
         ("/model", name) => Command::Model(Some(name.to_owned())),
@@ -118,8 +126,9 @@ mod tests {
             ("/pause", Command::Pause),
             (
                 " /interrupt  stop that\nnow ",
-                Command::Interrupt("stop that\nnow".to_owned()),
+                Command::Interrupt(Some("stop that\nnow".to_owned())),
             ),
+            ("/interrupt", Command::Interrupt(None)),
             ("/mail", Command::Mail(None)),
             ("/mail m12", Command::Mail(Some(12))),
             (
@@ -130,14 +139,7 @@ mod tests {
         ] {
             assert_eq!(parse(line), Some(Ok(command)), "{line}");
         }
-        for line in [
-            "/puase",
-            "/etc/passwd",
-            "/pause now",
-            "/mail soon",
-            "/interrupt",
-            "/",
-        ] {
+        for line in ["/puase", "/etc/passwd", "/pause now", "/mail soon", "/"] {
             let said = parse(line).expect("a command").expect_err(line);
             assert!(said.len() < 100, "{said}");
         }

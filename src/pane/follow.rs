@@ -18,10 +18,11 @@ use tokio::sync::{mpsc, watch};
 use self::hq::note;
 use self::live::LiveTail;
 use super::render::Show;
-use super::screen::{self, Typed};
+use super::screen::{self, Terminal, Typed};
 use super::status::Status;
 use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Event, Gpu, Kind, RunStatus};
+use crate::domain::texts::{Key, Texts};
 use crate::domain::{model, session, standing};
 use crate::os::{clock, lock};
 use crate::run::bell::Bell;
@@ -46,6 +47,7 @@ pub async fn agent(
     dir: RunDir,
     chart: Chart,
     name: String,
+    terminal: Terminal,
     back: Option<String>,
 ) -> Result<(), LogError> {
     let mut follower = Follower::open(&dir, &chart, &name)?;
@@ -90,7 +92,7 @@ pub async fn agent(
     tokio::select! {
         ended = follow => ended,
         never = send => never,
-        shown = screen::run(stream(source), seen, sink) => {
+        shown = screen::run(stream(source), seen, terminal, sink) => {
             if let Err(error) = shown {
                 tracing::debug!(%error, "the terminal is gone");
             }
@@ -103,7 +105,7 @@ pub async fn agent(
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn feed(dir: RunDir) -> Result<(), LogError> {
+pub async fn feed(dir: RunDir, terminal: Terminal) -> Result<(), LogError> {
     let mut past = VecDeque::new();
     let mut log = Log::open_with(&dir, |event| {
         past.extend(note(event));
@@ -129,7 +131,7 @@ pub async fn feed(dir: RunDir) -> Result<(), LogError> {
     };
     tokio::select! {
         ended = follow => ended,
-        _ = super::board::feed(stream(source)) => Ok(()),
+        _ = super::board::feed(stream(source), terminal) => Ok(()),
     }
 }
 
@@ -140,7 +142,12 @@ fn stream<T>(mut source: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> {
 /// Hands what a person typed to the log. Returns what went wrong, if anything; what went right comes
 /// back as an event.
 fn say(dir: &RunDir, name: &str, line: &str) -> Option<String> {
+    let stop;
     let (now, text) = match line.trim_start().strip_prefix('!') {
+        Some(rest) if rest.trim().is_empty() => {
+            stop = stop_words(dir);
+            (true, stop.as_str())
+        }
         Some(rest) => (true, rest.trim_start()),
         None => (false, line),
     };
@@ -180,6 +187,14 @@ fn say(dir: &RunDir, name: &str, line: &str) -> Option<String> {
         Ok(()) => None,
         Err(why) => Some(format!("not sent: {why}")),
     }
+}
+
+/// What an agent is told that is stopped without a word, as the run's own texts have it.
+fn stop_words(dir: &RunDir) -> String {
+    let frozen = std::fs::read_to_string(dir.prompts().join("messages.toml"));
+    let texts = frozen.ok().and_then(|text| Texts::parse(&text).ok());
+    let texts = texts.unwrap_or_else(Texts::builtin);
+    texts.get(Key::Stop).render(&[]).trim().to_owned()
 }
 
 /// One agent's pane, following.

@@ -105,6 +105,8 @@ fn pressed(key: KeyEvent) -> Option<Key> {
             KeyCode::Char('k') => Some(Key::KillAfter),
             KeyCode::Char('w') => Some(Key::KillWord),
             KeyCode::Char('h') => Some(Key::Backspace),
+            // Enter does it: a slip of the hand calls nothing off.
+            KeyCode::Char('x') => Some(Key::Paste("/cancel".to_owned())),
             KeyCode::Char('j') => Some(Key::Char('\n')),
             KeyCode::Char('c' | 'd') => Some(Key::Interrupt),
             _ => None,

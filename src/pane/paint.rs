@@ -15,6 +15,9 @@ use super::line::Line;
 /// To the row's beginning, the row away, and what is below it. Not in one sequence: tmux takes
 /// "erase from the upper left corner" for a cleared screen, and saves it to the scrollback.
 const ERASE: &str = "\r\x1b[K\x1b[C\x1b[J\r";
+/// The whole terminal and its scrollback away. In this order: a screen that is cleared goes to the
+/// scrollback.
+const EVERYTHING: &str = "\x1b[H\x1b[2J\x1b[3J";
 const HIDE_CURSOR: &str = "\x1b[?25l";
 /// While the view is drawn, text ends at the right margin: a terminal that is already narrower
 /// than we know then still shows as many rows as we go up again.
@@ -48,7 +51,18 @@ impl<W: Write> Painter<W> {
         if above.is_empty() && view == self.drawn {
             return Ok(());
         }
-        let mut text = format!("{HIDE_CURSOR}{ERASE}");
+        self.draw(format!("{HIDE_CURSOR}{ERASE}"), above, view)
+    }
+
+    /// Draws all there is on a terminal of `rows` that is ours alone, its scrollback with it: what was
+    /// there before was laid out for another width. Ends at the screen's bottom, as `start` does.
+    pub(crate) fn afresh(&mut self, all: &[Line], view: Vec<Line>, rows: usize) -> io::Result<()> {
+        let free = rows.saturating_sub(all.len() + view.len());
+        let lead = format!("{HIDE_CURSOR}{EVERYTHING}\x1b[{};1H", free + 1);
+        self.draw(lead, all, view)
+    }
+
+    fn draw(&mut self, mut text: String, above: &[Line], view: Vec<Line>) -> io::Result<()> {
         for line in above {
             line.ansi(&mut text);
             text.push_str("\r\n");

@@ -3,7 +3,8 @@
 //! is typed.
 
 use std::io::{self, IsTerminal, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,15 +15,32 @@ use super::input::{Editor, Key, Outcome};
 use super::keys::{self, Raw, Tty};
 use super::line::{Line, Tone};
 use super::paint::Painter;
+use super::past::Past;
 use super::render::{Feed, Show};
 use super::status::{Status, status_rows};
 
 /// Shows that are taken in before the screen is drawn again, so that a flood is drawn in gulps and
 /// a key is never far away.
 const GULP: usize = 256;
+/// Lines after which no more are taken in before the screen is drawn again.
+const GULP_LINES: usize = 1000;
 
 /// Rows from which status and draft may take more than one each.
 const TALL: usize = 14;
+
+/// How long a terminal must keep its size until everything is laid out for it: whoever drags a
+/// border makes dozens of sizes.
+const SETTLED: Duration = Duration::from_millis(120);
+
+/// Whose the terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    /// A pane of the office, with its scrollback: all of it is laid out anew at another size, so that
+    /// a zoomed pane is read at its full width.
+    Ours,
+    /// A person's, who had something on it before: nothing above is touched.
+    Theirs,
+}
 
 /// What a person sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +58,12 @@ pub enum Typed {
 pub async fn run(
     source: impl Stream<Item = Show>,
     status: watch::Receiver<Status>,
+    terminal: Terminal,
     sink: impl FnMut(Typed),
 ) -> io::Result<()> {
     let ended = if io::stdin().is_terminal() && io::stdout().is_terminal() {
         let _raw = Raw::enter()?;
-        Screen::new(status, sink).follow(source).await
+        Screen::new(status, terminal, sink).follow(source).await
     } else {
         plain(source).await
     };
@@ -83,6 +102,13 @@ impl Hangup {
     }
 }
 
+/// When the time is up; where none runs, whoever waits is asked not to.
+async fn elapsed(timer: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+    if let Some(timer) = timer {
+        timer.await;
+    }
+}
+
 async fn plain(source: impl Stream<Item = Show>) -> io::Result<()> {
     let mut source = pin!(source);
     let mut feed = Feed::default();
@@ -111,10 +137,14 @@ struct Screen<F> {
     focused: bool,
     /// Finished lines that are not on the screen yet.
     above: Vec<Line>,
+    /// What was shown, where the terminal is ours.
+    past: Option<Past>,
+    /// Runs out when the terminal has kept its size, and everything is to be laid out for it.
+    settles: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl<F: FnMut(Typed)> Screen<F> {
-    fn new(status: watch::Receiver<Status>, sink: F) -> Self {
+    fn new(status: watch::Receiver<Status>, terminal: Terminal, sink: F) -> Self {
         Self {
             feed: Feed::default(),
             editor: Editor::default(),
@@ -124,6 +154,8 @@ impl<F: FnMut(Typed)> Screen<F> {
             said: None,
             focused: true,
             above: Vec::new(),
+            past: (terminal == Terminal::Ours).then(Past::default),
+            settles: None,
         }
     }
 
@@ -143,11 +175,18 @@ impl<F: FnMut(Typed)> Screen<F> {
                     Some(key) => self.keys(key, &mut keys),
                     None => break,
                 },
+                () = elapsed(&mut self.settles), if self.settles.is_some() => {
+                    self.settles = None;
+                    self.lay_out()?;
+                }
                 changed = self.status.changed(), if status_lives => status_lives = changed.is_ok(),
                 show = source.next() => match show {
                     Some(show) => {
                         self.take(&show);
                         for _ in 1..GULP {
+                            if self.above.len() > GULP_LINES {
+                                break;
+                            }
                             let Some(Some(show)) = source.next().now_or_never() else { break };
                             self.take(&show);
                         }
@@ -163,6 +202,24 @@ impl<F: FnMut(Typed)> Screen<F> {
 
     fn take(&mut self, show: &Show) {
         self.above.extend(self.feed.push(show, keys::size().0));
+        if let Some(past) = &mut self.past {
+            past.keep(show);
+        }
+    }
+
+    /// Everything that was shown, at the size that the terminal has now.
+    fn lay_out(&mut self) -> io::Result<()> {
+        let Some(past) = &self.past else {
+            return Ok(());
+        };
+        let (columns, rows) = keys::size();
+        let mut feed = Feed::default();
+        let shows = past.shows();
+        let all: Vec<Line> = shows.flat_map(|show| feed.push(show, columns)).collect();
+        self.feed = feed;
+        self.above.clear();
+        let view = self.view(columns, rows);
+        self.painter.afresh(&all, view, rows)
     }
 
     /// All keys that are there, so that a burst is drawn once.
@@ -173,6 +230,9 @@ impl<F: FnMut(Typed)> Screen<F> {
                 Key::Resize => {
                     self.above.extend(self.feed.rewrap(keys::size().0));
                     self.painter.forget();
+                    if self.past.is_some() {
+                        self.settles = Some(Box::pin(tokio::time::sleep(SETTLED)));
+                    }
                 }
                 Key::Focus(focused) => self.focused = focused,
                 key => {

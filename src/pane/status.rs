@@ -37,12 +37,16 @@ pub struct Status {
     pub mock: bool,
 }
 
+/// Facts that may open another row; those after them stand on the pane's border as well.
+const WORTH_A_ROW: usize = 8;
+
 /// The status at `columns`, on as many rows as it needs and `most` allows: state first, then what
 /// fits, the least important left out first.
 #[must_use]
 pub fn status_rows(status: &Status, columns: usize, most: usize) -> Vec<Line> {
     let mut rows = vec![first(status)];
-    for (tone, text) in facts(status) {
+    for (number, (tone, text)) in facts(status).into_iter().enumerate() {
+        let Some(text) = text else { continue };
         let row = rows.last().cloned().unwrap_or_default();
         let longer = if row.width() == 0 {
             row.and(tone, text.clone())
@@ -50,7 +54,7 @@ pub fn status_rows(status: &Status, columns: usize, most: usize) -> Vec<Line> {
             row.and(Tone::Dim, " · ").and(tone, text.clone())
         };
         let fits = longer.width() <= columns;
-        if !fits && rows.len() < most {
+        if !fits && rows.len() < most && number < WORTH_A_ROW {
             rows.push(Line::of(tone, text));
             continue;
         }
@@ -87,7 +91,7 @@ fn first(status: &Status) -> Line {
 }
 
 /// The rest that is known, from the most to the least worth its place.
-fn facts(status: &Status) -> Vec<(Tone, String)> {
+fn facts(status: &Status) -> Vec<(Tone, Option<String>)> {
     let unread = (status.unread > 0).then(|| format!("{} unread", status.unread));
     let claim = status.claim.as_deref().map(clean_line);
     let context = status.context.map(|share| format!("ctx {share}%"));
@@ -106,10 +110,7 @@ fn facts(status: &Status) -> Vec<(Tone, String)> {
         (Tone::Dim, text(&status.model)),
         (Tone::Dim, text(&status.role)),
     ];
-    let known = all.into_iter();
-    known
-        .filter_map(|(tone, text)| Some((tone, text?)))
-        .collect()
+    all.into()
 }
 
 /// `950`, `12k`, `3.4M`.
@@ -166,6 +167,11 @@ mod tests {
             ]
         );
         assert_eq!(shown(8, 1), ["MOCK th…"]);
+        assert_eq!(
+            shown(100, 2).len(),
+            1,
+            "a model's name alone is not worth a row"
+        );
         let held = Status {
             state: "held".to_owned(),
             reason: "no key\u{1b}[2J".to_owned(),

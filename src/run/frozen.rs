@@ -53,6 +53,14 @@ pub fn freeze_prompt(dir: &RunDir, name: &str, text: &str) -> io::Result<()> {
     files::write_atomic(&dir.prompts().join(name), text.as_bytes(), FROZEN)
 }
 
+/// Freezes the brief.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn freeze_brief(dir: &RunDir, text: &str) -> io::Result<()> {
+    files::write_atomic(&dir.brief(), text.as_bytes(), FROZEN)
+}
+
 /// Freezes the prompt of a process of the org.
 ///
 /// # Errors

@@ -11,3 +11,4 @@ pub mod log;
 pub mod maildir;
 pub mod paths;
 pub mod showing;
+pub mod tournament;

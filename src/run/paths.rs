@@ -48,6 +48,12 @@ impl RunDir {
         self.prompts().join(format!("{agent}.md"))
     }
 
+    /// The harness's own files, as they were when the run was made.
+    #[must_use]
+    pub fn overlay(&self) -> PathBuf {
+        self.0.join("overlay")
+    }
+
     /// The frozen scenario of a mocked run.
     #[must_use]
     pub fn scenario(&self) -> PathBuf {
@@ -84,6 +90,12 @@ impl RunDir {
         self.prompts()
             .join("processes")
             .join(format!("{process}.md"))
+    }
+
+    /// The frozen brief; beside the prompts of processes, and not among those of agents.
+    #[must_use]
+    pub fn brief(&self) -> PathBuf {
+        self.prompts().join("processes").join(".brief.md")
     }
 
     /// An agent's bare repository.

@@ -3,8 +3,6 @@
 //! Pure: the words of a claim against the chart and the ledger, and its diff against what a claim may
 //! touch. Every refusal names what to change. Must not know how diffs are made.
 
-use std::collections::BTreeMap;
-
 use crate::domain::chart::{Axis, Chart};
 use crate::domain::event::Status;
 use crate::domain::glob;
@@ -12,25 +10,13 @@ use crate::domain::protocol::Claim;
 use crate::domain::state::State;
 use crate::repo::{Change, DiffText, Misfit};
 
-use super::one_line;
+use super::{one_line, suspect};
 
 /// Claims of one agent under way at a time: enough to overlap one's runs with one's thinking. More
 /// spread the lab's devices over what nobody follows up.
 pub(super) const OPEN_CLAIMS: usize = 4;
 /// Longest diff that is judged; a claim is one change, which is never as long.
 pub(super) const DIFF_BYTES: usize = 1 << 20;
-/// Calls by which programs seed a source of randomness.
-const SEEDING: [&str; 8] = [
-    "manual_seed(",
-    "random.seed(",
-    "default_rng(",
-    "RandomState(",
-    "set_rng_state(",
-    "seed_everything(",
-    "PRNGKey(",
-    "SystemRandom(",
-];
-
 /// A claim as its author made it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Words {
@@ -78,6 +64,13 @@ pub(super) enum Refused {
     Long,
     #[error("the diff changes how randomness is seeded, which is the harness's: {0}")]
     Seeding(String),
+    #[error("the diff changes nothing but comments and empty lines")]
+    Idle,
+    #[error(
+        "the diff carries data ({0}): what is learnt must be learnt in the run, at its cost; load it from \
+         the task's own files"
+    )]
+    Carried(String),
     #[error("h{0} claims the same change already; name it in `replicates` to repeat it on purpose")]
     Twin(u64),
     #[error(
@@ -182,35 +175,16 @@ pub(super) fn change(
     if diff.cut {
         return Err(Refused::Long);
     }
-    match seeding(&diff.text, &task.seed) {
+    if suspect::is_idle(&diff.text) {
+        return Err(Refused::Idle);
+    }
+    if let Some(what) = suspect::carried(&diff.text) {
+        return Err(Refused::Carried(what));
+    }
+    match suspect::seeding(&diff.text, &task.seed) {
         Some(line) => Err(Refused::Seeding(one_line(&line))),
         None => Ok(()),
     }
-}
-
-/// The first line that a diff adds or takes away and that seeds something. A line that only moved or
-/// was indented anew is there on both sides and counts for nothing.
-fn seeding(diff: &str, seed: &str) -> Option<String> {
-    let mut lines: BTreeMap<&str, i64> = BTreeMap::new();
-    let mut header = true;
-    for line in diff.lines() {
-        if line.starts_with("diff --git ") {
-            header = true;
-        } else if line.starts_with("@@") {
-            header = false;
-        } else if !header && let Some(text) = line.strip_prefix('+') {
-            *lines.entry(text.trim()).or_default() += 1;
-        } else if !header && let Some(text) = line.strip_prefix('-') {
-            *lines.entry(text.trim()).or_default() -= 1;
-        }
-    }
-    let seeds = |line: &str| {
-        (!seed.is_empty() && line.contains(seed)) || SEEDING.iter().any(|call| line.contains(call))
-    };
-    lines
-        .into_iter()
-        .find(|(line, count)| *count != 0 && seeds(line))
-        .map(|(line, _)| line.to_owned())
 }
 
 /// Whether a claim of the past stands in the way of the same change: one that was refused, or taken
@@ -327,16 +301,8 @@ mod tests {
             judge("b.py", ""),
             Err("b.py is outside of what a claim may change: src".to_owned())
         );
-        for seeded in [
-            "-torch.manual_seed(1)\n+torch.manual_seed(2)\n",
-            "+s = os.environ['ORG_SEED']\n",
-            "++ np.random.seed(3)\n",
-            "-random.seed(4)\n",
-        ] {
-            assert!(judge("src/a.py", seeded).is_err(), "{seeded}");
-        }
-        let moved = "-random.seed(4)\n+    random.seed(4)\n+x = 1\n";
-        assert_eq!(judge("src/a.py", moved), Ok(()));
+        assert!(judge("src/a.py", "-torch.manual_seed(1)\n+torch.manual_seed(2)\n").is_err());
+        assert!(judge("src/a.py", "-LR = 1\n+LR = 1  # faster\n").is_err());
         let empty = DiffText {
             text: String::new(),
             cut: false,

@@ -21,6 +21,7 @@ mod review;
 mod search;
 mod shell;
 mod shell_spec;
+mod suspect;
 #[cfg(test)]
 mod tests;
 mod withdraw;

@@ -70,6 +70,8 @@ pub struct Entry {
     pub replicates: Option<String>,
     /// Seeds that would decide an undecided one.
     pub more_seeds: Option<u32>,
+    /// Parts of a bundle that did no work and were dropped.
+    pub dropped: Vec<String>,
 }
 
 /// Size, mean and standard deviation of some runs.
@@ -187,6 +189,7 @@ pub fn entry(state: &State, claim: &Hypothesis) -> Entry {
         predicts: claim.predicts,
         refuted_by: claim.refuted_by.clone(),
         margin: claim.margin,
+        dropped: claim.dropped.iter().map(|(part, _)| part.clone()).collect(),
         replicates: claim.replicates.map(|id| format!("h{id}")),
         more_seeds: verdict.more_seeds,
     }
@@ -310,7 +313,7 @@ mod tests {
     fn has_the_names_that_scripts_read() {
         let (_, state) = sample::run();
         let entries = of(&state);
-        let all = "agent at axis base baseline candidate ci claim commit effect evaluated_by id margin \
+        let all = "agent at axis base baseline candidate ci claim commit dropped effect evaluated_by id margin \
                    mechanism more_seeds p predicts ratios reason refuted_by replicates runs status test title";
         assert_eq!(sample::keys(&entries[0]).join(" "), all);
         let value = serde_json::to_value(&entries[0]).expect("plain data");

@@ -160,6 +160,9 @@ fn run_summary(body: &Kind) -> Option<String> {
             let urgent = if *now { " (now)" } else { "" };
             format!("m{id} to {}{urgent}: {subject}", to.join(", "))
         }
+        Kind::TakeBegan { now: true, .. } => {
+            "a person sits down at its desk, and stops what it is at".to_owned()
+        }
         Kind::TakeBegan { .. } => "a person sits down at its desk".to_owned(),
         Kind::TakeEnded { files, .. } if files.is_empty() => "nothing was changed".to_owned(),
         Kind::TakeEnded { files, .. } => format!("changed: {}", files.join(", ")),
@@ -351,6 +354,10 @@ fn claim_summary(body: &Kind) -> Option<String> {
             let effect = headline.verdict.effect.map(super::figure::signed);
             format!("gain {}", effect.unwrap_or_default())
         }
+        Kind::BaselineExpired { commit, reason, .. } => {
+            format!("{}: {reason}", super::figure::commit(commit))
+        }
+        Kind::MachineSeen { what } => what.clone(),
         Kind::LandingMeasured {
             status,
             reason,

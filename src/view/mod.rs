@@ -2,6 +2,7 @@
 //! values that serialise and text. Knows no adapter; deleting every view loses nothing.
 
 pub mod attempt;
+pub mod comparison;
 pub mod costs;
 pub mod evidence;
 pub mod figure;

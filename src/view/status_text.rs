@@ -45,6 +45,7 @@ pub fn text(status: &Status, now: Timestamp, width: usize, paint: Paint) -> Stri
     }
     out.push('\n');
     out.push_str(&agents(status, now, width, paint));
+    out.push_str(&tasks(status, now, width, paint));
     out.push('\n');
     out.push_str(&lab(status, width));
     out.push_str(&notice::text(&status.notices, now, width));
@@ -141,6 +142,26 @@ fn agents(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String
         ]);
     }
     table.text(width, paint)
+}
+
+/// Who is on what: every open task that somebody was given.
+fn tasks(status: &Status, now: Timestamp, width: usize, paint: Paint) -> String {
+    let mut table = Table::new(&["ON WHAT", "TASK", "FROM", ">SINCE", ""]);
+    for agent in &status.agents {
+        for task in &agent.tasks {
+            table.row(vec![
+                Cell::tinted(Tint::Bold, &agent.name),
+                (&task.id).into(),
+                (&task.from).into(),
+                figure::ago(task.since, now).into(),
+                (&task.task).into(),
+            ]);
+        }
+    }
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table.text(width, paint))
 }
 
 /// How an agent's state is tinted.

@@ -49,6 +49,12 @@ fn one_researcher_keeps_what_holds_in_the_same_time() {
         assert!(alike.clone().all(|it| it.0 == *seed), "{baseline:?}");
     }
     assert!(baseline.len() > 6, "{baseline:?}");
+    // The harness's own files are the run's own copy.
+    assert_eq!(run.of("lab.overlay").len(), 1);
+    // And the machine is known, so that numbers of another one would not be mixed with these.
+    assert_eq!(run.of("lab.machine").len(), 1);
+    assert_eq!(run.of("lab.expired").len(), 0);
+    assert!(run.path("overlay/sitecustomize.py").exists());
     let table = fs::read_to_string(run.path("results.tsv")).unwrap();
     let columns = "commit\tval_bpb\tmemory_gb\tstatus\tdescription";
     assert_eq!(table.lines().next(), Some(columns), "{table}");

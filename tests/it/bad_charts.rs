@@ -283,3 +283,87 @@ fn every_chart_of_the_project_is_in_order() {
     }
     assert!(charts >= 4);
 }
+
+#[test]
+fn bad_habits_are_refused_where_they_stand() {
+    let world = TestEnvironment::new();
+    let process = |lines: &str| format!("[[processes]]\nname = \"p\"\n{lines}\n\n[office]");
+    let long = world.at("long.md");
+    write(&long, "word ".repeat(20_000));
+    let long = long.display();
+    let small = format!(
+        "[[processes]]\nname = \"p\"\nevery = \"1h\"\nto = \"codex-1\"\nprompt = \"{long}\"\n\n\
+         [models.small]\nprovider = \"openai\"\ncontext = 16000\nprice = {{ input = 1.0, output = 1.0 }}\n\n[office]"
+    );
+    let table: &[(&str, &str, &[&str])] = &[
+        (
+            "every = \"1h\"",
+            "processes[0]",
+            &["refers to nobody", "to = \"chief\""],
+        ),
+        (
+            "on = \"hypothesis.confirmd\"\nto = \"human\"",
+            "processes[0].on",
+            &[
+                "hypothesis.confirmd",
+                "did you mean",
+                "hypothesis.confirmed",
+            ],
+        ),
+        (
+            "every = \"1h\"\nto = \"cheif\"",
+            "processes[0].to",
+            &["no agent or role", "cheif"],
+        ),
+        (
+            "on = \"hypothesis.confirmed\"\nby = { role = \"researcher\" }",
+            "processes[0].by",
+            &["asked to review it", "not = \"author\""],
+        ),
+        (
+            "on = \"hypothesis.confirmed\"\nby = { role = \"researcher\", not = \"authr\" }",
+            "processes[0].by",
+            &["authr", "author"],
+        ),
+        (
+            "on = \"budget.half\"\nto = \"human\"",
+            "processes[0]",
+            &["has no prompt"],
+        ),
+        (
+            "at = \"25:00\"\nto = \"human\"\nprompt = \"nowhere.md\"",
+            "processes[0].at",
+            &["25:00"],
+        ),
+    ];
+    for (lines, path, words) in table {
+        refused(&world, &[("[office]", &process(lines))], path, words);
+    }
+    // Longer than what its reader's model holds.
+    refused(
+        &world,
+        &[("[office]", &small), ("\"gpt-6.2-sol\"", "\"small\"")],
+        "processes[0].prompt",
+        &["25000 tokens", "\"small\" holds 16000", "shorten it"],
+    );
+    // One author, who would be the only one to review.
+    let alone = process("on = \"hypothesis.confirmed\"\nby = \"claude-1\"");
+    let idler = "[roles.idler]\nprompt = \"ROLE\"\ntools = [\"mail\"]\n\n[roles.researcher]";
+    let idler = idler.replace(
+        "ROLE",
+        &format!("{}/prompts/sceptic.md", project().display()),
+    );
+    refused(
+        &world,
+        &[
+            ("[office]", &alone),
+            ("[roles.researcher]", &idler),
+            (
+                &format!("{CODEX}\nrole  = \"researcher\""),
+                &format!("{CODEX}\nrole = \"idler\""),
+            ),
+        ],
+        "processes[0].by",
+        &["only author", "review its own"],
+    );
+}

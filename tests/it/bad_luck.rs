@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::ground::{ORG, Run, TestEnvironment, told, until, write};
+use crate::ground::{ORG, Run, TestEnvironment, told, write};
 use crate::task::{chart_on, git, repository};
+use crate::terminal::Terminal;
 
 const UP: [&str; 3] = ["--mock", "--headless", "--detach"];
 
@@ -301,67 +302,6 @@ fn ends_without_a_baseline(world: &TestEnvironment, chart: &str, words: &[&str])
     fs::remove_dir_all(run.path("")).unwrap();
 }
 
-/// A terminal of our own: a tmux on a private socket with one window of a given size.
-pub(crate) struct Terminal<'a> {
-    world: &'a TestEnvironment,
-    socket: String,
-}
-
-impl<'a> Terminal<'a> {
-    pub(crate) fn open(world: &'a TestEnvironment, columns: u16, rows: u16, words: &str) -> Self {
-        let socket = world.at("outer").display().to_string();
-        let this = Self { world, socket };
-        this.tmux(&[
-            "new-session",
-            "-d",
-            "-x",
-            &columns.to_string(),
-            "-y",
-            &rows.to_string(),
-            words,
-            ";",
-            "set-option",
-            "-g",
-            "remain-on-exit",
-            "on",
-            ";",
-            "set-option",
-            "-g",
-            "status",
-            "off",
-        ]);
-        this
-    }
-
-    pub(crate) fn tmux(&self, words: &[&str]) -> String {
-        let mut command = self.world.command("tmux");
-        command
-            .args(["-u", "-f", "/dev/null", "-S", &self.socket])
-            .args(words);
-        told(command, "").well().out
-    }
-
-    pub(crate) fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    #[track_caller]
-    pub(crate) fn shows(&self, word: &str) {
-        until(&format!("{word:?} on the screen"), || {
-            self.screen().contains(word).then_some(())
-        });
-    }
-}
-
-impl Drop for Terminal<'_> {
-    fn drop(&mut self) {
-        let mut command = self.world.command("tmux");
-        command.args(["-S", &self.socket, "kill-server"]);
-        told(command, "");
-        fs::remove_file(&self.socket).ok();
-    }
-}
-
 #[test]
 fn a_tiny_terminal_inside_another_tmux_can_attach() {
     let world = TestEnvironment::new();
@@ -386,10 +326,7 @@ fn a_tiny_terminal_inside_another_tmux_can_attach() {
         assert_eq!(clients.trim(), "40x10");
         inner(&["detach-client", "-a"]);
         inner(&["detach-client"]);
-        until("the client's end", || {
-            let dead = terminal.tmux(&["display-message", "-p", "#{pane_dead}"]);
-            (dead.trim() == "1").then_some(())
-        });
+        terminal.ends();
     }
     // Without a terminal it says what to do.
     let said = world.org(&["attach"]).refused(1);

@@ -6,8 +6,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::bad_luck::Terminal;
 use crate::ground::{ORG, Run, TestEnvironment, until, write};
+use crate::terminal::Terminal;
 
 /// A server that is none: what it answers depends on the path.
 const BAD_SERVER: &str = r#"

@@ -22,7 +22,7 @@ macro_rules! charts {
     };
 }
 
-charts!(lab, pairs, solo1, solo8, synth);
+charts!(frugal, lab, pairs, solo1, solo8, synth, tinylm);
 
 #[test]
 fn every_chart_is_in_order_and_brought_to_its_end_somewhere() {

@@ -166,6 +166,27 @@ fn an_agent_finishes_first_and_a_person_need_not_wait() {
     let said = fs::read_to_string(world.at("start.err")).unwrap();
     assert!(said.contains("claude-1 was not taken"), "{said}");
     assert_eq!(agent(&world, "claude-1")["state"], "tool", "it goes on");
+
+    // Who does not want to wait stops it, and it is told to go on where nothing was changed.
+    let said = world.org_told(&["take", "claude-1", "--now"], "ls config.py\n");
+    said.well().naming(&["config.py", "nothing was changed"]);
+    run.wait_for("the stopped turn", |events| {
+        let mut ended = events.iter().filter(|event| event["kind"] == "turn.ended");
+        ended
+            .any(|event| event["interrupted"] == true)
+            .then_some(())
+    });
+    until("that it is told", || {
+        let mails = world.org(&["inbox", "claude-1", "--json"]).json();
+        let mut mails = mails.as_array().unwrap().iter();
+        mails.find(|mail| mail["subject"] == "I was at your desk" && mail["state"] == "read")?;
+        Some(())
+    });
+    let left = world.processes();
+    assert!(
+        !left.values().any(|line| line.contains("sleep 602")),
+        "{left:?}"
+    );
     world.org(&["down"]).well();
     world.nothing_lives();
 }

@@ -8,8 +8,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::bad_luck::Terminal;
 use crate::ground::{ORG, Run, TestEnvironment, until, write};
+use crate::terminal::Terminal;
 
 const CHART: &str = r#"version = 1
 name = "minds"

@@ -37,11 +37,30 @@ fn nine_agents_sit_in_their_office_with_a_gpu_each() {
     let ledger = world.org(&["ledger", "--json"]).json();
     assert_eq!(ledger[0]["status"], "promoted", "{ledger}");
     assert_eq!(ledger[0]["claim"], "no_worse");
+    society(&run);
     // Done ends nothing; down ends all.
     assert!(!world.processes().is_empty());
     world.org(&["down"]).well();
     assert!(!std::path::Path::new(&socket).exists());
     world.nothing_lives();
+}
+
+/// What they did together: stand-ups, tasks that were given, reviews of which one was a veto, a promotion.
+fn society(run: &Run) {
+    let some = |kind: &str, key: &str, value: Value| {
+        let all = run.of(kind);
+        assert!(
+            all.iter().any(|it| it[key] == value),
+            "no {kind} with {key} = {value}"
+        );
+    };
+    some("process.fired", "process", "standup".into());
+    some("process.fired", "process", "review".into());
+    some("mail.sent", "assignment", true.into());
+    some("review.given", "decision", "approve".into());
+    some("review.given", "decision", "veto".into());
+    some("hypothesis.moved", "status", "vetoed".into());
+    some("hypothesis.moved", "status", "promoted".into());
 }
 
 const PANES: &str =

@@ -133,6 +133,31 @@ fn what_is_typed_is_sent_by_enter_only_and_commands_are_obeyed() {
     keys(&["-l", "/resume"]);
     keys(&["Enter"]);
     until("no pause", || (state() != "paused").then_some(()));
+    for (asked, word) in [
+        ("/help", "/budget"),
+        ("/mail", "m1 "),
+        ("/ledger", "baseline"),
+        ("/hypothesis", "h1 "),
+        ("/budget", "of $"),
+        ("/model", "its model is"),
+        ("/mail m1", "▌"),
+    ] {
+        keys(&["-l", asked]);
+        keys(&["Enter"]);
+        until(asked, || screen().contains(word).then_some(()));
+    }
+    keys(&["-l", "/interrupt"]);
+    keys(&["Enter"]);
+    until("the interruption", || (sent() == 2).then_some(()));
+    let inbox = world.org(&["inbox", &name, "--json"]).json();
+    let last = inbox
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .find(|mail| mail["from"] == "human");
+    let body = last.unwrap()["body"].as_str().unwrap().to_owned();
+    assert!(body.starts_with("Stop here."), "{body}");
     world.org(&["down"]).well();
     world.nothing_lives();
 }

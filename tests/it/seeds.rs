@@ -7,6 +7,7 @@ use crate::small::{Small, after, call};
 fn a_candidate_must_use_its_seed() {
     let run_sh = r#"case "$(cat mode.txt)" in
 fixed) echo "score: 5.0" ;;
+drawn) echo "score: 5.$(date +%N)" ;;
 honest) echo "score: 5.$ORG_SEED" ;;
 *) echo "score: 1.$ORG_SEED" ;;
 esac
@@ -26,7 +27,8 @@ esac
     let scenario = [
         "[[scripts]]\nagent = \"ann\"\n".to_owned(),
         claim("fixed", ""),
-        claim("honest", "h1 invalid"),
+        claim("drawn", "h1 invalid"),
+        claim("honest", "h2 invalid"),
     ];
     let world = TestEnvironment::new();
     let task = Small {
@@ -49,5 +51,7 @@ esac
         of(0, "reason").contains("does not use its seed"),
         "{ledger}"
     );
-    assert_eq!(of(1, "status"), "promoted", "{ledger}");
+    assert_eq!(of(1, "status"), "invalid", "{ledger}");
+    assert!(of(1, "reason").contains("same seed"), "{ledger}");
+    assert_eq!(of(2, "status"), "promoted", "{ledger}");
 }

@@ -198,6 +198,21 @@ fn a_review_that_nobody_gives_is_parked_and_shown() {
             .contains("review without reviewer")
     };
     assert!(needs.iter().any(shown), "{status:#}");
+    // A person's own word settles it, also after the run was brought down.
+    world
+        .org(&["approve"])
+        .well()
+        .naming(&["h1  for", "review without reviewer"]);
+    let id = run.id();
+    let said = world.org(&["approve", "h1", "--reason", "I looked", "--run", &id]);
+    said.well().naming(&["h1 approved: in its review"]);
+    world.org(&["up", "--resume", &id, "--headless", "--until", "done"]);
+    assert_eq!(statuses(&run).last().unwrap(), "promoted");
+    let review = &run.of("review.given")[0];
+    assert_eq!(
+        (&review["by"], &review["decision"]),
+        (&"human".into(), &"approve".into())
+    );
 }
 
 #[test]

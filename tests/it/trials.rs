@@ -15,12 +15,13 @@ const TASK: &str = r#"
 . ./config
 echo "flops: $FLOPS"
 sleep "${SLEEP:-0.05}"
+i=0; while [ "$i" -lt "$BURN" ]; do i=$((i + 1)); done
 if [ "$LATE" -gt 0 ] && [ "${ORG_EXPERIMENT#e}" -ge "$LATE" ]; then exit 7; fi
 if [ -n "$BROKEN" ]; then echo "no such layer" >&2; exit 3; fi
 echo "loss: $(( LOSS * 100 - A * 100 + ORG_SEED % 97 * LOUD ))"
 "#;
 
-const CONFIG: &str = "LOSS=9\nFLOPS=1000\nA=0\nB=0\nLOUD=0\nLATE=0\nBROKEN=\nSLEEP=0.05\n";
+const CONFIG: &str = "LOSS=9\nFLOPS=1000\nA=0\nB=0\nLOUD=0\nLATE=0\nBROKEN=\nSLEEP=0.05\nBURN=0\n";
 
 const CHART: &str = r#"version = 1
 name = "trial"
@@ -185,6 +186,22 @@ fn what_is_not_so_is_refused_with_its_reason() {
 }
 
 #[test]
+fn flops_that_the_time_does_not_bear_out_are_no_match() {
+    let ground = Ground::new();
+    // Ten times the work, by whatever it prints.
+    ground.branch("forged", &[("LOSS=9", "LOSS=8"), ("BURN=0", "BURN=900000")]);
+    let said = ground.tried("forged", &["--json"]).refused(1);
+    let entry = entry(&said);
+    assert_eq!(entry["status"], "mismatched", "{said}");
+    let why = entry["reason"].as_str().unwrap();
+    assert!(
+        why.contains("its own word") && why.contains("CPU-seconds"),
+        "{why}"
+    );
+    assert_eq!(entry["ratios"]["flops"], 1.0, "{said}");
+}
+
+#[test]
 fn a_part_that_does_no_work_is_dropped() {
     let ground = Ground::new();
     ground.branch("bundle", &[("A=0", "A=1"), ("B=0", "B=1")]);
@@ -208,8 +225,8 @@ fn a_part_that_does_no_work_is_dropped() {
 #[test]
 fn a_promotion_that_does_not_hold_is_taken_back() {
     let ground = Ground::new();
-    // Admission, screen and confirmation end with e9; what comes after crashes.
-    ground.branch("flaky", &[("LOSS=9", "LOSS=8"), ("LATE=0", "LATE=10")]);
+    // Admission, screen, confirmation and the repeat of the screen end with e10; what comes after crashes.
+    ground.branch("flaky", &[("LOSS=9", "LOSS=8"), ("LATE=0", "LATE=11")]);
     // Told at its promotion, or a moment later.
     let said = ground.tried("flaky", &[]);
     assert!(said.code <= 1, "{said}");

@@ -4,7 +4,7 @@
 BEGIN {
     read_settings("settings.txt")
     if (SET["wait"] > 0) system("sleep " SET["wait"])
-    printf "flops: %.0f\nparams: %.0f\ntokens: %.0f\n", flops(), SET["width"] * 1000, SET["steps"] * 32
+    counts(1)
     printf "visible_loss: %.6f\n", plain_loss() - 0.2 * SET["memorise"] + noise(seed(), METHOD)
     if (ENVIRON["ORG_OUT"] != "") printf "%s", METHOD > (ENVIRON["ORG_OUT"] "/method.txt")
 }

@@ -73,4 +73,8 @@ function noise(seed, method) {
 
 function seed() { return SET["luck"] ? "luck" SET["luck"] : ENVIRON["ORG_SEED"] "" }
 
-function flops() { return 6000 * SET["width"] * SET["steps"] }
+# Prints what a method costs; `factor` is that of its ideas.
+function counts(factor) {
+    printf "flops: %.0f\n", 6000 * SET["width"] * SET["steps"] * factor
+    printf "params: %.0f\ntokens: %.0f\n", SET["width"] * 1000, SET["steps"] * 32
+}

@@ -18,7 +18,9 @@ pub(super) fn judge(judge: &mut Judge<'_>, beside: &Beside<'_>) {
             let key = format!("{}.prompt", segment("roles", name));
             if let Some(text) = text_of(judge, beside, &key, prompt) {
                 template_of(judge, &key, prompt, &text, PROMPT_VARIABLES);
-                fits(judge, &key, name, &text);
+                let agents = chart.agents.iter().filter(|agent| agent.role == *name);
+                let names = agents.map(|agent| agent.name.clone()).collect();
+                fits(judge, &key, names, &text);
             }
         }
     }
@@ -27,6 +29,10 @@ pub(super) fn judge(judge: &mut Judge<'_>, beside: &Beside<'_>) {
             let key = format!("processes[{index}].prompt");
             if let Some(text) = text_of(judge, beside, &key, prompt) {
                 template_of(judge, &key, prompt, &text, &process::variables(process));
+                let parties = [&process.from, &process.by, &process.to];
+                let parties = parties.into_iter().flatten();
+                let asked = parties.flat_map(|party| process::members(chart, party, None));
+                fits(judge, &key, asked.collect(), &text);
             }
         }
     }
@@ -95,11 +101,11 @@ fn directory(judge: &mut Judge<'_>, beside: &Beside<'_>, key: &str, path: &Path)
 }
 
 /// A prompt must leave its model room to think: bytes by four are tokens, roughly.
-fn fits(judge: &mut Judge<'_>, key: &str, role: &str, text: &str) {
+fn fits(judge: &mut Judge<'_>, key: &str, readers: Vec<String>, text: &str) {
     let chart = judge.chart;
     let tokens = text.len() as u64 / 4;
-    let members = chart.agents.iter().filter(|agent| agent.role == role);
-    let windows = members.filter_map(|agent| {
+    let readers = readers.iter().filter_map(|name| chart.agent(name));
+    let windows = readers.filter_map(|agent| {
         let window = model::resolve(chart, &agent.model)?.context;
         (tokens >= window).then_some((&agent.model, window))
     });

@@ -62,6 +62,28 @@ pub enum Kind {
         /// Measured runs at a time.
         parallel: u32,
     },
+    /// The harness's own files were copied into the run.
+    #[serde(rename = "lab.overlay")]
+    OverlayFrozen {
+        /// A hash of all of them.
+        hash: String,
+    },
+    /// What the lab's machine is, where it was not known or is another now.
+    #[serde(rename = "lab.machine")]
+    MachineSeen {
+        /// Its processors and devices, in words.
+        what: String,
+    },
+    /// A baseline has drifted: its runs before one of them count no more.
+    #[serde(rename = "lab.expired")]
+    BaselineExpired {
+        /// Whose baseline.
+        commit: String,
+        /// The first run that counts.
+        from: u64,
+        /// Why, in words.
+        reason: String,
+    },
     /// The mock server's port, chosen once.
     #[serde(rename = "mock.bound")]
     MockBound {
@@ -127,6 +149,9 @@ pub enum Kind {
     TakeBegan {
         /// The agent.
         agent: String,
+        /// Whether what it is at is stopped first, and not waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        now: bool,
     },
     /// The person has left, and the agent goes on.
     #[serde(rename = "take.ended")]

@@ -85,6 +85,10 @@ pub struct Measured {
     /// Most memory that its processes held on its devices, MiB, where the driver tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_gpu_mb: Option<f64>,
+    /// Share of the time in which its threads could have run that they waited for a processor, where the
+    /// kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_wait: Option<f64>,
     /// Wall seconds of the harness's own evaluation, which are in no other figure.
     #[serde(default)]
     pub evaluation_s: f64,

@@ -86,6 +86,9 @@ impl Kind {
                 Matter::Spend { agent } => own(actor, agent),
             },
             Self::LabOpened { .. }
+            | Self::OverlayFrozen { .. }
+            | Self::MachineSeen { .. }
+            | Self::BaselineExpired { .. }
             | Self::ExperimentStarted { .. }
             | Self::ExperimentFrozen { .. }
             | Self::ExperimentThawed { .. }
@@ -195,6 +198,9 @@ impl Kind {
             self,
             Self::RunCreated { .. }
                 | Self::LabOpened { .. }
+                | Self::OverlayFrozen { .. }
+                | Self::MachineSeen { .. }
+                | Self::BaselineExpired { .. }
                 | Self::ExperimentQueued { .. }
                 | Self::ExperimentStarted { .. }
                 | Self::ExperimentFrozen { .. }
@@ -223,7 +229,7 @@ impl Kind {
     pub fn concerns(&self) -> Vec<&str> {
         match self {
             Self::AgentRestart { agent, .. }
-            | Self::TakeBegan { agent }
+            | Self::TakeBegan { agent, .. }
             | Self::TakeEnded { agent, .. }
             | Self::TakeLost { agent }
             | Self::AgentSeated { agent, .. }

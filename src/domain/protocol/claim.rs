@@ -13,7 +13,7 @@ use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::figure;
 
 /// Share of the baseline's sd that a single seed must gain to be worth confirming.
-const SCREEN_SIGMAS: f64 = 0.5;
+pub(super) const SCREEN_SIGMAS: f64 = 0.5;
 /// Launches of a run that the world disturbed before the claim is given up.
 const MAX_CONTENDED: usize = 3;
 
@@ -41,7 +41,9 @@ impl View<'_> {
             Ok(None) | Err(_) => return Vec::new(),
         };
         match claim.status {
-            Status::Registered | Status::Smoke => self.screen(claim, commit, &baseline),
+            Status::Registered | Status::Smoke => self
+                .stale(claim, &baseline)
+                .unwrap_or_else(|| self.screen(claim, commit, &baseline)),
             Status::Screened | Status::Confirmed if process::veto(self.state, claim).is_some() => {
                 let why = process::veto(self.state, claim).unwrap_or_default();
                 vec![Step::Move(claim.id, Status::Vetoed, why, None)]

@@ -63,8 +63,13 @@ impl View<'_> {
             {
                 return vec![Step::Move(claim.id, Status::Invalid, why, None)];
             }
-            if let Some(step) = self.judge(claim, test, looks, at, &pairs, baseline) {
-                return vec![step];
+            let step = self.judge(claim, test, looks, at, &pairs, baseline);
+            match step {
+                Some(step @ Step::Move(_, Status::Confirmed, ..)) => {
+                    return self.repeated(claim, commit, step, baseline);
+                }
+                Some(step) => return vec![step],
+                None => {}
             }
         }
         Vec::new()
@@ -172,7 +177,10 @@ impl View<'_> {
         verdict.runs.extend(baseline.iter().map(|run| run.id));
         verdict.runs.sort_unstable();
         verdict.runs.dedup();
-        if let Some(why) = self.mismatch(claim.axis, &verdict.ratios, baseline) {
+        let differs = self.mismatch(claim.axis, &verdict.ratios, baseline);
+        if let Some(why) =
+            differs.or_else(|| self.disbelieved(claim.axis, &pairs.base, &pairs.cand))
+        {
             let verdict = Some(Box::new(verdict));
             return Some(Step::Move(claim.id, Status::Mismatched, why, verdict));
         }

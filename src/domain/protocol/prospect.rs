@@ -4,6 +4,7 @@
 //! find, the seeds that a margin needs. From what one run costs and, where it is known, from the noise
 //! of an admission. Must not know how either was measured.
 
+use super::claim::SCREEN_SIGMAS;
 use super::compare::PLANNED_RHO;
 use super::confirm::AUTO_SEEDS;
 use crate::domain::chart::{Chart, Confirm};
@@ -67,7 +68,7 @@ pub struct Prospect {
     pub runs: Option<(u64, &'static str)>,
     /// Claims that it takes all the way.
     pub claims: Option<u64>,
-    /// The smallest effect that a confirmation finds nine times in ten.
+    /// The smallest effect that passes the screen and a confirmation nine times in ten.
     pub smallest: Needed,
     /// Seeds for some sizes of effects.
     pub sizes: Vec<Needed>,
@@ -114,7 +115,13 @@ pub fn prospect(chart: &Chart, cost: Cost, noise: Option<Noise>) -> Prospect {
     };
     let smallest = Needed {
         seeds,
-        ..needed(stats::smallest_effect(protocol.alpha, 1.0, rho, seeds))
+        ..needed(stats::smallest_screened(
+            protocol.alpha,
+            1.0,
+            rho,
+            seeds,
+            SCREEN_SIGMAS,
+        ))
     };
     let margin = protocol.margin.zip(sigma).map(|(margin, sigma)| Needed {
         sigmas: if sigma > 0.0 {

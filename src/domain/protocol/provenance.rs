@@ -1,16 +1,24 @@
-//! What a candidate does with the seed that it is given: another seed gives another result, as far as
-//! the baseline does so.
+//! What a candidate does with the seed that it is given.
 //!
-//! A change that fixes its luck is none that a comparison by seeds can judge. Must not know what is
-//! claimed.
+//! Another seed gives another result and the same seed the same, as far as the baseline does so: a change
+//! that fixes its luck, or draws it elsewhere, is none that a comparison by seeds can judge. Must not know
+//! what is claimed.
 
 use super::View;
-use super::compare::values;
-use crate::domain::event::{RunStatus, Stage};
+use super::admission::failed;
+use super::compare::{PAIRS_BELOW, values};
+use super::words::{Step, Wanted};
+use crate::domain::event::{Arm, RunStatus, Stage, Status};
 use crate::domain::state::{Experiment, Hypothesis};
+use crate::domain::stats::{Sample, figure};
 
 /// Runs with the same result on different seeds that chance does not explain.
 const SAME_MIN: usize = 3;
+/// Spread of a candidate, as a share of the baseline's, that is none: a fixed draw, and some dust on it. A
+/// change that trains to the end what the baseline only began has been seen to leave a hundredth.
+const DUST: f64 = 1e-3;
+/// Launches of the repeat of a run that the world disturbed before the claim is given up.
+const MAX_REPEATS: usize = 3;
 
 impl View<'_> {
     /// Why the candidate's runs do not depend on their seeds, where the baseline's do.
@@ -22,11 +30,6 @@ impl View<'_> {
         cand: &[&Experiment],
         baseline: &[&Experiment],
     ) -> Option<String> {
-        let all_same = |values: &[f64]| {
-            values
-                .windows(2)
-                .all(|pair| pair[0].to_bits() == pair[1].to_bits())
-        };
         let (base, mut cand) = (values(base), values(cand));
         // The screen's seed is one more.
         let screened = baseline
@@ -35,13 +38,84 @@ impl View<'_> {
         let mut screened = screened.unwrap_or_default();
         screened.retain(|run| run.hypothesis == Some(claim.id) && run.status == RunStatus::Ok);
         cand.extend(screened.first().and_then(|run| run.measured.value));
+        let spread = Sample::of(&base).sd;
         let ignores =
-            cand.len() >= SAME_MIN && all_same(&cand) && base.len() > 1 && !all_same(&base);
+            cand.len() >= SAME_MIN && spread > 0.0 && Sample::of(&cand).sd <= DUST * spread;
         ignores.then(|| {
             format!(
-                "{} seeds gave exactly the same, where the baseline's differ: it does not use its seed",
+                "{} seeds gave the same, where the baseline's differ: it does not use its seed",
                 cand.len()
             )
+        })
+    }
+
+    /// A claim that is about to be confirmed, once its screen was run a second time on the same seed and
+    /// gave the same, where the baseline does so. Else the run that is wanted, or why it is not confirmed.
+    pub(super) fn repeated(
+        &self,
+        claim: &Hypothesis,
+        commit: &str,
+        confirmed: Step,
+        baseline: &[&Experiment],
+    ) -> Vec<Step> {
+        let sigma = self.sigma(baseline);
+        let Some(first) = baseline.first().filter(|_| self.seeds_pair(sigma)) else {
+            return vec![confirmed];
+        };
+        let mut runs = self.own_runs(claim, commit, first.seed, Stage::Screen);
+        if runs.iter().any(|run| run.finished_at.is_none()) {
+            return Vec::new();
+        }
+        let launches = runs.len();
+        if let Some(broken) = runs.iter().find(|run| failed(run)) {
+            let status = match broken.status {
+                RunStatus::Invalid => Status::Invalid,
+                _ => Status::Crashed,
+            };
+            let (id, word) = (broken.id, broken.status.word());
+            let why = format!("run a second time on its first seed, it ended {word} (e{id})");
+            return vec![Step::Move(claim.id, status, why, None)];
+        }
+        runs.retain(|run| run.status == RunStatus::Ok);
+        let (Some(screen), again) = (runs.first(), runs.get(1)) else {
+            return vec![confirmed];
+        };
+        let Some(again) = again else {
+            return vec![self.repeat(claim, commit, screen, launches)];
+        };
+        let value = |run: &Experiment| run.measured.value.unwrap_or(f64::NAN);
+        let apart = (value(screen) - value(again)).abs();
+        if apart <= PAIRS_BELOW * sigma {
+            return vec![confirmed];
+        }
+        let why = format!(
+            "e{} and e{} had the same seed and differ by {}, where the baseline gives the same twice: its \
+             luck comes from elsewhere",
+            screen.id,
+            again.id,
+            figure(apart)
+        );
+        vec![Step::Move(claim.id, Status::Invalid, why, None)]
+    }
+
+    /// The second run of a screen, or the end of a claim of which there cannot be one.
+    fn repeat(
+        &self,
+        claim: &Hypothesis,
+        commit: &str,
+        screen: &Experiment,
+        launches: usize,
+    ) -> Step {
+        if launches > MAX_REPEATS {
+            let why = format!("e{} could not be run a second time", screen.id);
+            return Step::Move(claim.id, Status::Contended, why, None);
+        }
+        Step::Queue(Wanted {
+            hypothesis: Some(claim.id),
+            arm: Arm::Candidate,
+            stage: Stage::Screen,
+            seed: screen.seed,
+            commit: commit.to_owned(),
         })
     }
 }

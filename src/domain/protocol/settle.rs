@@ -37,6 +37,8 @@ impl View<'_> {
                 let why = format!("its re-baseline failed: {why}");
                 vec![Step::RollBack(*id, why, None)]
             }
+            // Measured anew after all has changed: its predecessor's runs are of another world.
+            Ok(Some(_)) if self.state.expired.contains_key(after) => Vec::new(),
             Ok(Some(runs)) => {
                 let Ok(Some(former)) = self.baseline(before) else {
                     return Vec::new();

@@ -187,6 +187,8 @@ pub enum Step {
     Promote(u64),
     /// Compare a claim anew on top of the current champion.
     Rebase(u64),
+    /// Have the runs of a commit before this one count no more, for this reason.
+    Expire(String, u64, String),
     /// Take the newest promotion back, for this reason.
     RollBack(u64, String, Option<Box<Verdict>>),
 }

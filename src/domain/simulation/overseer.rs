@@ -434,6 +434,14 @@ impl World {
             Step::Move(id, status, reason, verdict) => {
                 self.move_claim(id, status, reason, verdict.map(|it| *it), None);
             }
+            Step::Expire(commit, from, reason) => {
+                let expired = Kind::BaselineExpired {
+                    commit,
+                    from,
+                    reason,
+                };
+                self.append(&Actor::Lab, vec![expired]);
+            }
             Step::Promote(id) | Step::Rebase(id) | Step::Split(id) | Step::RollBack(id, ..) => {
                 self.errand(me, id, step);
             }

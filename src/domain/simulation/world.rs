@@ -372,7 +372,10 @@ impl World {
                 cap: 20.0 + self.rng.below(40) as f64,
             },
             8 => match self.state.agents[&agent].taken {
-                None => Kind::TakeBegan { agent },
+                None => Kind::TakeBegan {
+                    agent,
+                    now: self.rng.chance(300),
+                },
                 Some(taken) if taken.lost.is_none() && self.rng.chance(700) => Kind::TakeEnded {
                     agent,
                     commit: None,

@@ -41,6 +41,8 @@ pub struct Asked {
 pub struct Taken {
     /// The event that began it.
     pub seq: u64,
+    /// Whether what the agent was at is stopped.
+    pub now: bool,
     /// Since when the person's terminal is gone, where it is.
     pub lost: Option<Timestamp>,
 }
@@ -170,9 +172,12 @@ impl AgentState {
             Kind::PauseSet { .. } => self.paused = true,
             Kind::FreezeSet { .. } => self.frozen = true,
             Kind::PauseCleared { .. } => self.unpause(),
-            Kind::TakeBegan { .. } => {
-                let seq = event.seq;
-                self.taken = Some(Taken { seq, lost: None });
+            Kind::TakeBegan { now, .. } => {
+                self.taken = Some(Taken {
+                    seq: event.seq,
+                    now: *now,
+                    lost: None,
+                });
             }
             Kind::TakeEnded { commit, .. } => {
                 self.taken = None;

@@ -209,6 +209,9 @@ impl State {
                 self.promotions.pop();
                 self.champion.clone_from(commit);
             }
+            Kind::BaselineExpired { commit, from, .. } => {
+                self.expired.insert(commit.clone(), *from);
+            }
             Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => self.claim_event(event),
         }

@@ -53,6 +53,20 @@ pub struct Undelivered {
 }
 
 impl State {
+    /// Whether a person wants an agent to stop what it is at: by mail that interrupts, or by taking its
+    /// desk at once.
+    #[must_use]
+    pub fn is_stopped_by_a_person(&self, agent: &str) -> bool {
+        let Some(agent) = self.agents.get(agent) else {
+            return false;
+        };
+        let now = |id: &u64| self.mails.get(id).is_some_and(|mail| mail.now);
+        let taken = agent
+            .taken
+            .is_some_and(|taken| taken.now && taken.lost.is_none());
+        taken || agent.unread.iter().any(now)
+    }
+
     /// Marks the mails that a turn takes in.
     pub(super) fn read_mail(&mut self, event: &Event) {
         if let Kind::TurnStarted { agent, mails, .. } = &event.body {

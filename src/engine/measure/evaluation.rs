@@ -86,16 +86,28 @@ impl Order {
         found.measured.evaluation_s = result.wall_s;
         let (mut end, mut why) = metric::classify(&result, &said);
         if end == RunEnd::Ok {
-            match metric::value(&said, &task.metric) {
+            // An evaluation that imports the candidate has let it into its checkout.
+            let sound = self.untouched(Program::Evaluation);
+            match sound.and_then(|()| metric::value(&said, &task.metric)) {
                 Ok(value) => found.measured.value = Some(value),
                 Err(Invalid { reason }) => (end, why) = (RunEnd::Invalid, reason),
             }
         }
         if let Ok(costs) = metric::costs(&said, &task.measure) {
-            let all = [costs.flops, costs.params, costs.tokens];
-            if all.iter().any(Option::is_some) {
-                found.measured.measured_by = By::Harness;
-                let measured = &mut found.measured;
+            let measured = &mut found.measured;
+            let both = [
+                (costs.flops, measured.flops),
+                (costs.params, measured.params),
+                (costs.tokens, measured.tokens),
+            ];
+            if both.iter().any(|(ours, _)| ours.is_some()) {
+                // The candidate's word stays its word, as long as any figure of it is left.
+                if both
+                    .iter()
+                    .all(|(ours, own)| ours.is_some() || own.is_none())
+                {
+                    measured.measured_by = By::Harness;
+                }
                 measured.flops = costs.flops.or(measured.flops);
                 measured.params = costs.params.or(measured.params);
                 measured.tokens = costs.tokens.or(measured.tokens);

@@ -5,7 +5,7 @@
 //! the protocol's and the lab's; this only reads, asks and calls off. Must not change what a run that
 //! is left alone gives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -40,8 +40,32 @@ pub(in crate::engine) struct Tally {
     looks: u32,
     busy: f64,
     strange: u32,
+    /// How long its threads ran, and waited.
+    pub(in crate::engine) waits: Waits,
     /// Most memory held at a look, MiB.
     pub(in crate::engine) peak_mb: Option<f64>,
+}
+
+/// How long the threads of a run ran, and waited for a processor, each as it was last seen.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Waits(BTreeMap<u32, (f64, f64)>);
+
+impl Waits {
+    /// The share of waiting in what they could have run.
+    pub(in crate::engine) fn share(&self) -> Option<f64> {
+        let (ran, waited) = self
+            .0
+            .values()
+            .fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        (ran + waited > 0.0).then(|| waited / (ran + waited))
+    }
+
+    /// Looks at the threads below a process.
+    fn look(&mut self, keeper: u32) {
+        for process in process::descendants(keeper) {
+            self.0.extend(process::threads(process.pid));
+        }
+    }
 }
 
 impl Tally {
@@ -133,6 +157,7 @@ impl Watching {
         if lock::holder(&order.job(Program::Run).lock).is_none() {
             return Look::Over;
         }
+        self.look_at_processors(order);
         self.look_at_devices(order).await;
         let new = self.lines();
         if let Some(why) = self.wrong(order, &new) {
@@ -148,6 +173,15 @@ impl Watching {
                 Look::At(done, total)
             }
             _ => Look::Quiet,
+        }
+    }
+
+    /// Looks at how long the run's threads wait, where its clock decides.
+    fn look_at_processors(&self, order: &Order) {
+        let keeper = lock::holder(&order.job(Program::Run).lock).map(|holder| holder.pid);
+        if let (Some(_), Some(keeper)) = (order.calm, keeper) {
+            let mut tally = order.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.waits.look(keeper);
         }
     }
 

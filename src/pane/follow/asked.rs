@@ -32,12 +32,13 @@ pub(super) fn answer(dir: &RunDir, chart: &Chart, name: &str, asked: Command) ->
             let head = format!("{name} {takes}");
             (Tone::Plain, format!("{head:<17} {does}"))
         }))],
-        Command::Interrupt(words) => say(dir, name, &format!("!{words}"))
+        Command::Interrupt(words) => say(dir, name, &format!("!{}", words.unwrap_or_default()))
             .map(notice)
             .into_iter()
             .collect(),
         Command::Pause => shown(pause(dir, name, true)),
         Command::Resume => shown(pause(dir, name, false)),
+        Command::Cancel => shown(cancel(dir, name)),
         Command::Model(Some(model)) => shown(change_model(dir, chart, name, model)),
         other => shown(Log::open(dir).map(|log| look(&log, chart, name, &other))),
     }
@@ -96,6 +97,28 @@ fn pause(dir: &RunDir, name: &str, wanted: bool) -> Result<Vec<Show>, LogError> 
             }
             (false, true) => Ok((vec![Kind::PauseCleared { agent }], "it goes on")),
         }
+    })?;
+    Ok(match decided {
+        Ok(said) | Err(said) => vec![notice(said)],
+    })
+}
+
+/// Withdraws the claim that the agent is at; the lab ends its runs and tells its author.
+fn cancel(dir: &RunDir, name: &str) -> Result<Vec<Show>, LogError> {
+    let mut log = Log::open(dir)?;
+    let decided: Result<String, String> = log.transact(&Actor::Human, |state| {
+        let claim = state.claim_of(name).filter(|claim| !claim.is_final());
+        let claim = claim.ok_or("it has no claim under way")?;
+        if state.stopped || claim.withdrawn.is_some() {
+            return Err(format!("h{} is being withdrawn already", claim.id));
+        }
+        let withdrawn = Kind::HypothesisWithdrawn {
+            id: claim.id,
+            agent: None,
+            reason: "cancelled by a person".to_owned(),
+        };
+        let said = format!("h{} is being withdrawn, with its runs", claim.id);
+        Ok((vec![withdrawn], said))
     })?;
     Ok(match decided {
         Ok(said) | Err(said) => vec![notice(said)],

@@ -74,6 +74,11 @@ impl Follower {
                 }
                 shows
             }
+            Kind::HypothesisRegistered { id, .. } => {
+                let mut shows = told(&event.body);
+                shows.extend(under_notice(&self.chart, *id));
+                shows
+            }
             other => told(other),
         }
     }
@@ -102,6 +107,21 @@ impl Follower {
             })
             .collect()
     }
+}
+
+/// That a claim waits for a person to look at it, where the chart gives notice.
+fn under_notice(chart: &Chart, id: u64) -> Option<Show> {
+    let seconds = chart.protocol.notice;
+    let span = if seconds >= 120.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{seconds:.0} s")
+    };
+    (seconds > 0.0).then(|| Show::Notice {
+        text: format!(
+            "h{id} starts in {span}, unless you call it off: Ctrl-X and Enter, or org cancel h{id}"
+        ),
+    })
 }
 
 /// What is told of an agent's process, its letters and its claims.

@@ -10,6 +10,7 @@ use super::opening::gpu_hours;
 use super::{Block, Blocks, Desk, Material, Row};
 use crate::domain::chart::Goal;
 use crate::domain::event::{RunStatus, Stage, Status};
+use crate::domain::outcome;
 use crate::domain::state::{Hypothesis, State};
 use crate::domain::stats::Sample;
 use crate::view::figure::{bounded, number, one_line, span};
@@ -35,7 +36,7 @@ pub(super) fn section(desk: Desk<'_>) -> Blocks {
         ">value",
         ">measured runs",
         ">time",
-        ">GPU-hours",
+        ">GPU time",
         ">usd",
     ];
     let mut rows = Vec::new();
@@ -74,27 +75,10 @@ pub(super) fn section(desk: Desk<'_>) -> Blocks {
     Ok(blocks)
 }
 
-/// What was spent by a time.
+/// What was spent by a time, for the plot.
 fn spent(state: &State, at: Timestamp) -> Spent {
-    let ended = state
-        .experiments
-        .values()
-        .filter(|run| run.finished_at.is_some_and(|end| end <= at));
-    let (mut runs, mut gpu) = (0.0, 0.0);
-    for run in ended {
-        runs += 1.0;
-        gpu += run.measured.gpu_s / HOUR_S;
-    }
-    let usd: f64 = state
-        .spending
-        .iter()
-        .filter(|(when, _)| *when <= at)
-        .map(|(_, usd)| usd)
-        .sum();
-    let wall = state
-        .created
-        .map_or(0.0, |from| at.duration_since(from).as_secs_f64().max(0.0));
-    Spent([runs, wall / HOUR_S, gpu, usd + 0.0])
+    let spent = outcome::spent(state, at);
+    Spent([spent.runs, spent.wall_h, spent.gpu_h, spent.usd])
 }
 
 /// The metric of a claim, by its candidate runs.

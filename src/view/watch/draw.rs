@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Paragraph, Widget as _, Wrap};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::board::Board;
 use super::choice::{Choice, Focus};
@@ -27,8 +28,16 @@ const THREE: u16 = 150;
 /// Rows of each panel of a plain frame.
 const PLAIN_ROWS: usize = 12;
 /// The keys that are named at the bottom, the first ones where there is little room.
-const HINTS: &str =
-    " q quit  ? keys  Enter open  Tab panel  ↑↓ row  p pause  n needs you  [ ] step in time";
+const HINTS: [&str; 8] = [
+    "q quit",
+    "? keys",
+    "Enter open",
+    "Tab panel",
+    "↑↓ row",
+    "p pause",
+    "n needs you",
+    "[ ] step in time",
+];
 
 /// Where everything lies.
 #[derive(Debug, Default)]
@@ -66,13 +75,27 @@ pub fn draw(board: &Board, choice: &Choice, area: Rect, buffer: &mut Buffer) {
     if foot > 0 {
         let line = match &choice.said {
             Some(said) => Line::from(span(Tint::Notable, format!(" {}", safe(said)))),
-            None => Line::from(span(Tint::Dim, HINTS)),
+            None => Line::from(span(Tint::Dim, hints(usize::from(area.width)))),
         };
         buffer.set_line(area.x, area.bottom() - 1, &line, area.width);
     }
     if let Some(page) = &choice.page {
         draw_page(page, choice.scroll, area, buffer);
     }
+}
+
+/// As many of the hints as fit whole.
+fn hints(width: usize) -> String {
+    let mut line = String::new();
+    for hint in HINTS {
+        let gap = if line.is_empty() { " " } else { "  " };
+        if line.width() + gap.len() + hint.width() > width {
+            break;
+        }
+        line.push_str(gap);
+        line.push_str(hint);
+    }
+    line
 }
 
 fn draw_page(page: &Page, scroll: usize, area: Rect, buffer: &mut Buffer) {

@@ -126,6 +126,11 @@ fn of_agent(board: &Board, name: &str) -> Option<Page> {
         fact("spent", format!("${:.4}", agent.usd)),
         fact("unread", agent.unread.to_string()),
     ];
+    for task in &agent.tasks {
+        let since = figure::ago(task.since, board.moment.now);
+        let text = format!("on it for {since}, from {}: {}", task.from, task.task);
+        lines.push(fact(&task.id, text));
+    }
     for claim in board.claims.iter().filter(|claim| claim.agent == name) {
         let id = format!("h{}", claim.id);
         let text = format!("{}: {}", claim.status.word(), claim.title);

@@ -16,6 +16,8 @@ use crate::view::status::AgentRow;
 
 /// Cells of a progress bar.
 const BAR: usize = 12;
+/// Columns of the runs below which a bar is short and a value stands alone.
+const NARROW: usize = 56;
 /// Levels of a bar's last cell.
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
@@ -96,6 +98,12 @@ impl Board {
                 "thinking" if agent.reason.contains("waiting") => agent.reason.as_str(),
                 _ => "",
             };
+            let last = match agent.tasks.first() {
+                Some(task) if why.is_empty() => {
+                    cell(Tint::Dim, format!("{} {}", task.id, task.task))
+                }
+                _ => cell(Tint::Notable, why),
+            };
             let cells = vec![
                 cell(Tint::Bold, format!("{}{}", member.branch, agent.name)),
                 cell(state_tint(agent.state), agent.state),
@@ -105,7 +113,7 @@ impl Board {
                 number(Tint::Dim, format!("{:.0}%", member.context * 100.0)),
                 number(Tint::Dim, format!("${:.2}", agent.usd)),
                 cell(Tint::Notable, mail),
-                cell(Tint::Notable, why),
+                last,
             ];
             (cells, Target::Agent(agent.name.clone()))
         });
@@ -133,7 +141,7 @@ impl Board {
                 cell(Tint::None, what),
                 cell(Tint::Dim, gpus.join(" ")),
                 cell(Tint::Dim, run.agent.clone().unwrap_or_default()),
-                cell(Tint::None, self.how_far(one)),
+                cell(Tint::None, self.how_far(one, width < NARROW)),
             ];
             (cells, Target::Run(run.id))
         });
@@ -141,15 +149,17 @@ impl Board {
     }
 
     /// A running one's progress, a queued one's place, an ended one's value or why not.
-    fn how_far(&self, one: &Run) -> String {
+    fn how_far(&self, one: &Run, narrow: bool) -> String {
         let run = &one.run;
         match run.status {
             RunStatus::Running => {
+                let cells = if narrow { BAR / 3 } else { BAR };
                 let bar = one
                     .done
-                    .map(|done| format!("{}{:3.0}% ", bar(done, BAR), done * 100.0));
+                    .map(|done| format!("{}{:3.0}% ", bar(done, cells), done * 100.0));
                 let gone = run.started_at.map(|at| figure::ago(at, self.moment.now));
                 let left = match (one.left_s, one.done) {
+                    (Some(left), Some(_)) if narrow => figure::span(left.ceil()),
                     (Some(left), Some(_)) => format!("{} left", figure::span(left.ceil())),
                     (Some(left), None) if left > 0.0 => {
                         format!("about {} left", figure::span(left.ceil()))
@@ -162,6 +172,7 @@ impl Board {
             RunStatus::Queued if run.attempt > 0 => format!("no. {}, again", one.place),
             RunStatus::Queued => format!("no. {}", one.place),
             _ => match run.measured.value {
+                Some(value) if narrow => figure::number(value),
                 Some(value) => format!(
                     "{} in {}",
                     figure::number(value),
