@@ -272,6 +272,14 @@ impl<'a> World<'a> {
                 )?;
                 self.moved(hypothesis, Status::RolledBack, &why)
             }
+            Step::Expire(commit, from, reason) => {
+                let expired = Kind::BaselineExpired {
+                    commit,
+                    from,
+                    reason,
+                };
+                self.append(&Actor::Lab, expired)
+            }
             Step::Ask(_) | Step::Split(_) | Step::Trim(..) => {
                 Err("the stream has neither questions nor bundles".into())
             }
