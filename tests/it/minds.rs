@@ -326,6 +326,7 @@ fn a_cap_holds_is_told_before_and_a_person_raises_it() {
 #[test]
 fn a_stand_in_serves_while_the_model_is_out_and_a_refused_key_holds() {
     let scenario = "[[scripts]]\nagent = 'ana'\n\
+        [[scripts.steps]]\n[[scripts.steps.call]]\ntool = 'note'\ntext = 'remember the milk'\n\
         [[scripts.steps]]\nfault = { status = 529, times = 3 }\nsay = 'back'\n\
         [[scripts]]\nagent = 'ben'\n[[scripts.steps]]\nfault = { status = 401 }\nsay = 'no'\n";
     let (world, chart) = world("fallback = 'claude-sonnet-5-5'", scenario, "");
@@ -342,6 +343,18 @@ fn a_stand_in_serves_while_the_model_is_out_and_a_refused_key_holds() {
             .any(|it| it["kind"] == "turn.ended" && it["agent"] == "ana");
         (asked && ended).then_some(())
     });
+    // It begins anew, from notebook and ledger: what one model thought is nothing to another.
+    let asked = run.of("request.reserved").into_iter();
+    let mut asked = asked.filter(|it| it["model"] == "claude-sonnet-5-5");
+    let first = asked.next().unwrap();
+    let blob = first["items"][0].as_str().unwrap();
+    let text = fs::read_to_string(run.path("blobs").join(&blob[..2]).join(&blob[2..])).unwrap();
+    assert!(
+        first["items"].as_array().unwrap().len() == 1
+            && text.contains("Your notebook")
+            && text.contains("remember the milk"),
+        "{text}"
+    );
     run.wait_for("ben is held", |events| {
         let held = |it: &&Value| it["kind"] == "agent.held" && it["agent"] == "ben";
         events.iter().find(held).cloned()
