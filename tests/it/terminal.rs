@@ -89,8 +89,10 @@ impl<'a> Terminal<'a> {
     /// Waits for a screen.
     #[track_caller]
     pub(crate) fn comes_to(&self, what: &str, fits: impl Fn(&str) -> bool) {
+        let mut last = Last(String::new());
         until(&format!("{what:?} on the screen"), || {
-            fits(&self.screen()).then_some(())
+            last.0 = self.screen();
+            fits(&last.0).then_some(())
         });
     }
 
@@ -101,6 +103,17 @@ impl<'a> Terminal<'a> {
             let dead = self.tmux(&["display-message", "-p", "#{pane_dead}"]);
             (dead.trim() == "1").then_some(())
         });
+    }
+}
+
+/// What was on the screen, told where it was not what was awaited.
+struct Last(String);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the screen was:\n{}", self.0);
+        }
     }
 }
 
