@@ -8,6 +8,24 @@ const WRITTEN: &str = "a string takes everything";
 /// How often an undecided claim is topped up.
 const TOP_UPS: u32 = 2;
 
+/// A reader who holds each title against its diff: a change of the learning rate is no embedding.
+const READER: &str = r#"
+[[scripts]]
+agent = "reader"
+[[scripts.steps]]
+say = "What is there to read?"
+[[scripts.steps.call]]
+tool = "ledger"
+[[scripts.steps]]
+expect = '(?s)(?<h>h\d+) is confirmed and waits for your review.*\n\+lr = 0.04\n.*registered h\d+, "[^"]*embedding'
+[[scripts.steps.call]]
+tool = "review"
+hypothesis = "{h}"
+decision = "veto"
+checks = "title: the diff sets the learning rate, and no embedding"
+reason = "the diff does not do what the title says"
+"#;
+
 /// What is true of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Truth {
@@ -100,8 +118,11 @@ impl Case {
 }
 
 /// The scenario of some claims: agent `c1` plays the first, and so on.
-pub(crate) fn scenario(cases: &[Case]) -> String {
+pub(crate) fn scenario(cases: &[Case], reviewed: bool) -> String {
     let mut text = "version = 1\n".to_owned();
+    if reviewed {
+        text.push_str(READER);
+    }
     for (at, case) in (1..).zip(cases) {
         writeln!(text, "\n[[scripts]]\nagent = \"c{at}\"").expect(WRITTEN);
         for it in &case.moves {

@@ -37,6 +37,7 @@ pub(crate) fn groups() -> Vec<Group> {
         chart: CHART,
         keys: KEYS,
         cases,
+        reviewed: false,
     };
     let mut lies = bought();
     lies.extend(seeds());
@@ -357,7 +358,7 @@ fn words() -> Vec<Case> {
         lie(
             "harmful, as no_worse",
             0.02,
-            vec![edit("INIT = 0.1", "INIT = 0.5")],
+            vec![edit("INIT = 0.1", "INIT = 0.7")],
         )
         .no_worse(),
     ]
