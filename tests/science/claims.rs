@@ -177,7 +177,7 @@ impl Group {
              model = \"claude-opus-5-5\"\n{reader}",
             of_project(self.chart),
             self.keys,
-            self.cases.len()
+            self.cases.iter().filter(|case| !case.next).count()
         )
     }
 }

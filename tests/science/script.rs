@@ -78,6 +78,8 @@ pub(crate) struct Case {
     pub(crate) parts: Vec<&'static str>,
     /// Whether it is in the short version, too.
     pub(crate) short: bool,
+    /// Whether the agent of the claim before it makes it, right after that: then the order is sure.
+    pub(crate) next: bool,
 }
 
 impl Case {
@@ -92,6 +94,7 @@ impl Case {
             size,
             parts: Vec::new(),
             short: false,
+            next: false,
         }
     }
 
@@ -111,6 +114,11 @@ impl Case {
         self
     }
 
+    pub(crate) fn by_the_same(mut self) -> Self {
+        self.next = true;
+        self
+    }
+
     pub(crate) fn also_in_short(mut self) -> Self {
         self.short = true;
         self
@@ -123,30 +131,21 @@ pub(crate) fn scenario(cases: &[Case], reviewed: bool) -> String {
     if reviewed {
         text.push_str(READER);
     }
+    let mut agent = 0;
     for (at, case) in (1..).zip(cases) {
-        writeln!(text, "\n[[scripts]]\nagent = \"c{at}\"").expect(WRITTEN);
+        if !case.next {
+            agent += 1;
+            writeln!(text, "\n[[scripts]]\nagent = \"c{agent}\"").expect(WRITTEN);
+        }
         for it in &case.moves {
             let (tool, arguments) = arguments(it);
             call(&mut text, tool, &arguments);
         }
-        let size = case.size;
-        let claim = if case.improve {
-            format!("claim = \"improve\"\npredicts = {size:?}\n")
-        } else {
-            format!("claim = \"no_worse\"\npredicts = 0.0\nmargin = {size:?}\n")
-        };
-        let parts: Vec<String> = case.parts.iter().map(|part| quoted(part)).collect();
-        let parts = if parts.is_empty() {
-            String::new()
-        } else {
-            format!("parts = [{}]\n", parts.join(", "))
-        };
-        let words = format!(
-            "title = {}\nmechanism = \"as the title says: {at}\"\nrefuted_by = \"an interval that excludes it\"\n",
-            quoted(case.title)
-        );
-        let claim = format!("{words}{claim}{parts}");
+        let claim = claim(at, case);
         call(&mut text, "hypothesis", &claim);
+        if cases.get(at).is_some_and(|next| next.next) {
+            continue;
+        }
         // As she is told: an undecided claim is registered again, with more seeds.
         for top_up in 0..TOP_UPS {
             writeln!(
@@ -158,6 +157,27 @@ pub(crate) fn scenario(cases: &[Case], reviewed: bool) -> String {
         }
     }
     text
+}
+
+/// The arguments of a claim.
+fn claim(at: usize, case: &Case) -> String {
+    let size = case.size;
+    let claim = if case.improve {
+        format!("claim = \"improve\"\npredicts = {size:?}\n")
+    } else {
+        format!("claim = \"no_worse\"\npredicts = 0.0\nmargin = {size:?}\n")
+    };
+    let parts: Vec<String> = case.parts.iter().map(|part| quoted(part)).collect();
+    let parts = if parts.is_empty() {
+        String::new()
+    } else {
+        format!("parts = [{}]\n", parts.join(", "))
+    };
+    format!(
+        "title = {}\nmechanism = \"as the title says: {at}\"\nrefuted_by = \"an interval that excludes it\"\n\
+         {claim}{parts}",
+        quoted(case.title)
+    )
 }
 
 fn call(text: &mut String, tool: &str, arguments: &str) {
