@@ -56,7 +56,9 @@ pub(crate) fn play(tasks: &[&str], all: bool) -> Result<bool, Broken> {
             count.found, count.small
         ));
     }
-    let enough = count.found as f64 >= FOUND * count.small as f64;
+    // Of few, one may be missed: a share of them says nothing. The stream has hundreds.
+    let missed = count.small - count.found;
+    let enough = missed <= 1 || count.found as f64 >= FOUND * count.small as f64;
     if !enough {
         say("!! fewer than nine in ten decidable claims were promoted");
     }

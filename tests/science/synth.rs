@@ -81,7 +81,7 @@ pub(crate) fn groups() -> Vec<Group> {
             "no_worse with too few seeds",
             Truth::False,
             SIGMA / 10.0,
-            set("dropout", "0.0", "0.001"),
+            set("dropout", "0.0", "0.003"),
         )
         .no_worse(),
     ];
