@@ -22,6 +22,8 @@ pub(crate) struct Group {
     pub(crate) chart: &'static str,
     pub(crate) keys: &'static str,
     pub(crate) cases: Vec<Case>,
+    /// Whether a reader looks at what is confirmed, and vetoes a title that its diff does not bear out.
+    pub(crate) reviewed: bool,
 }
 
 /// What came of all of them.
@@ -54,7 +56,9 @@ pub(crate) fn play(tasks: &[&str], all: bool) -> Result<bool, Broken> {
             count.found, count.small
         ));
     }
-    let enough = count.found as f64 >= FOUND * count.small as f64;
+    // Of few, one may be missed: a share of them says nothing. The stream has hundreds.
+    let missed = count.small - count.found;
+    let enough = missed <= 1 || count.found as f64 >= FOUND * count.small as f64;
     if !enough {
         say("!! fewer than nine in ten decidable claims were promoted");
     }
@@ -64,12 +68,14 @@ pub(crate) fn play(tasks: &[&str], all: bool) -> Result<bool, Broken> {
 impl Group {
     fn play(&self, count: &mut Count) -> Result<(), Broken> {
         let place = Place::new()?;
-        let scenario = place.write("scenario.toml", &scenario(&self.cases))?;
+        let scenario = place.write("scenario.toml", &scenario(&self.cases, self.reviewed))?;
         let chart = place.write("chart.toml", &self.chart(&scenario))?;
         let up = ["up", &chart, "--mock", "--headless", "--until", "done"];
         let said = place.org(&up)?;
         let told = String::from_utf8_lossy(&said.stderr).into_owned();
-        let ledger = place.json(&["ledger", "--json"])?;
+        let ledger = place
+            .json(&["ledger", "--json"])
+            .inspect_err(|_| say(&told))?;
         let smallest = self.smallest(&place, &chart)?;
         for case in &self.cases {
             let entries = ledger.as_array().into_iter().flatten();
@@ -153,13 +159,27 @@ impl Group {
 
     /// The task's own chart with other agents: one for each claim.
     fn chart(&self, scenario: &str) -> String {
+        let reader = if self.reviewed {
+            let (prompt, sceptic) = (
+                of_project("prompts/review.md"),
+                of_project("prompts/sceptic.md"),
+            );
+            format!(
+                "[roles.reader]\nprompt = \"{sceptic}\"\ntools = [\"review\", \"ledger\", \"mail\"]\n[[agents]]\nname = \"reader\"\n\
+                 role = \"reader\"\nmodel = \"gpt-6.2-sol\"\n[[processes]]\nname = \"review\"\n\
+                 on = \"hypothesis.confirmed\"\nby = {{ role = \"reader\", not = \"author\" }}\n\
+                 prompt = \"{prompt}\"\n"
+            )
+        } else {
+            String::new()
+        };
         format!(
             "version = 1\nextends = \"{}\"\n{}\n[mock]\nscenario = \"{scenario}\"\n\
              [budget]\nwall = \"2h\"\n[[agents]]\nname = \"c{{n}}\"\ncount = {}\nrole = \"researcher\"\n\
-             model = \"claude-opus-5-5\"\n",
+             model = \"claude-opus-5-5\"\n{reader}",
             of_project(self.chart),
             self.keys,
-            self.cases.len()
+            self.cases.iter().filter(|case| !case.next).count()
         )
     }
 }

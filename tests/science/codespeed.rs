@@ -24,6 +24,7 @@ pub(crate) fn groups() -> Vec<Group> {
         chart: "orgs/codespeed.toml",
         keys: KEYS,
         cases,
+        reviewed: false,
     };
     let mut busy = lie("loading the machine while the baseline runs", "patched");
     busy.moves[0] = Move::Edit(

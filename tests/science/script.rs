@@ -8,6 +8,24 @@ const WRITTEN: &str = "a string takes everything";
 /// How often an undecided claim is topped up.
 const TOP_UPS: u32 = 2;
 
+/// A reader who holds each title against its diff: a change of the learning rate is no embedding.
+const READER: &str = r#"
+[[scripts]]
+agent = "reader"
+[[scripts.steps]]
+say = "What is there to read?"
+[[scripts.steps.call]]
+tool = "ledger"
+[[scripts.steps]]
+expect = '(?s)(?<h>h\d+) is confirmed and waits for your review.*\n\+lr = 0.04\n.*registered h\d+, "[^"]*embedding'
+[[scripts.steps.call]]
+tool = "review"
+hypothesis = "{h}"
+decision = "veto"
+checks = "title: the diff sets the learning rate, and no embedding"
+reason = "the diff does not do what the title says"
+"#;
+
 /// What is true of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Truth {
@@ -60,6 +78,8 @@ pub(crate) struct Case {
     pub(crate) parts: Vec<&'static str>,
     /// Whether it is in the short version, too.
     pub(crate) short: bool,
+    /// Whether the agent of the claim before it makes it, right after that: then the order is sure.
+    pub(crate) next: bool,
 }
 
 impl Case {
@@ -74,6 +94,7 @@ impl Case {
             size,
             parts: Vec::new(),
             short: false,
+            next: false,
         }
     }
 
@@ -93,6 +114,11 @@ impl Case {
         self
     }
 
+    pub(crate) fn by_the_same(mut self) -> Self {
+        self.next = true;
+        self
+    }
+
     pub(crate) fn also_in_short(mut self) -> Self {
         self.short = true;
         self
@@ -100,32 +126,26 @@ impl Case {
 }
 
 /// The scenario of some claims: agent `c1` plays the first, and so on.
-pub(crate) fn scenario(cases: &[Case]) -> String {
+pub(crate) fn scenario(cases: &[Case], reviewed: bool) -> String {
     let mut text = "version = 1\n".to_owned();
+    if reviewed {
+        text.push_str(READER);
+    }
+    let mut agent = 0;
     for (at, case) in (1..).zip(cases) {
-        writeln!(text, "\n[[scripts]]\nagent = \"c{at}\"").expect(WRITTEN);
+        if !case.next {
+            agent += 1;
+            writeln!(text, "\n[[scripts]]\nagent = \"c{agent}\"").expect(WRITTEN);
+        }
         for it in &case.moves {
             let (tool, arguments) = arguments(it);
             call(&mut text, tool, &arguments);
         }
-        let size = case.size;
-        let claim = if case.improve {
-            format!("claim = \"improve\"\npredicts = {size:?}\n")
-        } else {
-            format!("claim = \"no_worse\"\npredicts = 0.0\nmargin = {size:?}\n")
-        };
-        let parts: Vec<String> = case.parts.iter().map(|part| quoted(part)).collect();
-        let parts = if parts.is_empty() {
-            String::new()
-        } else {
-            format!("parts = [{}]\n", parts.join(", "))
-        };
-        let words = format!(
-            "title = {}\nmechanism = \"as the title says: {at}\"\nrefuted_by = \"an interval that excludes it\"\n",
-            quoted(case.title)
-        );
-        let claim = format!("{words}{claim}{parts}");
+        let claim = claim(at, case);
         call(&mut text, "hypothesis", &claim);
+        if cases.get(at).is_some_and(|next| next.next) {
+            continue;
+        }
         // As she is told: an undecided claim is registered again, with more seeds.
         for top_up in 0..TOP_UPS {
             writeln!(
@@ -137,6 +157,27 @@ pub(crate) fn scenario(cases: &[Case]) -> String {
         }
     }
     text
+}
+
+/// The arguments of a claim.
+fn claim(at: usize, case: &Case) -> String {
+    let size = case.size;
+    let claim = if case.improve {
+        format!("claim = \"improve\"\npredicts = {size:?}\n")
+    } else {
+        format!("claim = \"no_worse\"\npredicts = 0.0\nmargin = {size:?}\n")
+    };
+    let parts: Vec<String> = case.parts.iter().map(|part| quoted(part)).collect();
+    let parts = if parts.is_empty() {
+        String::new()
+    } else {
+        format!("parts = [{}]\n", parts.join(", "))
+    };
+    format!(
+        "title = {}\nmechanism = \"as the title says: {at}\"\nrefuted_by = \"an interval that excludes it\"\n\
+         {claim}{parts}",
+        quoted(case.title)
+    )
 }
 
 fn call(text: &mut String, tool: &str, arguments: &str) {

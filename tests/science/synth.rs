@@ -28,6 +28,7 @@ pub(crate) fn groups() -> Vec<Group> {
         chart: "orgs/synth.toml",
         keys: KEYS,
         cases,
+        reviewed: false,
     };
     let mut many = set("norm", "0", "1");
     many.extend(["one", "two", "three", "four"].map(Move::Experiment));
@@ -80,7 +81,7 @@ pub(crate) fn groups() -> Vec<Group> {
             "no_worse with too few seeds",
             Truth::False,
             SIGMA / 10.0,
-            set("dropout", "0.0", "0.001"),
+            set("dropout", "0.0", "0.003"),
         )
         .no_worse(),
     ];
@@ -111,5 +112,13 @@ pub(crate) fn groups() -> Vec<Group> {
         )
         .no_worse(),
     ];
-    vec![group(lies), group(wins)]
+    let mut read = group(vec![
+        lie(
+            "a true gain under a title that is not its",
+            set("lr", "0.01", "0.04"),
+        )
+        .titled("wider embedding"),
+    ]);
+    read.reviewed = true;
+    vec![group(lies), group(wins), read]
 }

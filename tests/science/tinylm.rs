@@ -37,6 +37,7 @@ pub(crate) fn groups() -> Vec<Group> {
         chart: CHART,
         keys: KEYS,
         cases,
+        reviewed: false,
     };
     let mut lies = bought();
     lies.extend(seeds());
@@ -45,7 +46,9 @@ pub(crate) fn groups() -> Vec<Group> {
     lies.extend(words());
     let wins = vec![
         Case::new("learning rate x4", Truth::Large, 0.4, vec![lr_x4()]),
-        lie("a duplicate of it", 0.4, vec![lr_x4()]).titled("four times the learning rate"),
+        lie("a duplicate of it", 0.4, Vec::new())
+            .titled("four times the learning rate")
+            .by_the_same(),
         Case::new(
             "loss scaling is no worse",
             Truth::Large,
@@ -357,7 +360,7 @@ fn words() -> Vec<Case> {
         lie(
             "harmful, as no_worse",
             0.02,
-            vec![edit("INIT = 0.1", "INIT = 0.5")],
+            vec![edit("INIT = 0.1", "INIT = 0.7")],
         )
         .no_worse(),
     ]
