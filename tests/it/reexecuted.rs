@@ -195,6 +195,17 @@ fn of_supervisor(decision: &[Event]) -> Option<Judge<'_, Effect>> {
                 move |it| matches!(it, Step::Trim(claim, _) if *claim == id),
             ));
         }
+        (
+            _,
+            Kind::BaselineExpired {
+                commit,
+                from,
+                reason,
+            },
+        ) => {
+            let expired = Step::Expire(commit.clone(), *from, reason.clone());
+            return step(Box::new(move |it| *it == expired));
+        }
         (_, Kind::HeadlineMeasured { .. }) => Box::new(|it| *it == Effect::Headline),
         (_, Kind::RunStopped {}) => Box::new(|it| *it == Effect::Stopped),
         (_, Kind::ProcessFired(fired)) => Box::new(move |it| {
