@@ -110,6 +110,7 @@ impl<'a> Terminal<'a> {
 struct Last(String);
 
 impl Drop for Last {
+    #[expect(clippy::print_stdout, reason = "the words of a failing test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("the screen was:\n{}", self.0);
