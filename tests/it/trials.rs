@@ -195,7 +195,7 @@ fn flops_that_the_time_does_not_bear_out_are_no_match() {
     assert_eq!(entry["status"], "mismatched", "{said}");
     let why = entry["reason"].as_str().unwrap();
     assert!(
-        why.contains("its own word") && why.contains("CPU-seconds"),
+        why.contains("its own word") && why.contains("CPU seconds"),
         "{why}"
     );
     assert_eq!(entry["ratios"]["flops"], 1.0, "{said}");
