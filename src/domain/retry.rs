@@ -4,6 +4,8 @@
 //! Full jitter over the upper half, so that eight agents on one key do not come back in step; what
 //! the server asked for is a floor, never shortened.
 
+use jiff::Timestamp;
+
 /// First wait, seconds; doubles with each failure in a row.
 const FIRST_S: f64 = 0.5;
 /// Longest wait that we choose ourselves, seconds.
@@ -24,6 +26,17 @@ pub fn wait(failures: u32, retry_after: Option<f64>, jitter: f64) -> f64 {
         .max(0.05)
 }
 
+/// How far behind the log's last event a clock may be that was not set back: all who write it share one
+/// clock, and only its milliseconds are kept.
+const BEHIND_S: i64 = 2;
+
+/// Whether the clock was set back since the last event was written, `last`: then a time to wait for that
+/// the log knows lies further ahead than was meant, and is over.
+#[must_use]
+pub fn set_back(now: Timestamp, last: Option<Timestamp>) -> bool {
+    last.is_some_and(|last| last.duration_since(now).as_secs() >= BEHIND_S)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +46,13 @@ mod tests {
         assert!(wait(1, None, 0.0) >= 0.25 && wait(1, None, 0.99) <= 0.5);
         assert!(wait(40, None, 0.99) <= LONGEST_S);
         assert!(wait(1, Some(7.0), 0.5) >= 7.0);
+    }
+
+    #[test]
+    fn only_a_clock_that_went_back_is_behind_the_log() {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        assert!(!set_back(at(100), None));
+        assert!(!set_back(at(100), Some(at(99))) && !set_back(at(100), Some(at(101))));
+        assert!(set_back(at(100), Some(at(102))) && set_back(at(100), Some(at(3700))));
     }
 }

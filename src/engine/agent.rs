@@ -18,6 +18,7 @@ use crate::domain::chat::{Head, Raw};
 use crate::domain::event::{Actor, Kind};
 use crate::domain::needs;
 use crate::domain::process as society;
+use crate::domain::retry;
 use crate::domain::session::{self, Next};
 use crate::domain::state::{AgentState, State};
 use crate::domain::texts::ToolTexts;
@@ -263,7 +264,10 @@ impl Member {
     fn not_before(&mut self, own: Option<Timestamp>) -> Option<Timestamp> {
         let now = clock::now();
         let settled = std::mem::take(&mut self.settling).then(|| now + SETTLING);
-        let times = [own.filter(|at| *at > now), self.gate(), settled];
+        // Where the clock was set back, nobody waits a second time for what was waited for already.
+        let meant = !retry::set_back(now, self.log().state().at);
+        let planned = own.filter(|at| *at > now).max(self.gate());
+        let times = [planned.filter(|_| meant), settled];
         times.into_iter().flatten().max()
     }
 

@@ -18,6 +18,8 @@ use super::{seats, task};
 
 /// How long a dead pane shows its last lines before it comes back.
 const SHOWN: Duration = Duration::from_secs(2);
+/// How long after a look or a repair that came to nothing it is looked again: tmux may be busy or stopped.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How often something is put back within [`WITHIN`] before it is left lying.
 const MOST: usize = 5;
 const WITHIN: Duration = Duration::from_secs(120);
@@ -123,6 +125,22 @@ impl Supervisor {
         });
     }
 
+    /// Looks again in a while, as after a sign.
+    fn look_later(&mut self) {
+        if self.vigil.looking {
+            self.vigil.again = true;
+            return;
+        }
+        let (Some(office), report) = (self.office(), self.report.clone()) else {
+            return;
+        };
+        self.vigil.looking = true;
+        task::start(async move {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            report.send(Report::Office(office.alive().await)).ok();
+        });
+    }
+
     /// The server that was watched has ended.
     pub(super) fn office_ended(&mut self, built: u64) {
         let current = self.state().office.as_ref().map(|office| office.built);
@@ -146,8 +164,11 @@ impl Supervisor {
             return Ok(());
         }
         match seen {
-            // On what is not known nobody acts.
-            Liveness::Unknown(why) => tracing::info!(why, "the office was not seen"),
+            // On what is not known nobody acts; what there was to see is still there later.
+            Liveness::Unknown(why) => {
+                tracing::info!(why, "the office was not seen");
+                self.look_later();
+            }
             Liveness::Gone => {
                 self.vigil.due.clear();
                 let again = self.vigil.may_mend("");
@@ -275,6 +296,7 @@ impl Supervisor {
             Ok(opened) => Ok(self.log.append(&Actor::Supervisor, vec![opened])?),
             Err(error) => {
                 tracing::warn!(error, "the office could not be mended");
+                self.look_later();
                 Ok(())
             }
         }
@@ -311,11 +333,18 @@ impl Supervisor {
                     back.push((pane.clone(), seat));
                 }
             }
+            let report = self.report.clone();
             task::start(async move {
+                let mut failed = false;
                 for (pane, seat) in back {
                     if let Err(error) = door.reseat(&pane, &seat).await {
                         tracing::warn!(%error, seat = seat.name, "a pane did not come back");
+                        failed = true;
                     }
+                }
+                if failed {
+                    let error = "a pane did not come back".to_owned();
+                    report.send(Report::OfficeBuilt(Err(error))).ok();
                 }
             });
         }

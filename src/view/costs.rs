@@ -297,12 +297,12 @@ pub fn text(costs: &Costs, width: usize, paint: Paint) -> String {
     let heads = [
         ">REQUESTS",
         ">INPUT",
-        ">CACHE READ",
-        ">CACHE WRITE",
+        ">CACHED",
+        ">WRITTEN",
         ">OUTPUT",
         ">USD",
         ">MISSED",
-        ">MISSES USD",
+        ">MISS USD",
         "NAME",
     ];
     let mut table = Table::new(&heads);

@@ -174,9 +174,9 @@ impl World {
                 };
                 self.append(actor, vec![begun]);
             }
-            Next::Ask(Some(at)) if at > self.time() => {}
+            Next::Ask(Some(at)) if self.waits_for(at) => {}
             Next::Ask(_) => self.ask(pid, name, actor),
-            Next::Compact(Some(at)) if at > self.time() => {}
+            Next::Compact(Some(at)) if self.waits_for(at) => {}
             Next::Compact(_) => {
                 let renewed = Kind::ConversationRenewed {
                     conversation: self.state.agents[name].conversation + 1,

@@ -12,9 +12,12 @@ use crate::domain::approval;
 use crate::domain::chart::{Ask, Chart, Confirm, OnIdle};
 use crate::domain::decode::{decode, fixtures};
 use crate::domain::event::{Actor, Event, FORMAT, Gpu, Kind, Stage, Status, Text};
+use crate::domain::retry;
 use crate::domain::standing;
 use crate::domain::state::State;
 
+/// How far somebody sets the clock, either way.
+const HOUR_MS: i64 = 3_600_000;
 /// What an hour may cost once the world is calm: more than anybody can spend in it.
 const CALM_USD_PER_HOUR: f64 = 1e6;
 const CHART: &str = r#"version = 1
@@ -115,7 +118,10 @@ pub(super) enum Job {
 pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) chart: Chart,
+    /// Milliseconds that have passed; no clock.
     pub(super) now: i64,
+    /// How far the clock on the wall has been set off.
+    skew: i64,
     pub(super) log: Vec<Event>,
     pub(super) state: State,
     pub(super) overseer: Option<Overseer>,
@@ -159,6 +165,7 @@ impl World {
             rng,
             chart,
             now: 1_800_000_000_000,
+            skew: 0,
             log: Vec::new(),
             state: State::default(),
             overseer: None,
@@ -226,8 +233,13 @@ impl World {
         self.spawn_overseer();
     }
 
+    /// Whether an agent goes on waiting: not where the clock was set back.
+    pub(super) fn waits_for(&self, at: Timestamp) -> bool {
+        at > self.time() && !retry::set_back(self.time(), self.state.at)
+    }
+
     pub(super) fn time(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.now).expect("in range")
+        Timestamp::from_millisecond(self.now + self.skew).expect("in range")
     }
 
     /// As the log appends: in one total order, numbered under the lock, refused where the writer may not.
@@ -312,6 +324,8 @@ impl World {
             }
             44..=45 => self.kill_everything(),
             46..=60 => self.person(),
+            // Somebody sets the clock.
+            61..=62 => self.skew = [-HOUR_MS, 0, HOUR_MS][self.rng.below(3) as usize],
             _ => {}
         }
     }
