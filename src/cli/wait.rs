@@ -224,7 +224,8 @@ impl Awaited {
                 Look::Not(so) => so,
             };
             unseen = if supervised { 0 } else { unseen + 1 };
-            if log.state().stopped || unseen > LOST_AFTER {
+            // A supervisor that has said so is about to end, and only then the run has stopped.
+            if (log.state().stopped && !supervised) || unseen > LOST_AFTER {
                 return Err(self.gone(log.state()));
             }
             let left = deadline.map(|at| at.saturating_duration_since(clock::monotonic()));
