@@ -3,6 +3,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORG    := $(TARGET)/release/org
+# One test at a time: a journey brings up an organisation, which has both cores to itself then.
 # Longest that all tests may take: one that waits for ever must fail and not be waited for.
 LIMIT  := timeout --kill-after=30 45m
 
@@ -24,7 +25,7 @@ demo: ## build, and bring up a chief and eight researchers: no key, no GPU, no n
 
 test: lint ## lint, then all tests
 	@.ci/need cc git python3 tmux venv
-	.ci/own-proc $(LIMIT) cargo test --locked --lib --bins --tests --no-fail-fast
+	RUST_TEST_THREADS=1 .ci/own-proc $(LIMIT) cargo test --locked --lib --bins --tests --no-fail-fast
 
 soak: ## a night of 2,000 turns in minutes: faults, kills, a cap; ORG_SOAK_SEED=N has another
 	@.ci/need cc git
