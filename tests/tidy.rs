@@ -172,17 +172,23 @@ fn files_functions_and_literals_fit_on_a_screen() {
     none("nothing is too long", complaints);
 }
 
+/// Where one function is no test but the body of a process that the tests beside it start from their own
+/// binary.
+const PLAYERS: [&str; 2] = ["src/os/job/tests.rs", "src/pane/journey.rs"];
+
 #[test]
 fn nothing_is_left_undone_or_excused() {
-    let banned = [
-        "todo!",
-        "unimplemented!",
-        "#[allow(",
-        "#![allow(",
-        "#[ignore]",
-    ];
+    let banned = ["todo!", "unimplemented!", "#[allow(", "#![allow("];
     let mut complaints = Vec::new();
     for source in sources("src").iter().chain(&sources("tests")) {
+        let ignored = source.code.iter().filter(|line| line.contains("#[ignore"));
+        let (ignored, allowed) = (
+            ignored.count(),
+            PLAYERS.iter().filter(|path| **path == source.path),
+        );
+        if ignored > allowed.count() {
+            complaints.push(format!("{}: a test that is ignored", source.path));
+        }
         for (at, line) in source.code.iter().enumerate() {
             let found = banned.iter().filter(|word| line.contains(**word));
             complaints.extend(found.map(|word| format!("{}:{}: {word}", source.path, at + 1)));
