@@ -112,21 +112,11 @@ impl Supervisor {
     }
 
     fn look_at_office(&mut self) {
-        if self.vigil.looking {
-            self.vigil.again = true;
-            return;
-        }
-        let (Some(office), report) = (self.office(), self.report.clone()) else {
-            return;
-        };
-        self.vigil.looking = true;
-        task::start(async move {
-            report.send(Report::Office(office.alive().await)).ok();
-        });
+        self.look_after(Duration::ZERO);
     }
 
-    /// Looks again in a while, as after a sign.
-    fn look_later(&mut self) {
+    /// Looks once this has passed; a sign that comes before is looked after as well.
+    fn look_after(&mut self, pause: Duration) {
         if self.vigil.looking {
             self.vigil.again = true;
             return;
@@ -136,7 +126,9 @@ impl Supervisor {
         };
         self.vigil.looking = true;
         task::start(async move {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             report.send(Report::Office(office.alive().await)).ok();
         });
     }
@@ -167,7 +159,7 @@ impl Supervisor {
             // On what is not known nobody acts; what there was to see is still there later.
             Liveness::Unknown(why) => {
                 tracing::info!(why, "the office was not seen");
-                self.look_later();
+                self.look_after(LOOK_AGAIN);
             }
             Liveness::Gone => {
                 self.vigil.due.clear();
@@ -296,7 +288,7 @@ impl Supervisor {
             Ok(opened) => Ok(self.log.append(&Actor::Supervisor, vec![opened])?),
             Err(error) => {
                 tracing::warn!(error, "the office could not be mended");
-                self.look_later();
+                self.look_after(LOOK_AGAIN);
                 Ok(())
             }
         }

@@ -97,8 +97,8 @@ impl Lock {
     /// Takes the lock before the deadline, or says who has it. Blocks the thread: there is no
     /// file lock with a time limit, so it tries and pauses.
     pub fn wait(path: &Path, deadline: Instant) -> Result<Self, Busy> {
-        let mut pause = PAUSE;
-        for tried in 0_u32.. {
+        let (mut pause, mut tries) = (PAUSE, 0);
+        loop {
             let taken = Self::try_take(path);
             match taken.map_err(|source| Busy::Io {
                 path: path.to_owned(),
@@ -113,11 +113,11 @@ impl Lock {
                 }
                 None => std::thread::sleep(pause),
             }
-            if tried > BRISK {
+            tries += 1;
+            if tries > BRISK {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
-        unreachable!("the deadline comes before the numbers end")
     }
 
     fn sign(&self) -> io::Result<()> {
