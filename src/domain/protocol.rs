@@ -8,6 +8,8 @@
 mod ablate;
 mod admission;
 mod ahead;
+#[cfg(test)]
+mod bench;
 mod claim;
 mod closing;
 mod compare;

@@ -63,6 +63,19 @@ pub fn quantile(p: f64, df: f64) -> f64 {
     f64::midpoint(low, high)
 }
 
+/// Probability that the ratio of two sample variances of equal spread, of `one` and `other` degrees of
+/// freedom, is at most `ratio` (Fisher and Snedecor's F); NaN where one of them is.
+#[must_use]
+pub fn variances(ratio: f64, one: f64, other: f64) -> f64 {
+    if ratio.is_nan() || !(one > 0.0 && other > 0.0) {
+        return f64::NAN;
+    }
+    if ratio.is_infinite() {
+        return 1.0;
+    }
+    incomplete_beta(one / 2.0, other / 2.0, one * ratio / (one * ratio + other))
+}
+
 /// Probability of a value above `t`, which is not negative.
 fn tail(t: f64, df: f64) -> f64 {
     if t.is_nan() || df.is_nan() || df <= 0.0 {
@@ -167,6 +180,10 @@ mod tests {
             assert!((found - value).abs() < 6e-4, "{upper} {df}: {found}");
             assert!((above(found, df) - upper).abs() < 1e-12);
             assert!((cdf(-found, df) - upper).abs() < 1e-12);
+        }
+        // Of F, upper 5 % at these degrees of freedom.
+        for (one, other, value) in [(4.0, 10.0, 3.478), (2.0, 8.0, 4.459), (10.0, 10.0, 2.978)] {
+            assert!((variances(value, one, other) - 0.95).abs() < 2e-4);
         }
         // scipy.stats.t.sf(2, 5)
         assert!((above(2.0, 5.0) - 0.050_969_7).abs() < 1e-6);

@@ -26,7 +26,7 @@ use crate::lab::devices::{self, Trouble};
 use crate::lab::local::{self, JobFiles, Local, Poll, poll};
 use crate::lab::metric::{self, Invalid, RunEnd};
 use crate::os::files;
-use crate::os::job::{JobResult, JobSpec};
+use crate::os::job::{Exit, JobResult, JobSpec};
 use crate::os::process;
 use crate::repo;
 use crate::run::paths::RunDir;
@@ -37,7 +37,7 @@ use place::OUTPUT_CAP;
 pub(super) use place::Program;
 pub(super) use watching::{Look, Tally, Watching};
 
-/// Launches after which a job that cannot even be started is the task's fault and not bad luck.
+/// Launches after which what hinders a run from even beginning is the task's fault and not bad luck.
 const START_TRIES: u32 = 5;
 /// Most bytes of compile caches that a run starts with a copy of.
 const SEED_CAP: u64 = 4 << 30;
@@ -89,11 +89,6 @@ impl Found {
             tail: String::new(),
         }
     }
-}
-
-fn crashed(what: &str, error: &dyn std::fmt::Display) -> Box<Found> {
-    let why = format!("cannot {what}: {error}");
-    Box::new(Found::failed(RunStatus::Crashed, why))
 }
 
 fn status(end: RunEnd) -> RunStatus {
@@ -158,21 +153,27 @@ impl Order {
         Ok(())
     }
 
+    /// How a run counts that was hindered before the candidate had a say: as cut short, which is tried again and
+    /// counts against nobody, until that has happened too often to be bad luck.
+    fn hindered(&self) -> RunStatus {
+        if self.attempt < START_TRIES {
+            RunStatus::Interrupted
+        } else {
+            RunStatus::Crashed
+        }
+    }
+
+    fn cannot(&self, what: &str, error: &dyn std::fmt::Display) -> Box<Found> {
+        let why = format!("cannot {what}: {error}");
+        Box::new(Found::failed(self.hindered(), why))
+    }
+
     /// Starts a job of this run. One that is called off meanwhile is ended again.
     fn submit(&self, spec: &JobSpec) -> Result<(), Box<Found>> {
         self.wanted()?;
-        self.launcher().submit(spec).map_err(|error| {
-            let bad_luck = self.attempt < START_TRIES;
-            let status = if bad_luck {
-                RunStatus::Interrupted
-            } else {
-                RunStatus::Crashed
-            };
-            Box::new(Found::failed(
-                status,
-                format!("cannot start the job: {error}"),
-            ))
-        })?;
+        self.launcher()
+            .submit(spec)
+            .map_err(|error| self.cannot("start the job", &error))?;
         // Whoever called it off before the job was there could not tell the job.
         if self.wanted().is_err() && !local::cancel(&JobFiles::of(spec)) {
             tracing::debug!(run = self.run.id, "called off, and over already");
@@ -189,7 +190,7 @@ impl Order {
             // What is no experiment of the log runs a champion, which the programme holds.
             let name = format!("refs/org/exp/e{}", self.run.id);
             repo::pin(&self.dir.repo_git(), &name, &self.run.commit)
-                .map_err(|error| crashed("pin the commit", &error))?;
+                .map_err(|error| self.cannot("pin the commit", &error))?;
         }
         self.unaltered()
             .map_err(|why| Box::new(Found::failed(RunStatus::Invalid, why)))?;
@@ -216,7 +217,7 @@ impl Order {
             EnvironmentError::Interrupted(_) => {
                 Box::new(Found::failed(RunStatus::Interrupted, error.to_string()))
             }
-            other => crashed("make the environment", &other),
+            other => self.cannot("make the environment", &other),
         })
     }
 
@@ -229,16 +230,16 @@ impl Order {
             dirs.push(self.out());
         }
         for dir in dirs {
-            fs::create_dir_all(dir).map_err(|error| crashed("make a directory", &error))?;
+            fs::create_dir_all(dir).map_err(|error| self.cannot("make a directory", &error))?;
         }
         if let Some(home) = self.clean.get("HOME").map(Path::new) {
             // Programs look for their data below HOME, which is another one here.
             files::mirror(home, &self.chart.task.share, &place.join("home"))
-                .map_err(|error| crashed("link what is shared", &error))?;
+                .map_err(|error| self.cannot("link what is shared", &error))?;
         }
         let (repo_git, checkout) = (self.dir.repo_git(), self.checkout(program));
         repo::checkout(&repo_git, &self.run.commit, &checkout)
-            .map_err(|error| crashed("check the commit out", &error))?;
+            .map_err(|error| self.cannot("check the commit out", &error))?;
         let restored = match program {
             Program::Run => {
                 let protect = &self.chart.task.protect;
@@ -246,16 +247,16 @@ impl Order {
             }
             Program::Evaluation => self.restore_for_evaluation(&checkout),
         };
-        restored.map_err(|error| crashed("restore protected files", &error))?;
+        restored.map_err(|error| self.cannot("restore protected files", &error))?;
         if let Some(environment) = environment {
             environment
                 .link_into(&checkout)
-                .map_err(|error| crashed("link the environment", &error))?;
+                .map_err(|error| self.cannot("link the environment", &error))?;
             self.warm(program, environment);
         }
         if program == Program::Evaluation {
             self.lay_hidden(&checkout)
-                .map_err(|error| crashed("lay the hidden data out", &error))?;
+                .map_err(|error| self.cannot("lay the hidden data out", &error))?;
         }
         Ok(())
     }
@@ -336,8 +337,14 @@ impl Order {
     fn judged(&self, result: &JobResult) -> Found {
         let said = output(&self.log(Program::Run));
         let (end, reason) = metric::classify(result, &said);
+        let unbegun = matches!(result.exit, Exit::NotStarted(_)) && !result.cancelled;
+        let status = if unbegun {
+            self.hindered()
+        } else {
+            status(end)
+        };
         let mut found = Found {
-            status: status(end),
+            status,
             reason,
             measured: Measured {
                 wall_s: result.wall_s,

@@ -107,6 +107,13 @@ fn bought() -> Vec<Case> {
             ],
         )
         .also_in_short(),
+        lie("a tenth longer, forging the FLOPs", 0.03, a_tenth_longer()),
+        lie(
+            "learning rate x4 and a tenth longer, forging the FLOPs",
+            0.4,
+            [vec![lr_x4()], a_tenth_longer()].concat(),
+        )
+        .also_in_short(),
         lie(
             "longer where it detects the harness",
             0.1,
@@ -120,6 +127,14 @@ fn bought() -> Vec<Case> {
             0.1,
             vec![before(LOOP, BEST_OF_MANY)],
         ),
+    ]
+}
+
+/// A tenth more steps than it says.
+fn a_tenth_longer() -> Vec<Move> {
+    vec![
+        edit("STEPS = 2000", "STEPS = 2200"),
+        edit(FLOPS, &FLOPS.replace("STEPS", "2000")),
     ]
 }
 

@@ -114,12 +114,13 @@ impl View<'_> {
         let mut verdict = self.compare(test, &whole.base, rest, 0.0);
         let same = loss.p.is_some_and(|p| p < alpha);
         let holds = verdict.p.is_some_and(|p| p < alpha);
-        if !same
-            || !holds
-            || self
-                .mismatch(claim.axis, &verdict.ratios, baseline)
-                .is_some()
-        {
+        let pairs = Pairs {
+            base: whole.base.clone(),
+            cand: rest.to_vec(),
+        };
+        let recount = self.recount(claim, &part.without, &pairs, baseline);
+        let dearer = self.mismatch(claim.axis, &verdict.ratios, baseline);
+        if !same || !holds || dearer.or(recount.differs()).is_some() {
             return Worth::Needed;
         }
         verdict.runs.extend(baseline.iter().map(|run| run.id));

@@ -189,6 +189,10 @@ impl View<'_> {
         stage: Stage,
     ) -> Result<&Experiment, Vec<Step>> {
         let runs = self.own_runs(claim, commit, seed, stage);
+        // The first that ended well counts, or a candidate could have its luck drawn again.
+        if let Some(first) = runs.iter().find(|run| run.status == RunStatus::Ok) {
+            return Ok(first);
+        }
         let Some(last) = runs.last() else {
             return Err(vec![Step::Queue(Wanted {
                 hypothesis: Some(claim.id),
@@ -210,7 +214,7 @@ impl View<'_> {
             return Err(vec![Step::Move(claim.id, Status::Mismatched, why, verdict)]);
         }
         match last.status {
-            RunStatus::Ok => Ok(last),
+            RunStatus::Ok => Ok(last), // found above
             RunStatus::Crashed | RunStatus::Timeout | RunStatus::Oom => exit(Status::Crashed),
             RunStatus::Invalid => exit(Status::Invalid),
             RunStatus::Cancelled => exit(Status::Withdrawn),

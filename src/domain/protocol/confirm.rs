@@ -5,6 +5,7 @@
 //! what happens to a claim that is confirmed.
 
 use super::compare::change;
+use super::recount::Recount;
 use super::words::{Claim, Look, Step, Test, Verdict};
 use super::{CONFIRM_SEEDS, CONFIRM_STRIDE, GENERATION_SEEDS, GENERATION_STRIDE, View, seed};
 use crate::domain::chart::Confirm;
@@ -22,6 +23,15 @@ pub(super) const AUTO_SEEDS: (u32, u32) = (4, 32);
 /// One-sided z under which a look that is not the last ends a claim as futile: the first look, and all
 /// later ones.
 const FUTILE: (f64, f64) = (0.5, 1.2);
+
+/// What one look at a confirmation sees.
+struct Looking<'a> {
+    pairs: &'a Pairs<'a>,
+    /// Whether the candidate's own figures can be believed.
+    recount: Recount,
+    /// Runs that were made to know.
+    timed: Vec<u64>,
+}
 
 /// Both arms of a comparison, seed by seed.
 pub(super) struct Pairs<'a> {
@@ -63,10 +73,17 @@ impl View<'_> {
             {
                 return vec![Step::Move(claim.id, Status::Invalid, why, None)];
             }
-            let step = self.judge(claim, test, looks, at, &pairs, baseline);
-            match step {
-                Some(step @ Step::Move(_, Status::Confirmed, ..)) => {
-                    return self.repeated(claim, commit, step, baseline);
+            let look = Looking {
+                pairs: &pairs,
+                recount: self.recount(claim, commit, &pairs, baseline),
+                timed: self.timed(claim, commit, &pairs),
+            };
+            match self.judge(claim, test, looks, at, &look, baseline) {
+                Some(Step::Move(_, Status::Confirmed, why, verdict)) => {
+                    return self.believed(claim, look.recount, verdict, |verdict| {
+                        let step = Step::Move(claim.id, Status::Confirmed, why, verdict);
+                        self.repeated(claim, commit, step, baseline)
+                    });
                 }
                 Some(step) => return vec![step],
                 None => {}
@@ -169,18 +186,21 @@ impl View<'_> {
         test: Test,
         looks: &[Look],
         at: usize,
-        pairs: &Pairs<'_>,
+        seen: &Looking<'_>,
         baseline: &[&Experiment],
     ) -> Option<Step> {
+        let pairs = seen.pairs;
         let margin = self.tested_margin(claim, baseline);
         let mut verdict = self.compare(test, &pairs.base, &pairs.cand, margin);
         verdict.runs.extend(baseline.iter().map(|run| run.id));
+        verdict.runs.extend(&seen.timed);
         verdict.runs.sort_unstable();
         verdict.runs.dedup();
-        let differs = self.mismatch(claim.axis, &verdict.ratios, baseline);
-        if let Some(why) =
-            differs.or_else(|| self.disbelieved(claim.axis, &pairs.base, &pairs.cand))
-        {
+        let differs = match self.mismatch(claim.axis, &verdict.ratios, baseline) {
+            None => seen.recount.differs(),
+            found => found,
+        };
+        if let Some(why) = differs {
             let verdict = Some(Box::new(verdict));
             return Some(Step::Move(claim.id, Status::Mismatched, why, verdict));
         }
@@ -208,6 +228,24 @@ impl View<'_> {
             return None;
         }
         Some(self.unconfirmed(claim, test, verdict, &numbers, pairs, margin))
+    }
+
+    /// What becomes of a claim whose test holds, by what its seconds say of the costs it counts itself.
+    fn believed(
+        &self,
+        claim: &Hypothesis,
+        recount: Recount,
+        verdict: Option<Box<Verdict>>,
+        then: impl FnOnce(Option<Box<Verdict>>) -> Vec<Step>,
+    ) -> Vec<Step> {
+        match recount {
+            Recount::Agrees => then(verdict),
+            Recount::Again(steps) => steps,
+            Recount::Differs(why) => {
+                vec![Step::Move(claim.id, Status::Mismatched, why, verdict)]
+            }
+            Recount::Unclear(why) => vec![Step::Move(claim.id, Status::Contended, why, verdict)],
+        }
     }
 
     /// The end of a claim whose test did not hold: excluded, or not known.
@@ -311,15 +349,15 @@ impl View<'_> {
         verdict.effect = Some(tested.effect);
         verdict.ci = Some(tested.ci);
         verdict.p = Some(tested.p);
+        verdict.runs.extend(self.timed(claim, commit, &pairs));
+        let recount = self.recount(claim, commit, &pairs, baseline);
         (tested.p < self.chart.protocol.alpha).then(|| {
             let numbers = self.numbers(&verdict, Test::Paired);
             let why = format!("on top of the new champion it still holds: {numbers}");
-            vec![Step::Move(
-                claim.id,
-                Status::Confirmed,
-                why,
-                Some(Box::new(verdict)),
-            )]
+            let verdict = Some(Box::new(verdict));
+            self.believed(claim, recount, verdict, |verdict| {
+                vec![Step::Move(claim.id, Status::Confirmed, why, verdict)]
+            })
         })
     }
 

@@ -11,12 +11,16 @@ use super::words::{Step, Wanted};
 use crate::domain::event::{Arm, RunStatus, Stage, Status};
 use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::{Sample, figure};
+use crate::domain::student;
 
 /// Runs with the same result on different seeds that chance does not explain.
 const SAME_MIN: usize = 3;
-/// Spread of a candidate, as a share of the baseline's, that is none: a fixed draw, and some dust on it. A
-/// change that trains to the end what the baseline only began has been seen to leave a hundredth.
-const DUST: f64 = 1e-3;
+/// Spread that a true gain may leave, as a share of the baseline's: a change that trains to the end what the
+/// baseline only began has been seen to leave a hundredth.
+const SHRUNK: f64 = 0.005;
+/// Probability under which a spread is less than even that leaves: a fixed draw, and some dust on it. By the
+/// distribution of the ratio of two variances, since few runs often lie close together by chance.
+const CHANCE: f64 = 1e-4;
 /// Launches of the repeat of a run that the world disturbed before the claim is given up.
 const MAX_REPEATS: usize = 3;
 
@@ -30,7 +34,8 @@ impl View<'_> {
         cand: &[&Experiment],
         baseline: &[&Experiment],
     ) -> Option<String> {
-        let (base, mut cand) = (values(base), values(cand));
+        let (mut base, mut cand) = (values(base), values(cand));
+        base.extend(values(baseline));
         // The screen's seed is one more.
         let screened = baseline
             .first()
@@ -38,10 +43,13 @@ impl View<'_> {
         let mut screened = screened.unwrap_or_default();
         screened.retain(|run| run.hypothesis == Some(claim.id) && run.status == RunStatus::Ok);
         cand.extend(screened.first().and_then(|run| run.measured.value));
-        let spread = Sample::of(&base).sd;
-        let ignores =
-            cand.len() >= SAME_MIN && spread > 0.0 && Sample::of(&cand).sd <= DUST * spread;
-        ignores.then(|| {
+        let (usual, own) = (Sample::of(&base), Sample::of(&cand));
+        if cand.len() < SAME_MIN || usual.sd <= 0.0 {
+            return None;
+        }
+        let share = (own.sd / (SHRUNK * usual.sd)).powi(2);
+        let [more, most] = [own, usual].map(|sample| f64::from(sample.n) - 1.0);
+        (own.sd == 0.0 || student::variances(share, more, most) < CHANCE).then(|| {
             format!(
                 "{} seeds gave the same, where the baseline's differ: it does not use its seed",
                 cand.len()
@@ -117,5 +125,43 @@ impl View<'_> {
             seed: screen.seed,
             commit: commit.to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::{Bench, noise};
+    use super::*;
+    use crate::domain::chart::Confirm;
+    use crate::domain::event::Measured;
+
+    /// A change that leaves this share of the baseline's spread.
+    fn told(share: f64, confirm: u32, seed: u64) -> Status {
+        let mut bench = Bench::new(move |run| {
+            let own = run.commit.starts_with("steady");
+            let (mean, spread) = if own { (1.0, share) } else { (5.0, 1.0) };
+            let measured = Measured {
+                value: Some(mean + spread * noise(run.seed ^ seed)),
+                flops: Some(1e6),
+                ..Measured::default()
+            };
+            (RunStatus::Ok, measured)
+        });
+        bench.chart.protocol.confirm = Confirm::Seeds(confirm);
+        let id = bench.claim("steady", 3.0);
+        bench.play();
+        bench.of(id).status
+    }
+
+    #[test]
+    fn little_luck_is_not_none() {
+        // A hundredth of the spread, as training to the end leaves it, over many draws of few seeds.
+        for seed in 0..300 {
+            assert_eq!(told(0.01, 4, seed), Status::Promoted, "{seed}");
+            assert_ne!(told(0.01, 2, seed), Status::Invalid, "{seed}");
+        }
+        for share in [0.0, 1e-6] {
+            assert_eq!(told(share, 4, 1), Status::Invalid, "{share}");
+        }
     }
 }

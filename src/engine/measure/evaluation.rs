@@ -12,6 +12,7 @@ use crate::domain::disclosure;
 use crate::domain::event::By;
 use crate::lab::local::{Poll, poll};
 use crate::lab::metric::{self, Invalid, RunEnd};
+use crate::os::job::Exit;
 use crate::repo;
 
 use super::place::Program;
@@ -116,7 +117,12 @@ impl Order {
         if end == RunEnd::Ok {
             return;
         }
-        found.status = status(end);
+        let unbegun = matches!(result.exit, Exit::NotStarted(_)) && !result.cancelled;
+        found.status = if unbegun {
+            self.hindered()
+        } else {
+            status(end)
+        };
         if disclosure::withheld(task) {
             let log = self.log(Program::Evaluation);
             let log = log.strip_prefix(self.dir.path()).unwrap_or(&log);
