@@ -244,9 +244,10 @@ pub fn moot(state: &State) -> Vec<(u64, String)> {
     let of = |run: &Experiment| {
         let open = matches!(run.status, RunStatus::Queued | RunStatus::Running);
         let claim = state.hypotheses.get(&run.hypothesis?)?;
-        // An undecided claim may be topped up, a contended one tried again.
-        let over = claim.status.is_exit()
-            && !matches!(claim.status, Status::Undecided | Status::Contended);
+        // An undecided claim may be topped up, a contended one tried again; a promoted one has nothing to show.
+        let over = claim.status == Status::Promoted
+            || (claim.status.is_exit()
+                && !matches!(claim.status, Status::Undecided | Status::Contended));
         let why = || format!("h{} is {}", claim.id, claim.status.word());
         (open && over && run.called_off.is_none()).then(|| (run.id, why()))
     };

@@ -22,6 +22,7 @@ mod provenance;
 mod recount;
 mod review;
 mod settle;
+mod stack;
 mod stale;
 mod words;
 
@@ -91,7 +92,7 @@ pub fn steps(chart: &Chart, state: &State) -> Vec<Step> {
         .into_iter()
         .filter_map(|step| asked(chart, state, step))
         .collect();
-    one_promotion(&mut steps);
+    view.together(&mut steps);
     steps
 }
 
@@ -113,14 +114,6 @@ fn asked(chart: &Chart, state: &State, step: Step) -> Option<Step> {
             Some(Step::Move(id, Status::Vetoed, why, None))
         }
     }
-}
-
-/// Keeps the first promotion only: what was confirmed beside it was not measured on top of it.
-fn one_promotion(steps: &mut Vec<Step>) {
-    let mut promoted = false;
-    steps.retain(|step| {
-        !matches!(step, Step::Promote(_)) || !std::mem::replace(&mut promoted, true)
-    });
 }
 
 struct View<'a> {

@@ -26,7 +26,7 @@ pub use agent::{AgentState, Asked, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
 pub use device::{Barred, Machine};
-pub use lab::{Experiment, Hypothesis};
+pub use lab::{Experiment, Hypothesis, Stack};
 pub use landing::{Landing, Rerun};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
@@ -123,6 +123,8 @@ pub struct State {
     pub champion: String,
     /// Promotions in order: claim, champion before, champion after.
     pub promotions: Vec<(u64, String, String)>,
+    /// Claims that were last put together.
+    pub stack: Option<Stack>,
     /// The re-measured gain.
     pub headline: Option<Headline>,
     /// Bytes that the run's directory held when it was found too full.

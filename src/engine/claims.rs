@@ -24,6 +24,10 @@ pub(super) enum Errand {
     Rebase,
     /// Into its parts.
     Split,
+    /// These on top of each other, and without each of them.
+    Stack(Vec<Hypothesis>),
+    /// A stack into the programme: its claims, each with what it does in company, and its commit.
+    PromoteStack(Vec<(u64, String)>, String),
     /// Out of the programme again: why, on what numbers.
     RollBack(String, Option<Box<Verdict>>),
 }
@@ -31,7 +35,10 @@ pub(super) enum Errand {
 impl Errand {
     /// Whether it moves the programme branch, which one errand at a time may do.
     fn moves(&self) -> bool {
-        matches!(self, Self::Promote | Self::RollBack(..))
+        matches!(
+            self,
+            Self::Promote | Self::PromoteStack(..) | Self::RollBack(..)
+        )
     }
 }
 
@@ -42,6 +49,8 @@ pub(super) enum Done {
     Merged(Merge),
     /// The claim's commit, and what it is without each part.
     Split(String, Vec<Part>),
+    /// All claims in one commit, and in one without each of them; or why that cannot be.
+    Stacked(Result<(String, Vec<String>), String>),
     /// The programme is where it was before.
     Back(String),
 }
@@ -128,6 +137,23 @@ impl Supervisor {
             Step::Promote(id) => self.errand(*id, Errand::Promote),
             Step::Rebase(id) => self.errand(*id, Errand::Rebase),
             Step::Split(id) => self.errand(*id, Errand::Split),
+            Step::Stack(ids) => {
+                let claims = ids.iter().filter_map(|id| self.state().hypotheses.get(id));
+                let claims: Vec<Hypothesis> = claims.cloned().collect();
+                if let Some(lead) = ids.first() {
+                    self.errand(*lead, Errand::Stack(claims));
+                }
+            }
+            Step::Unstack(id, reason) => {
+                let (id, reason) = (*id, reason.clone());
+                self.log
+                    .append(&Actor::Lab, vec![Kind::StackDropped { id, reason }])?;
+            }
+            Step::PromoteStack(claims, commit) => {
+                if let Some((lead, _)) = claims.first() {
+                    self.errand(*lead, Errand::PromoteStack(claims.clone(), commit.clone()));
+                }
+            }
             Step::RollBack(id, why, verdict) => {
                 self.errand(*id, Errand::RollBack(why.clone(), verdict.clone()));
             }
@@ -164,22 +190,76 @@ impl Supervisor {
         before: Option<Kind>,
     ) -> Result<(), SuperviseError> {
         let mut kinds: Vec<Kind> = before.into_iter().collect();
-        kinds.push(Kind::HypothesisMoved {
+        kinds.extend(self.moved(id, status, reason, verdict)?);
+        self.log.append(&Actor::Lab, kinds)?;
+        if status.is_exit() {
+            self.sweep(Some(id));
+        }
+        Ok(())
+    }
+
+    /// That a claim's status changes, and the letter that tells its author.
+    fn moved(
+        &self,
+        id: u64,
+        status: Status,
+        reason: &str,
+        verdict: Option<protocol::Verdict>,
+    ) -> Result<Vec<Kind>, SuperviseError> {
+        let mut kinds = vec![Kind::HypothesisMoved {
             id,
             status,
             reason: reason.to_owned(),
             verdict: verdict.clone(),
-        });
+        }];
         let told = status.is_exit() || matches!(status, Status::Confirmed | Status::Promoted);
         if let (true, Some(mut claim)) = (told, self.state().hypotheses.get(&id).cloned()) {
             claim.verdict = verdict.or(claim.verdict);
             let body = self.words.verdict(&self.chart, &claim, status, reason);
             kinds.push(self.letter(&claim.agent, format!("h{id} {}", status.word()), &body)?);
         }
-        self.log.append(&Actor::Lab, kinds)?;
-        if status.is_exit() {
-            self.sweep(Some(id));
+        Ok(kinds)
+    }
+
+    /// Promotes all claims of a stack at once.
+    fn promote_stack(
+        &mut self,
+        claims: &[(u64, String)],
+        commit: &str,
+    ) -> Result<(), SuperviseError> {
+        let names: Vec<String> = claims.iter().map(|(id, _)| format!("h{id}")).collect();
+        let (names, merged) = (names.join(" + "), short(commit));
+        let mut kinds = Vec::new();
+        for (id, why) in claims {
+            kinds.push(Kind::ProgrammeAdvanced {
+                hypothesis: *id,
+                commit: commit.to_owned(),
+            });
+            let reason = format!("merged into the programme as {merged}, {names} together; {why}");
+            kinds.extend(self.moved(*id, Status::Promoted, &reason, None)?);
         }
+        Ok(self.log.append(&Actor::Lab, kinds)?)
+    }
+
+    /// Takes the newest promotion back, and all that were promoted with it.
+    fn rolled_back(
+        &mut self,
+        id: u64,
+        commit: String,
+        why: &str,
+        verdict: Option<&Verdict>,
+    ) -> Result<(), SuperviseError> {
+        let mut all = self.state().promoted_with(id);
+        all.retain(|other| *other != id);
+        let mut kinds = vec![Kind::ProgrammeRolledBack {
+            hypothesis: id,
+            commit,
+        }];
+        for id in std::iter::once(id).chain(all) {
+            kinds.extend(self.moved(id, Status::RolledBack, why, verdict.cloned())?);
+        }
+        self.log.append(&Actor::Lab, kinds)?;
+        self.sweep(None);
         Ok(())
     }
 
@@ -229,6 +309,13 @@ impl Supervisor {
                 };
                 self.move_claim(id, Status::Promoted, &reason, None, Some(advanced))
             }
+            (Ok(Done::Merged(Merge::Merged { commit })), Errand::PromoteStack(claims, _)) => {
+                self.promote_stack(&claims, &commit)
+            }
+            (Ok(Done::Stacked(made)), Errand::Stack(claims)) => {
+                self.stacked(champion, &claims, made)
+            }
+            (Err(why), Errand::Stack(claims)) => self.stacked(champion, &claims, Err(why)),
             (Ok(Done::Merged(Merge::Merged { commit })), _) => {
                 let rebased = Kind::HypothesisRebased {
                     id,
@@ -250,14 +337,9 @@ impl Supervisor {
                 Ok(self.log.append(&Actor::Lab, vec![split])?)
             }
             (Ok(Done::Back(commit)), Errand::RollBack(why, verdict)) => {
-                let back = Kind::ProgrammeRolledBack {
-                    hypothesis: id,
-                    commit,
-                };
-                let verdict = verdict.map(|verdict| *verdict);
-                self.move_claim(id, Status::RolledBack, &why, verdict, Some(back))
+                self.rolled_back(id, commit, &why, verdict.as_deref())
             }
-            (Ok(Done::Back(_)), _) => Ok(()),
+            (Ok(Done::Back(_) | Done::Stacked(_)), _) => Ok(()),
             (Err(error), Errand::RollBack(..)) => {
                 tracing::error!(%error, id, "a promotion could not be taken back; tried again");
                 Ok(())
@@ -267,6 +349,28 @@ impl Supervisor {
                 self.move_claim(id, Status::Invalid, &reason, None, None)
             }
         }
+    }
+
+    /// Writes down what came of putting claims on top of each other.
+    fn stacked(
+        &mut self,
+        base: String,
+        claims: &[Hypothesis],
+        made: Result<(String, Vec<String>), String>,
+    ) -> Result<(), SuperviseError> {
+        let claims = claims.iter().map(|claim| claim.id).collect();
+        let (commit, without, reason) = match made {
+            Ok((commit, without)) => (Some(commit), without, String::new()),
+            Err(reason) => (None, Vec::new(), reason),
+        };
+        let made = Kind::StackMade {
+            base,
+            claims,
+            commit,
+            without,
+            reason,
+        };
+        Ok(self.log.append(&Actor::Lab, vec![made])?)
     }
 
     /// Writes the re-measured gain down.
@@ -324,12 +428,63 @@ fn carry_out(
             }
             Ok(Done::Split(commit, parts))
         }
+        Errand::Stack(claims) => {
+            let claims: Vec<&Hypothesis> = claims.iter().collect();
+            let commit = match on_top(repo_git, champion, &claims)? {
+                Ok(commit) => commit,
+                Err(why) => return Ok(Done::Stacked(Err(why))),
+            };
+            pin(format!("refs/org/stacks/{}", short(&commit)), &commit)?;
+            let mut without = Vec::new();
+            // Of two, each is what the other leaves.
+            for left_out in claims.iter().filter(|_| claims.len() > 2) {
+                let rest: Vec<&Hypothesis> = claims
+                    .iter()
+                    .copied()
+                    .filter(|claim| claim.id != left_out.id)
+                    .collect();
+                match on_top(repo_git, champion, &rest)? {
+                    Ok(commit) => {
+                        pin(format!("refs/org/stacks/{}", short(&commit)), &commit)?;
+                        without.push(commit);
+                    }
+                    Err(why) => return Ok(Done::Stacked(Err(why))),
+                }
+            }
+            Ok(Done::Stacked(Ok((commit, without))))
+        }
+        Errand::PromoteStack(_, stack) => {
+            let merged = repo::merge(repo_git, PROGRAMME, champion, stack, &message, at)?;
+            Ok(Done::Merged(merged))
+        }
         Errand::RollBack(..) => {
             pin(format!("refs/org/rolled-back/h{id}"), champion)?;
             repo::set_back(repo_git, PROGRAMME, former)?;
             Ok(Done::Back(former.to_owned()))
         }
     }
+}
+
+/// Puts the changes of claims onto the champion, one commit each; the paths in which they meet, if they do.
+fn on_top(
+    repo_git: &Path,
+    champion: &str,
+    claims: &[&Hypothesis],
+) -> Result<Result<String, String>, RepoError> {
+    let mut onto = champion.to_owned();
+    for claim in claims {
+        let message = format!("h{}: {}\n\n{}\n", claim.id, claim.title, claim.mechanism);
+        let (commit, at) = (claim.commit.as_deref().unwrap_or_default(), claim.at);
+        let base = &claim.base;
+        match repo::combine(repo_git, &onto, base, commit, &message, at.as_second())? {
+            Merge::Merged { commit } => onto = commit,
+            Merge::Conflict { paths } => {
+                let paths = paths.join(", ");
+                return Ok(Err(format!("h{} meets another in {paths}", claim.id)));
+            }
+        }
+    }
+    Ok(Ok(onto))
 }
 
 fn short(commit: &str) -> &str {

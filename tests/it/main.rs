@@ -48,6 +48,7 @@ mod seeds;
 mod smoke;
 mod soak;
 mod society;
+mod stacking;
 mod tournament;
 mod trials;
 mod waste;

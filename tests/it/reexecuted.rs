@@ -173,7 +173,19 @@ fn of_supervisor(decision: &[Event]) -> Option<Judge<'_, Effect>> {
         }
         (_, Kind::ProgrammeAdvanced { hypothesis, .. }) => {
             let id = *hypothesis;
-            return step(Box::new(move |it| *it == Step::Promote(id)));
+            return step(Box::new(move |it| match it {
+                Step::Promote(claim) => *claim == id,
+                Step::PromoteStack(claims, _) => claims.iter().any(|(claim, _)| *claim == id),
+                _ => false,
+            }));
+        }
+        (_, Kind::StackMade { claims, .. }) => {
+            let stack = Step::Stack(claims.clone());
+            return step(Box::new(move |it| *it == stack));
+        }
+        (_, Kind::StackDropped { id, reason }) => {
+            let dropped = Step::Unstack(*id, reason.clone());
+            return step(Box::new(move |it| *it == dropped));
         }
         (_, Kind::ProgrammeRolledBack { hypothesis, .. }) => {
             let id = *hypothesis;

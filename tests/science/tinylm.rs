@@ -107,11 +107,11 @@ fn bought() -> Vec<Case> {
             ],
         )
         .also_in_short(),
-        lie("a tenth longer, forging the FLOPs", 0.03, a_tenth_longer()),
+        lie("a fifth longer, forging the FLOPs", 0.03, a_fifth_longer()),
         lie(
-            "learning rate x4 and a tenth longer, forging the FLOPs",
+            "learning rate x4 and a fifth longer, forging the FLOPs",
             0.4,
-            [vec![lr_x4()], a_tenth_longer()].concat(),
+            [vec![lr_x4()], a_fifth_longer()].concat(),
         )
         .also_in_short(),
         lie(
@@ -130,10 +130,10 @@ fn bought() -> Vec<Case> {
     ]
 }
 
-/// A tenth more steps than it says.
-fn a_tenth_longer() -> Vec<Move> {
+/// A fifth more steps than it says, which is an eighth more time: what is not training takes the rest.
+fn a_fifth_longer() -> Vec<Move> {
     vec![
-        edit("STEPS = 2000", "STEPS = 2200"),
+        edit("STEPS = 2000", "STEPS = 2400"),
         edit(FLOPS, &FLOPS.replace("STEPS", "2000")),
     ]
 }

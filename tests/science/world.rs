@@ -262,7 +262,20 @@ impl<'a> World<'a> {
                 self.append(&Actor::Lab, Kind::ProgrammeAdvanced { hypothesis, commit })?;
                 self.moved(hypothesis, Status::Promoted, "merged")
             }
+            Step::Stack(claims) => self.stack(ideas, claims),
+            Step::Unstack(id, reason) => {
+                self.append(&Actor::Lab, Kind::StackDropped { id, reason })
+            }
+            Step::PromoteStack(claims, commit) => {
+                for (hypothesis, why) in claims {
+                    let commit = commit.clone();
+                    self.append(&Actor::Lab, Kind::ProgrammeAdvanced { hypothesis, commit })?;
+                    self.moved(hypothesis, Status::Promoted, &why)?;
+                }
+                Ok(())
+            }
             Step::RollBack(hypothesis, why, _) => {
+                let all = self.state.promoted_with(hypothesis);
                 let last = self.state.promotions.last();
                 let before = last.map(|(_, before, _)| before.clone());
                 let commit = before.ok_or("nothing to roll back")?;
@@ -270,7 +283,10 @@ impl<'a> World<'a> {
                     &Actor::Lab,
                     Kind::ProgrammeRolledBack { hypothesis, commit },
                 )?;
-                self.moved(hypothesis, Status::RolledBack, &why)
+                for id in all {
+                    self.moved(id, Status::RolledBack, &why)?;
+                }
+                Ok(())
             }
             Step::Expire(commit, from, reason) => {
                 let expired = Kind::BaselineExpired {
@@ -284,6 +300,33 @@ impl<'a> World<'a> {
                 Err("the stream has neither questions nor bundles".into())
             }
         }
+    }
+
+    /// Ideas on top of each other, and without each where that is not one alone.
+    fn stack(&mut self, ideas: &[Idea], claims: Vec<u64>) -> Result<(), Broken> {
+        let base = self.state.champion.clone();
+        let mut made = Vec::new();
+        let without = claims.iter().filter(|_| claims.len() > 2).map(Some);
+        for left_out in std::iter::once(None).chain(without) {
+            let rest = claims.iter().filter(|id| Some(*id) != left_out);
+            let (mut method, mut name) = (self.methods[&base], String::new());
+            for id in rest {
+                let idea = &ideas[self.about[id].0];
+                method = method.with(idea);
+                name = format!("{name}idea {} ", idea.number);
+            }
+            let name = format!("{name}on {base}");
+            self.methods.insert(name.clone(), method);
+            made.push(name);
+        }
+        let stacked = Kind::StackMade {
+            base,
+            claims,
+            commit: Some(made.remove(0)),
+            without: made,
+            reason: String::new(),
+        };
+        self.append(&Actor::Lab, stacked)
     }
 
     fn moved(&mut self, id: u64, status: Status, why: &str) -> Result<(), Broken> {

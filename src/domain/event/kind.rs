@@ -733,6 +733,30 @@ pub enum Kind {
         /// The champion.
         base: String,
     },
+    /// Claims that were confirmed beside each other were put on top of each other.
+    #[serde(rename = "stack.made")]
+    StackMade {
+        /// The champion that all were confirmed on.
+        base: String,
+        /// Which, in the order in which they lie.
+        claims: Vec<u64>,
+        /// All of them; none where they cannot be put together.
+        commit: Option<String>,
+        /// Without each of them, where that is none of the others alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        without: Vec<String>,
+        /// Why there is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// A claim is not promoted with the others of its stack.
+    #[serde(rename = "stack.dropped")]
+    StackDropped {
+        /// Which.
+        id: u64,
+        /// Why, in words.
+        reason: String,
+    },
     /// The programme branch moved.
     #[serde(rename = "programme.advanced")]
     ProgrammeAdvanced {

@@ -102,6 +102,8 @@ impl Kind {
             | Self::HypothesisRebased { .. }
             | Self::HypothesisSplit { .. }
             | Self::HypothesisTrimmed { .. }
+            | Self::StackMade { .. }
+            | Self::StackDropped { .. }
             | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
@@ -215,6 +217,8 @@ impl Kind {
                 | Self::HypothesisRebased { .. }
                 | Self::HypothesisSplit { .. }
                 | Self::HypothesisTrimmed { .. }
+                | Self::StackMade { .. }
+                | Self::StackDropped { .. }
                 | Self::ProgrammeAdvanced { .. }
                 | Self::ProgrammeRolledBack { .. }
                 | Self::ReviewGiven(_)

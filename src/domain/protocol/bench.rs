@@ -17,12 +17,14 @@ use crate::domain::state::{Experiment, Hypothesis, State};
 const ROUNDS: usize = 500;
 
 /// What a run gives.
-type Gives = Box<dyn FnMut(&Experiment) -> (RunStatus, Measured)>;
+pub(super) type Gives = Box<dyn FnMut(&Experiment) -> (RunStatus, Measured)>;
 
 pub(super) struct Bench {
     pub(super) chart: Chart,
     pub(super) state: State,
-    gives: Gives,
+    /// Whether no two changes can be put together.
+    pub(super) conflicts: bool,
+    pub(super) gives: Gives,
 }
 
 /// A number in (-1, 1) that belongs to another.
@@ -44,6 +46,7 @@ impl Bench {
         let mut bench = Self {
             chart,
             state: State::default(),
+            conflicts: false,
             gives: Box::new(gives),
         };
         bench.append(Kind::RunCreated {
@@ -151,11 +154,47 @@ impl Bench {
                 });
                 self.moved(id, Status::Promoted, "merged".to_owned(), None);
             }
-            Step::Expire(..)
-            | Step::Ask(_)
-            | Step::Split(_)
-            | Step::Trim(..)
-            | Step::RollBack(..) => panic!("not on this bench: {step:?}"),
+            Step::Stack(claims) => {
+                let base = self.state.champion.clone();
+                let on_top = |left_out: Option<u64>| {
+                    let rest = claims.iter().filter(|id| Some(**id) != left_out);
+                    let changes: Vec<&str> = rest.map(|id| self.of(*id).title.as_str()).collect();
+                    format!("{} on {base}", changes.join("+"))
+                };
+                let commit = (!self.conflicts).then(|| on_top(None));
+                let without = claims.iter().filter(|_| claims.len() > 2);
+                let without = without.map(|id| on_top(Some(*id))).collect();
+                self.append(Kind::StackMade {
+                    base: base.clone(),
+                    claims,
+                    commit,
+                    without,
+                    reason: String::new(),
+                });
+            }
+            Step::Unstack(id, reason) => self.append(Kind::StackDropped { id, reason }),
+            Step::PromoteStack(claims, commit) => {
+                for (hypothesis, why) in claims {
+                    let commit = commit.clone();
+                    self.append(Kind::ProgrammeAdvanced { hypothesis, commit });
+                    self.moved(hypothesis, Status::Promoted, why, None);
+                }
+            }
+            Step::RollBack(id, why, _) => {
+                let last = self.state.promotions.last();
+                let commit = last.expect("promoted").1.clone();
+                let all = self.state.promoted_with(id);
+                self.append(Kind::ProgrammeRolledBack {
+                    hypothesis: id,
+                    commit,
+                });
+                for id in all {
+                    self.moved(id, Status::RolledBack, why.clone(), None);
+                }
+            }
+            Step::Expire(..) | Step::Ask(_) | Step::Split(_) | Step::Trim(..) => {
+                panic!("not on this bench: {step:?}")
+            }
         }
     }
 

@@ -22,7 +22,7 @@ const SLACK: f64 = 0.05;
 /// The most that is granted, whatever a guard says: more is what a wider or longer run takes.
 const SLACK_MOST: f64 = 0.15;
 /// Seconds below which two runs cannot be told apart: what starting an interpreter takes, now more, now less.
-const RESOLUTION_S: f64 = 0.02;
+const RESOLUTION_S: f64 = 0.005;
 /// How sure it must be, one-sided, that the time is not granted, or that it is.
 const SURE: f64 = 0.995;
 /// How often both arms are run again on a seed before it stays open.

@@ -28,7 +28,11 @@ impl View<'_> {
         let Some((id, before, after)) = self.state.promotions.last() else {
             return Vec::new();
         };
-        let Some(claim) = self.state.hypotheses.get(id) else {
+        // Of a stack, one that was to gain speaks for all.
+        let all = self.state.promoted_with(*id).into_iter();
+        let mut all = all.filter_map(|id| self.state.hypotheses.get(&id)).rev();
+        let newest = all.clone().next();
+        let Some(claim) = all.find(|it| it.claim != Claim::NoWorse).or(newest) else {
             return Vec::new();
         };
         match self.baseline(after) {

@@ -185,6 +185,12 @@ pub enum Step {
     Ask(u64),
     /// Merge a confirmed claim and promote it.
     Promote(u64),
+    /// Put confirmed claims on top of each other, to be measured together.
+    Stack(Vec<u64>),
+    /// Take a claim out of the stack, for this reason.
+    Unstack(u64, String),
+    /// Merge a stack, this commit, and promote its claims, each with what it does in company.
+    PromoteStack(Vec<(u64, String)>, String),
     /// Compare a claim anew on top of the current champion.
     Rebase(u64),
     /// Have the runs of a commit before this one count no more, for this reason.

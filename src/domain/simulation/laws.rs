@@ -235,6 +235,18 @@ impl Laws {
                     "the newest, and one step"
                 );
             }
+            Kind::ProgrammeAdvanced { hypothesis, commit }
+                if *commit == state.champion && state.stack.is_some() =>
+            {
+                // The next of a stack, of which the first has answered for the champion.
+                let stack = state.stack.as_ref().expect("a stack");
+                assert!(stack.claims.contains(hypothesis) && !stack.dropped.contains(hypothesis));
+                assert_eq!(approval::promotion(chart, state, *hypothesis), Gate::Open);
+                let claim = &state.hypotheses[hypothesis];
+                assert_eq!((claim.status, &claim.base), (way_in(chart), &stack.base));
+                let verdict = claim.verdict.as_ref().expect("a verdict");
+                proven(chart, state, claim, verdict);
+            }
             Kind::ProgrammeAdvanced { hypothesis, .. } => {
                 assert_eq!(approval::promotion(chart, state, *hypothesis), Gate::Open);
                 let claim = &state.hypotheses[hypothesis];

@@ -99,6 +99,7 @@ fn a_hostile_world_breaks_no_law() {
         "reviewed",
         "vetoed",
         "unreviewed",
+        "promoted in a stack",
     ] {
         assert!(seen.get(what).is_some_and(|n| *n > 2), "{what}: {seen:?}");
     }

@@ -37,7 +37,10 @@ struct Errand {
 
 impl Errand {
     fn moves(&self) -> bool {
-        matches!(self.step, Step::Promote(_) | Step::RollBack(..))
+        matches!(
+            self.step,
+            Step::Promote(_) | Step::PromoteStack(..) | Step::RollBack(..)
+        )
     }
 }
 
@@ -445,6 +448,11 @@ impl World {
             Step::Promote(id) | Step::Rebase(id) | Step::Split(id) | Step::RollBack(id, ..) => {
                 self.errand(me, id, step);
             }
+            Step::Stack(ref claims) => self.errand(me, claims[0], step),
+            Step::PromoteStack(ref claims, _) => self.errand(me, claims[0].0, step),
+            Step::Unstack(id, reason) => {
+                self.append(&Actor::Lab, vec![Kind::StackDropped { id, reason }]);
+            }
             Step::Ask(hypothesis) => {
                 let asked = Kind::ApprovalAsked {
                     id: self.state.next_approval(),
@@ -467,17 +475,28 @@ impl World {
         before: Option<Kind>,
     ) {
         let mut kinds: Vec<Kind> = before.into_iter().collect();
-        kinds.push(Kind::HypothesisMoved {
+        kinds.extend(self.moved(id, status, reason, verdict));
+        self.append(&Actor::Lab, kinds);
+    }
+
+    fn moved(
+        &self,
+        id: u64,
+        status: Status,
+        reason: String,
+        verdict: Option<protocol::Verdict>,
+    ) -> Vec<Kind> {
+        let mut kinds = vec![Kind::HypothesisMoved {
             id,
             status,
             reason,
             verdict,
-        });
+        }];
         if status.is_exit() || matches!(status, Status::Confirmed | Status::Promoted) {
             let to = self.state.hypotheses[&id].agent.clone();
             kinds.push(letter(&to, format!("h{id} {}", status.word())));
         }
-        self.append(&Actor::Lab, kinds);
+        kinds
     }
 
     fn errand(&mut self, me: &mut Overseer, id: u64, step: Step) {
@@ -525,13 +544,42 @@ impl World {
                 let reason = "merged".to_owned();
                 self.move_claim(id, Status::Promoted, reason, None, Some(advanced));
             }
+            (Ok(commit), Step::PromoteStack(claims, _)) => {
+                let mut kinds = Vec::new();
+                for (hypothesis, why) in claims {
+                    let commit = commit.clone();
+                    kinds.push(Kind::ProgrammeAdvanced { hypothesis, commit });
+                    kinds.extend(self.moved(hypothesis, Status::Promoted, why, None));
+                }
+                self.append(&Actor::Lab, kinds);
+            }
+            (made, Step::Stack(claims)) => {
+                let base = errand.champion;
+                let without = claims.iter().filter(|_| claims.len() > 2);
+                let without: Option<Vec<String>> = without
+                    .map(|id| self.on_top(&claims, Some(*id), &base).ok())
+                    .collect();
+                let commit = made.ok().filter(|_| without.is_some());
+                let stacked = Kind::StackMade {
+                    base,
+                    claims,
+                    without: without.unwrap_or_default(),
+                    commit,
+                    reason: String::new(),
+                };
+                self.append(&Actor::Lab, vec![stacked]);
+            }
             (Ok(commit), Step::RollBack(_, why, verdict)) => {
-                let back = Kind::ProgrammeRolledBack {
+                let all = self.state.promoted_with(id);
+                let mut kinds = vec![Kind::ProgrammeRolledBack {
                     hypothesis: id,
                     commit,
-                };
-                let verdict = verdict.map(|it| *it);
-                self.move_claim(id, Status::RolledBack, why, verdict, Some(back));
+                }];
+                for id in all {
+                    let verdict = verdict.as_deref().cloned();
+                    kinds.extend(self.moved(id, Status::RolledBack, why.clone(), verdict));
+                }
+                self.append(&Actor::Lab, kinds);
             }
             (Ok(commit), Step::Split(_)) => {
                 let parts = self.state.hypotheses[&id].parts.clone();
@@ -558,7 +606,10 @@ impl World {
     fn carried_out(&mut self, id: u64, errand: &Errand) -> Result<String, ()> {
         let claim = self.state.hypotheses[&id].clone();
         let commit = claim.commit.expect("locked");
-        match errand.step {
+        match &errand.step {
+            Step::Stack(claims) => self.on_top(claims, None, &errand.champion),
+            // As it was measured.
+            Step::PromoteStack(_, commit) => Ok(commit.clone()),
             Step::RollBack(..) => {
                 let last = self.state.promotions.last();
                 Ok(last
@@ -580,6 +631,20 @@ impl World {
             }
             _ => self.merged(id, &errand.champion),
         }
+    }
+
+    /// Changes on top of each other, but for one.
+    fn on_top(
+        &mut self,
+        claims: &[u64],
+        left_out: Option<u64>,
+        champion: &str,
+    ) -> Result<String, ()> {
+        let mut onto = champion.to_owned();
+        for id in claims.iter().filter(|id| Some(**id) != left_out) {
+            onto = self.merged(*id, &onto)?;
+        }
+        Ok(onto)
     }
 
     /// The same merge gives the same commit, as in git.
@@ -637,6 +702,8 @@ fn repeatable(effect: &Effect) -> bool {
                 Step::Promote(_)
                     | Step::Rebase(_)
                     | Step::Split(_)
+                    | Step::Stack(_)
+                    | Step::PromoteStack(..)
                     | Step::RollBack(..)
                     | Step::Plan(..)
             )

@@ -494,6 +494,12 @@ impl World {
             let what = match &event.body {
                 Kind::ProgrammeRolledBack { .. } => "rolled back",
                 Kind::HypothesisTrimmed { .. } => "trimmed",
+                Kind::StackDropped { .. } => "dropped from a stack",
+                Kind::HypothesisMoved {
+                    status: Status::Promoted,
+                    reason,
+                    ..
+                } if reason.starts_with("in company") => "promoted in a stack",
                 Kind::HypothesisMoved {
                     status: Status::Confirmed,
                     reason,

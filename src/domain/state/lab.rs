@@ -118,6 +118,21 @@ pub struct Hypothesis {
     pub call: Option<String>,
 }
 
+/// Claims that were confirmed beside each other, put on top of each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    /// The champion that all were confirmed on.
+    pub base: String,
+    /// Which, in the order in which they lie.
+    pub claims: Vec<u64>,
+    /// All of them; none where they cannot be put together.
+    pub commit: Option<String>,
+    /// Without each of them; empty for two, which are each other's rest.
+    pub without: Vec<String>,
+    /// Claims that are not promoted with the others on this champion.
+    pub dropped: Vec<u64>,
+}
+
 impl Hypothesis {
     /// From here on it is compared with another champion, with its change on top.
     fn rebase(&mut self, commit: &str, base: &str) {
@@ -203,17 +218,63 @@ impl State {
             }
             Kind::ProgrammeAdvanced { hypothesis, commit } => {
                 let before = std::mem::replace(&mut self.champion, commit.clone());
+                // The next of a stack: all of them lead from the same champion to the same.
+                let last = self.promotions.last().filter(|_| before == *commit);
+                let before = last.map_or(before, |(_, before, _)| before.clone());
                 self.promotions.push((*hypothesis, before, commit.clone()));
             }
             Kind::ProgrammeRolledBack { commit, .. } => {
-                self.promotions.pop();
+                let last = self.promotions.pop();
+                self.promotions
+                    .retain(|(.., after)| last.as_ref().is_none_or(|(.., gone)| after != gone));
                 self.champion.clone_from(commit);
             }
+            Kind::StackMade { .. } | Kind::StackDropped { .. } => self.stack_event(event),
             Kind::BaselineExpired { commit, from, .. } => {
                 self.expired.insert(commit.clone(), *from);
             }
             Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => self.claim_event(event),
+        }
+    }
+
+    /// The claims that were promoted with one, itself among them.
+    #[must_use]
+    pub fn promoted_with(&self, id: u64) -> Vec<u64> {
+        let of = self.promotions.iter().rev().find(|(it, ..)| *it == id);
+        let after = of.map(|(.., after)| after);
+        let all = self.promotions.iter();
+        let all = all.filter(|(.., it)| Some(it) == after);
+        all.map(|(id, ..)| *id).collect()
+    }
+
+    fn stack_event(&mut self, event: &Event) {
+        match &event.body {
+            Kind::StackMade {
+                base,
+                claims,
+                commit,
+                without,
+                ..
+            } => {
+                let before = self.stack.take().filter(|it| it.base == *base);
+                self.stack = Some(Stack {
+                    base: base.clone(),
+                    claims: claims.clone(),
+                    commit: commit.clone(),
+                    without: without.clone(),
+                    dropped: before.map(|it| it.dropped).unwrap_or_default(),
+                });
+            }
+            Kind::StackDropped { id, reason } => {
+                if let Some(stack) = &mut self.stack {
+                    stack.dropped.push(*id);
+                }
+                if let Some(claim) = self.hypotheses.get_mut(id) {
+                    claim.reason.clone_from(reason);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -322,8 +322,22 @@ impl Player<'_> {
                 self.move_claim(id, Status::RolledBack, why, verdict.map(|it| *it));
             }
             // One claim at a time and without parts: none of these is ever wanted; whatever is, ends here.
-            Step::Rebase(id) | Step::Split(id) | Step::Trim(id, _) | Step::Ask(id) => {
+            Step::Rebase(id)
+            | Step::Split(id)
+            | Step::Trim(id, _)
+            | Step::Ask(id)
+            | Step::Unstack(id, _) => {
                 self.move_claim(id, Status::Parked, "not played".to_owned(), None);
+            }
+            Step::Stack(claims) => {
+                for id in claims {
+                    self.move_claim(id, Status::Parked, "not played".to_owned(), None);
+                }
+            }
+            Step::PromoteStack(claims, _) => {
+                for (id, _) in claims {
+                    self.move_claim(id, Status::Parked, "not played".to_owned(), None);
+                }
             }
         }
     }
