@@ -123,8 +123,9 @@ impl View<'_> {
         cand: &[&Experiment],
         margin: f64,
     ) -> Verdict {
+        let resolution = resolution(base, cand);
         let tested: Tested = match test {
-            Test::Paired => stats::paired(&self.differences(base, cand), margin),
+            Test::Paired => stats::paired(&self.differences(base, cand), margin, resolution),
             Test::Pooled => {
                 let signed = |runs: &[&Experiment]| {
                     values(runs)
@@ -132,7 +133,7 @@ impl View<'_> {
                         .map(|value| self.sign() * value)
                         .collect::<Vec<_>>()
                 };
-                stats::unpaired(&signed(base), &signed(cand), margin)
+                stats::unpaired(&signed(base), &signed(cand), margin, resolution)
             }
         };
         Verdict {
@@ -250,6 +251,11 @@ pub(super) fn change(gain: f64) -> String {
     } else {
         format!("worse by {}", figure(-gain))
     }
+}
+
+/// How finely the metric of both arms was written.
+pub(super) fn resolution(base: &[&Experiment], cand: &[&Experiment]) -> f64 {
+    stats::resolution(&[values(base), values(cand)].concat())
 }
 
 pub(super) fn values(runs: &[&Experiment]) -> Vec<f64> {
