@@ -131,8 +131,8 @@ fn rounding(resolution: f64) -> f64 {
     resolution / 12.0_f64.sqrt()
 }
 
-/// How finely values were written: one unit in the last decimal place that any of them has. 0 where
-/// there are none.
+/// How finely values were written: one unit in the last decimal place that any of them has, and at
+/// most 1. 0 where there are none.
 #[must_use]
 pub fn resolution(values: &[f64]) -> f64 {
     let places = |value: &f64| -> Option<i32> {
@@ -145,7 +145,7 @@ pub fn resolution(values: &[f64]) -> f64 {
     };
     let finite = values.iter().filter(|value| value.is_finite());
     let most = finite.filter_map(places).max();
-    most.map_or(0.0, |places| 10.0_f64.powi(-places))
+    most.map_or(0.0, |places| 10.0_f64.powi(-places.max(0)))
 }
 
 fn nothing(effect: f64) -> Tested {
@@ -553,7 +553,7 @@ mod tests {
     fn what_was_rounded_alike_is_no_proof() {
         assert_eq!(resolution(&[0.87, 0.9]), 0.01);
         assert_eq!(resolution(&[3.3787, 12.0, f64::NAN]), 0.0001);
-        assert_eq!(resolution(&[1200.0, 1.3e5]), 100.0);
+        assert_eq!(resolution(&[1200.0, 1.3e5]), 1.0);
         assert_eq!(resolution(&[2.5e-7, 0.0]), 1e-8);
         assert_eq!(resolution(&[]), 0.0);
         // Nothing but noise, written to two places, of which it moves the last.

@@ -107,6 +107,17 @@ impl View<'_> {
             .unwrap_or((sigma / 2.0).max(f64::MIN_POSITIVE))
     }
 
+    /// How finely the metric of both arms was written; 0 on a task without noise, where equal
+    /// differences are no accident.
+    pub(super) fn resolution(&self, base: &[&Experiment], cand: &[&Experiment]) -> f64 {
+        match self.baseline(&self.state.start) {
+            Ok(Some(start)) if self.sigma(&start) > 0.0 => {
+                stats::resolution(&[values(base), values(cand)].concat())
+            }
+            _ => 0.0,
+        }
+    }
+
     pub(super) fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
         let ended = |run: &&&Experiment| run.measured.value.is_some();
         let on = |seed: u64| base.iter().filter(ended).find(|run| run.seed == seed);
@@ -123,7 +134,7 @@ impl View<'_> {
         cand: &[&Experiment],
         margin: f64,
     ) -> Verdict {
-        let resolution = resolution(base, cand);
+        let resolution = self.resolution(base, cand);
         let tested: Tested = match test {
             Test::Paired => stats::paired(&self.differences(base, cand), margin, resolution),
             Test::Pooled => {
@@ -251,11 +262,6 @@ pub(super) fn change(gain: f64) -> String {
     } else {
         format!("worse by {}", figure(-gain))
     }
-}
-
-/// How finely the metric of both arms was written.
-pub(super) fn resolution(base: &[&Experiment], cand: &[&Experiment]) -> f64 {
-    stats::resolution(&[values(base), values(cand)].concat())
 }
 
 pub(super) fn values(runs: &[&Experiment]) -> Vec<f64> {

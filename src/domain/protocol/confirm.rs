@@ -4,7 +4,7 @@
 //! verdict makes of the claim. Screening seeds are never reused here (selection bias). Must not know
 //! what happens to a claim that is confirmed.
 
-use super::compare::{change, resolution};
+use super::compare::change;
 use super::words::{Claim, Look, Step, Test, Verdict};
 use super::{CONFIRM_SEEDS, CONFIRM_STRIDE, GENERATION_SEEDS, GENERATION_STRIDE, View, seed};
 use crate::domain::chart::Confirm;
@@ -318,7 +318,7 @@ impl View<'_> {
             &differences,
             known,
             margin,
-            resolution(&pairs.base, &pairs.cand),
+            self.resolution(&pairs.base, &pairs.cand),
         );
         verdict.effect = Some(tested.effect);
         verdict.ci = Some(tested.ci);
