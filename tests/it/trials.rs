@@ -202,6 +202,20 @@ fn flops_that_the_time_does_not_bear_out_are_no_match() {
 }
 
 #[test]
+fn a_large_effect_of_which_no_size_was_said_is_found_with_few_seeds() {
+    let ground = Ground::with(&CONFIG.replace("LOUD=0", "LOUD=1"));
+    write(
+        &ground.world.at("trial.toml"),
+        CHART.replace("confirm = 2\n", ""),
+    );
+    ground.branch("better", &[("LOSS=9", "LOSS=8")]);
+    let entry = entry(&ground.tried("better", &["--json"]).well());
+    assert_eq!(entry["status"], "promoted", "{entry}");
+    // One sigma, which is what is looked for at most, would take more than a dozen.
+    assert_eq!(entry["candidate"]["n"], 4, "{entry}");
+}
+
+#[test]
 fn a_part_that_does_no_work_is_dropped() {
     let ground = Ground::new();
     ground.branch("bundle", &[("A=0", "A=1"), ("B=0", "B=1")]);

@@ -170,6 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn a_baseline_is_not_known_before_its_repeat_has_ended() {
+        let (chart, mut state, _) = world();
+        state.start = "base".to_owned();
+        let known = |state: &State| {
+            let view = View {
+                chart: &chart,
+                state,
+                pool: 7,
+            };
+            view.baseline("base").expect("usable").is_some()
+        };
+        assert!(known(&state));
+        let repeat = state.experiments.get_mut(&2).expect("there");
+        (repeat.status, repeat.finished_at) = (RunStatus::Running, None);
+        assert!(!known(&state), "which test a claim gets hangs on it");
+    }
+
+    #[test]
     fn an_old_baseline_is_run_again_and_kept_or_dropped() {
         let (chart, mut state, claim) = world();
         assert_eq!(asked(&chart, &state, &claim), None, "an hour is nothing");
