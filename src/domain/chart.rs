@@ -78,6 +78,8 @@ pub struct Task {
     pub run: String,
     /// GPUs per run, leased together.
     pub gpus: u32,
+    /// GPUs of a run without a claim; as many as of all others where none is given.
+    pub explore_gpus: Option<u32>,
     /// Longest time one run may take.
     pub timeout: Timeout,
     /// The variable that hands the seed to the command.
@@ -335,6 +337,8 @@ impl Ask {
 pub struct Landing {
     /// The winner at target scale.
     pub run: Option<String>,
+    /// GPUs of that run; as many as of all others where none is given.
+    pub gpus: Option<u32>,
 }
 
 /// What `--mock` puts in place of things; none keeps the chart's own.

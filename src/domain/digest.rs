@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::chart::Chart;
 use super::disclosure;
 use super::event::{RunStatus, Status};
+use super::fit;
 use super::state::{Experiment, Hypothesis, State};
 use super::stats::figure;
 
@@ -142,7 +143,7 @@ fn busy(chart: &Chart, run: &Experiment, span: Span<'_>) -> f64 {
     };
     let from = started.max(span.since);
     let to = run.finished_at.unwrap_or(span.until).min(span.until);
-    to.duration_since(from).as_secs_f64().max(0.0) * f64::from(chart.task.gpus)
+    to.duration_since(from).as_secs_f64().max(0.0) * f64::from(fit::gpus(chart, run))
 }
 
 /// GPU seconds of the run's devices on which no measured run was, and all there were.

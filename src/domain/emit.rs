@@ -28,9 +28,10 @@ pub fn to_toml(chart: &Chart) -> String {
     compute(&mut page, &chart.compute);
     budget(&mut page, &chart.budget);
     office(&mut page, &chart.office);
-    if chart.landing.run.is_some() {
+    if chart.landing.run.is_some() || chart.landing.gpus.is_some() {
         page.open("[landing]");
         page.maybe("run", chart.landing.run.as_deref());
+        page.maybe("gpus", chart.landing.gpus.map(i64::from));
     }
     mock(&mut page, &chart.mock);
     for (name, spec) in &chart.providers {
@@ -114,6 +115,7 @@ fn task(page: &mut Page, task: &Task) {
     page.texts("share", &paths(&task.share));
     page.put("run", task.run.as_str());
     page.put("gpus", i64::from(task.gpus));
+    page.maybe("explore_gpus", task.explore_gpus.map(i64::from));
     match task.timeout {
         Timeout::Auto => page.put("timeout", "auto"),
         Timeout::Seconds(seconds) => page.put("timeout", seconds),

@@ -265,6 +265,7 @@ pub const KEYS: &[Key] = keys! {
         share: Kind::Texts, "", "Read-only data that every run may see.";
         [NEEDED] run: Kind::Text, "", "The command of one measured run.";
         gpus: Kind::Whole(0, GPUS_MAX), "1", "GPUs per run, leased together.";
+        explore_gpus: Kind::Whole(0, GPUS_MAX), "as many as gpus", "GPUs of a run without a claim (`experiment`), which may be smaller than what is compared.";
         timeout: Kind::Auto(&Kind::Time), "auto", "Longest time of one run; auto is twice the baseline.";
         seed: Kind::Text, "ORG_SEED", "The variable in which the harness hands over a seed.";
         network: Kind::Flag, "false", "Whether measured runs may use the network; `setup` always may.";
@@ -318,6 +319,7 @@ pub const KEYS: &[Key] = keys! {
     }
     "landing" {
         run: Kind::Text, "", "The winner at target scale, before it is landed.";
+        gpus: Kind::Whole(0, GPUS_MAX), "as many as task.gpus", "GPUs of that run.";
     }
     "mock" {
         scenario: Kind::Text, "", "What the pretended models say.";

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::chart::{Chart, Timeout};
 use super::event::{Actor, Gpu, RunStatus, Stage, Status};
+use super::fit::{self, Kept};
 use super::freeze;
 use super::state::{Experiment, Hypothesis, State};
 
@@ -56,11 +57,11 @@ pub fn timeout(chart: &Chart, state: &State) -> f64 {
 #[must_use]
 pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
     // A device that is leased while the harness evaluates is used, too.
-    let each = f64::from(chart.task.gpus);
+    let each = |run: &Experiment| f64::from(fit::gpus(chart, run));
     let spent = state
         .experiments
         .values()
-        .map(|run| run.measured.gpu_s + run.measured.evaluation_s * each);
+        .map(|run| run.measured.gpu_s + run.measured.evaluation_s * each(run));
     let running = state
         .experiments
         .values()
@@ -71,7 +72,8 @@ pub fn gpu_seconds(chart: &Chart, state: &State) -> (f64, f64) {
 }
 
 /// The runs that can start now, in the order of the queue. A cap on GPU hours is never passed: a run
-/// starts only where its longest time still fits.
+/// starts only where its longest time still fits. Where the next needs more devices than are free, they are
+/// kept for it, and smaller ones go before it only as far as that does not put it off.
 #[must_use]
 pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
     let running = state
@@ -90,16 +92,20 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
     if state.disk_full.is_some() {
         slots = 0;
     }
-    let want = chart.task.gpus as usize;
-    let each = timeout(chart, state) * want as f64;
+    let longest = timeout(chart, state);
+    let mut large: Option<Kept> = None;
     let (spent, reserved) = gpu_seconds(chart, state);
     let cap = gpu_cap(chart, state);
     let mut claimed = spent + reserved;
     let mut queue = Queue::of(chart, state, now, &running);
     let mut grants = Vec::new();
     let kept = kept_back(chart, state);
-    while slots > 0 && free.len() >= want {
+    let look = chart.task.explore_gpus.unwrap_or(chart.task.gpus);
+    let smallest = chart.task.gpus.min(look) as usize;
+    while slots > 0 && free.len() >= smallest {
         let Some(run) = queue.next() else { break };
+        let want = fit::gpus(chart, run) as usize;
+        let each = longest * want as f64;
         // What is kept for the closing runs is theirs alone; before it is known how much that is, half of
         // the cap is for the baseline.
         let kept = match run.stage {
@@ -111,6 +117,19 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
         if cap.is_some_and(|cap| claimed + each > cap - kept) {
             continue;
         }
+        if large
+            .as_mut()
+            .is_some_and(|kept| !kept.lets(chart, state, now, run))
+        {
+            continue;
+        }
+        if free.len() < want {
+            let patient = waited(run, now) >= PATIENCE_S;
+            let kept = || Kept::of(chart, state, now, want as u32, free.len(), patient);
+            large = large.or_else(kept);
+            continue;
+        }
+        queue.goes(run);
         let home = run
             .agent
             .as_ref()
@@ -163,11 +182,15 @@ impl<'a> Queue<'a> {
         queue
     }
 
-    /// Whose turn it is used up by: the claim's author, whoever asked, or the lab.
+    /// Whose turn it is used up by: the claim's author, whoever asked, or the lab. A control is the turn of
+    /// the first claim that is held against it, so that both arms take turns.
     fn owner(&self, run: &Experiment) -> &'a str {
         let state: &'a State = self.state;
         let run: Option<&'a Experiment> = state.experiments.get(&run.id);
-        let claim = run.and_then(|run| state.hypotheses.get(&run.hypothesis?));
+        let claim = run.and_then(|run| match run.hypothesis {
+            Some(id) => state.hypotheses.get(&id),
+            None => controlled(state, run),
+        });
         claim
             .map(|claim| claim.agent.as_str())
             .or(run.and_then(|run| run.agent.as_deref()))
@@ -179,11 +202,10 @@ impl<'a> Queue<'a> {
     /// least, then the oldest. Whoever has waited too long is ahead of all that.
     fn next(&mut self) -> Option<&'a Experiment> {
         let rank = |run: &&&Experiment| {
-            let waited = self.now.duration_since(run.queued_at).as_secs_f64();
             let owner = self.owner(run);
             let used = self.used.get(owner).copied().unwrap_or(0.0);
             (
-                waited < PATIENCE_S,
+                waited(run, self.now) < PATIENCE_S,
                 urgency(run.stage),
                 self.running.get(owner).copied().unwrap_or(0),
                 // Seconds, so that the order is total.
@@ -193,9 +215,25 @@ impl<'a> Queue<'a> {
         };
         let first = self.waiting.iter().min_by_key(rank).copied()?;
         self.waiting.retain(|run| run.id != first.id);
-        *self.running.entry(self.owner(first)).or_default() += 1;
         Some(first)
     }
+
+    /// A run is let go: that is its owner's turn.
+    fn goes(&mut self, run: &Experiment) {
+        *self.running.entry(self.owner(run)).or_default() += 1;
+    }
+}
+
+/// The first open claim for which a shared run is the control.
+fn controlled<'a>(state: &'a State, run: &Experiment) -> Option<&'a Hypothesis> {
+    let control = matches!(run.stage, Stage::Confirm | Stage::Hidden | Stage::Smoke);
+    let mut claims = state.hypotheses.values().filter(|_| control);
+    claims.find(|claim| claim.base == run.commit && !claim.is_final())
+}
+
+/// Seconds for which a run has waited.
+fn waited(run: &Experiment, now: Timestamp) -> f64 {
+    now.duration_since(run.queued_at).as_secs_f64()
 }
 
 /// Which kinds of runs go first.
@@ -323,7 +361,11 @@ pub fn starved(chart: &Chart, state: &State) -> bool {
         return !state.experiments.values().any(running);
     }
     let (spent, reserved) = gpu_seconds(chart, state);
-    let each = timeout(chart, state) * f64::from(chart.task.gpus);
+    let queued = state.experiments.values();
+    let queued =
+        queued.filter(|run| run.status == RunStatus::Queued && run.stage != Stage::Closing);
+    let least = queued.map(|run| fit::gpus(chart, run)).min();
+    let each = timeout(chart, state) * f64::from(least.unwrap_or(chart.task.gpus));
     let kept = kept_back(chart, state);
     reserved == 0.0 && gpu_cap(chart, state).is_some_and(|cap| spent + each > cap - kept)
 }

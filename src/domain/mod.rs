@@ -15,6 +15,7 @@ pub mod digest;
 pub mod disclosure;
 pub mod emit;
 pub mod event;
+pub mod fit;
 pub mod freeze;
 pub mod glob;
 pub mod keys;

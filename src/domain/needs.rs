@@ -13,7 +13,7 @@ use super::chart::Chart;
 use super::event::{Matter, Outcome, RunStatus};
 use super::lease;
 use super::process;
-use super::state::{Approval, Experiment, State};
+use super::state::{Approval, Experiment, GONE, State};
 
 /// Share of a cap at which a person hears of it: late enough to be no noise, early enough to act.
 pub const NEAR: f64 = 0.9;
@@ -112,11 +112,12 @@ fn unpaid(state: &State) -> impl Iterator<Item = Need> + '_ {
     })
 }
 
-/// Devices that measured runs wait for, since somebody else has them or they are gone.
+/// Devices that measured runs wait for, since somebody else has them; and those that are gone, whoever waits.
 fn barred(state: &State) -> impl Iterator<Item = Need> + '_ {
     let waits = |run: &Experiment| run.status == RunStatus::Queued;
     let waiting = state.experiments.values().filter(|run| waits(run)).count();
-    let barred = state.barred.values().filter(move |_| waiting > 0);
+    let barred = state.barred.values();
+    let barred = barred.filter(move |it| waiting > 0 || (it.why == GONE && !state.stopped));
     barred.map(move |barred| Need {
         since: barred.since,
         agent: None,

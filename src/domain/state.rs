@@ -25,7 +25,7 @@ pub use acts::{Act, Acts, OpenCall};
 pub use agent::{AgentState, Asked, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
-pub use device::{Barred, Machine};
+pub use device::{Barred, GONE, Machine};
 pub use lab::{Experiment, Hypothesis, Stack};
 pub use landing::{Landing, Rerun};
 pub use mail::{Mail, Undelivered};

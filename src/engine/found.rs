@@ -384,13 +384,21 @@ fn parallel(plan: &Plan, chart: &Chart) -> u32 {
     if timed && !real {
         return 1;
     }
-    let each = chart.task.gpus.max(1) as usize;
-    let devices = if chart.task.gpus == 0 {
+    let (each, most) = sizes(chart);
+    let each = each.max(1) as usize;
+    let devices = if most == 0 {
         cores
     } else {
         plan.gpus.len() / each
     };
     u32::try_from(devices.min(cores).max(1)).unwrap_or(1)
+}
+
+/// Devices of the smallest and of the largest run.
+fn sizes(chart: &Chart) -> (u32, u32) {
+    let (all, look) = (chart.task.gpus, chart.task.explore_gpus);
+    let look = look.unwrap_or(all);
+    (all.min(look), all.max(look))
 }
 
 fn event_gpu(gpu: &gpu::Gpu) -> Gpu {
@@ -419,10 +427,16 @@ fn devices(ask: &Ask, chart: &Chart) -> Result<(BTreeMap<String, Gpu>, Vec<Gpu>)
     };
     let homes = gpu::assign(&request, &wanted, &found.gpus).map_err(refused)?;
     let gpus = gpu::select(&request, &found.gpus).map_err(refused)?;
-    if gpus.len() < chart.task.gpus as usize {
+    let (_, most) = sizes(chart);
+    if gpus.len() < most as usize {
+        let key = if most == chart.task.gpus {
+            "task.gpus"
+        } else {
+            "task.explore_gpus"
+        };
         return Err(refused(GpuError::TooFew {
-            who: "task.gpus".to_owned(),
-            wanted: chart.task.gpus as usize,
+            who: key.to_owned(),
+            wanted: most as usize,
             have: gpus.iter().map(|gpu| gpu.index.to_string()).collect(),
         }));
     }
@@ -440,7 +454,7 @@ fn inventory(ask: &Ask, chart: &Chart) -> Inventory {
         .filter(|agent| agent.gpu != GpuHome::None);
     let enough = u32::try_from(homes.count())
         .unwrap_or(u32::MAX)
-        .max(chart.task.gpus);
+        .max(sizes(chart).1);
     let count = match &chart.compute.gpus {
         GpuRequest::Simulate(count) => Some(*count),
         _ if !ask.mock => None,

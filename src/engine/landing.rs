@@ -110,7 +110,7 @@ pub async fn rerun(
 }
 
 fn devices_of(chart: &Chart, state: &State) -> Result<Vec<Gpu>, LandingError> {
-    let wanted = chart.task.gpus;
+    let wanted = chart.landing.gpus.unwrap_or(chart.task.gpus);
     let gpus: Vec<Gpu> = state.gpus.iter().take(wanted as usize).cloned().collect();
     if gpus.len() < wanted as usize {
         let have = gpus.len();

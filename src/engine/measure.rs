@@ -323,7 +323,8 @@ impl Order {
     fn without_device(&self, mut found: Found) -> Found {
         let real = self.gpus.iter().filter(|gpu| !gpu.simulated);
         let uuids: Vec<String> = real.map(|gpu| gpu.uuid.clone()).collect();
-        if found.status != RunStatus::Crashed || uuids.is_empty() {
+        let failed = matches!(found.status, RunStatus::Crashed | RunStatus::Timeout);
+        if !failed || uuids.is_empty() {
             return found;
         }
         let trouble = devices::trouble(&self.clean, &uuids).unwrap_or_default();

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gpu::ask_driver;
+use crate::domain::state::GONE;
 
 /// What was seen of a run's devices at one look.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Seen {
     pub utilisation: Option<f64>,
     /// Memory that the run's processes hold on all of them, MiB.
     pub memory_mb: Option<f64>,
+    /// The first of them that the driver does not list any more.
+    pub gone: Option<String>,
 }
 
 /// Asks the driver about some devices. `own` are the run's processes.
@@ -45,7 +48,7 @@ pub fn look(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The driver does not list it any more.
-    #[error("the driver does not list it any more")]
+    #[error("{GONE}")]
     Gone,
     /// Processes that compute there already.
     #[error("others compute on it: pid {0}")]
@@ -108,6 +111,11 @@ fn read(apps: &str, load: &str, uuids: &[String], own: &BTreeSet<u32>) -> Seen {
         }
     }
     let busy = load.lines().filter_map(|line| line.split_once(','));
+    // A driver that lists nothing has said nothing.
+    if busy.clone().next().is_some() {
+        let listed = |uuid: &&String| busy.clone().any(|(it, _)| it.trim() == **uuid);
+        seen.gone = uuids.iter().find(|uuid| !listed(uuid)).cloned();
+    }
     let busy = busy.filter(|(uuid, _)| ours(uuid));
     let busy: Vec<f64> = busy.filter_map(|(_, it)| it.trim().parse().ok()).collect();
     seen.utilisation = (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64);
@@ -132,6 +140,9 @@ mod tests {
             (Some(80.0), Some(768.0))
         );
         assert_eq!(read("", "", &["GPU-a".to_owned()], &own), Seen::default());
+        assert_eq!(seen.gone, None);
+        let seen = read("", load, &["GPU-a".to_owned(), "GPU-c".to_owned()], &own);
+        assert_eq!(seen.gone.as_deref(), Some("GPU-c"));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Real GPUs, as `nvidia-smi` tells of them: who gets which, and what is refused.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use crate::ground::{TestEnvironment, until, write};
+use serde_json::Value;
+
+use crate::ground::{TestEnvironment, project, until, write};
+use crate::small::{Small, call};
 
 /// Eight cards, of which nobody computes on any.
 const EIGHT: &str = r#"case "$*" in
@@ -103,17 +107,7 @@ fn an_outer_choice_of_gpus_is_respected_down_to_the_agents_shell() {
     let scenario = world.at("scenario.toml");
     write(&scenario, script);
     let mut mock = world.start(&["mock", "--scenario", scenario.to_str().unwrap()]);
-    let port = until("the mock's port", || {
-        let said = fs::read_to_string(world.at("start.out")).ok()?;
-        let port = said
-            .trim()
-            .rsplit([':', ' ', '/'])
-            .find(|it| it.parse::<u16>().is_ok())?;
-        Some(port.to_owned())
-    });
-    let providers = NOBODY.replace("127.0.0.1:9", &format!("127.0.0.1:{port}"));
-    let providers = providers.replacen("echo k", "echo mock-claude-1", 1);
-    let providers = providers.replacen("echo k", "echo mock-codex-1", 1);
+    let providers = mocked_providers(&world);
     let chart = world.chart("smoke.toml", &[("[mock]\n", &providers)]);
     world.org(&[&["up", &chart][..], &REAL].concat()).well();
     assert_eq!(homes(&world), ["6", "3"]);
@@ -149,4 +143,149 @@ fn two_runs_do_not_share(world: &TestEnvironment, chart: &str) {
     let said = world.org(&[&["up", chart][..], &REAL].concat()).refused(1);
     said.naming(&["GPU-0000000", "leased", "org down"]);
     assert_eq!(world.run_dirs(), before, "half made");
+}
+
+/// Waits for the port that a mock of its own said.
+fn mocked_providers(world: &TestEnvironment) -> String {
+    let port = until("the mock's port", || {
+        let said = fs::read_to_string(world.at("start.out")).ok()?;
+        let port = said
+            .trim()
+            .rsplit([':', ' ', '/'])
+            .find(|it| it.parse::<u16>().is_ok())?;
+        Some(port.to_owned())
+    });
+    let providers = NOBODY.replace("127.0.0.1:9", &format!("127.0.0.1:{port}"));
+    let providers = providers.replacen("echo k", "echo mock-claude-1", 1);
+    providers.replacen("echo k", "echo mock-codex-1", 1)
+}
+
+#[test]
+fn a_device_that_disappears_costs_its_run_and_nothing_else() {
+    let mut world = TestEnvironment::new();
+    let gone = world.at("gone");
+    // Two cards, the second of which may fall off the bus.
+    let cards = format!(
+        "case \"$*\" in\n*compute-apps*) ;;\n*utilization*) echo GPU-00000000-aaaa, 50\n\
+         [ -e {0} ] || echo GPU-00000001-aaaa, 50 ;;\n\
+         *) echo 0, GPU-00000000-aaaa, NVIDIA H200, 143771\n\
+         [ -e {0} ] || echo 1, GPU-00000001-aaaa, NVIDIA H200, 143771 ;;\nesac",
+        gone.display()
+    );
+    world.fake("nvidia-smi", &cards);
+    let scenario = project().join("examples/smoke/scenario.toml");
+    let mut mock = world.start(&["mock", "--scenario", scenario.to_str().unwrap()]);
+    let providers = mocked_providers(&world);
+    // What computes on the second card hangs; that card is at its end.
+    let hang = "[ \"$CUDA_VISIBLE_DEVICES\" != 1 ] || sleep 600; python3 train.py";
+    let chart = world.chart(
+        "smoke.toml",
+        &[
+            ("[mock]\n", &providers),
+            (
+                "run      = \"python3 train.py\"",
+                &format!("run = '{hang}'"),
+            ),
+            ("timeout  = \"60s\"", "timeout = \"20m\""),
+            ("gpus = \"auto\"  ", "gpus = \"auto\"\nparallel = 2 "),
+        ],
+    );
+    world.org(&[&["up", &chart][..], &REAL].concat()).well();
+    let run = world.run();
+    run.wait_for("a run on the second card", |_| {
+        let started = run.of("experiment.started");
+        let second = |it: &&Value| it["gpus"][0]["index"] == 1;
+        started.iter().find(second).cloned()
+    });
+    write(&gone, "");
+    // The claim comes true on the other card.
+    run.wait_for("the promotion", |_| run.of("programme.advanced").pop());
+    let cut: Vec<Value> = run
+        .of("experiment.finished")
+        .into_iter()
+        .filter(|it| it["status"] != "ok")
+        .collect();
+    assert_eq!(cut.len(), 1, "{cut:#?}");
+    assert_eq!(cut[0]["status"], "interrupted");
+    let why = cut[0]["reason"].as_str().unwrap();
+    assert!(
+        why.contains("GPU-00000001-aaaa went away under it"),
+        "{why}"
+    );
+    let status = world.org(&["status", "--json"]).json();
+    let needs = status["needs_you"].to_string();
+    assert!(
+        needs.contains("GPU 1 is not used") && needs.contains("does not list"),
+        "{needs}"
+    );
+    // Nothing is lost: what was cut short ran again, and no claim was refused for it.
+    let ledger = world.org(&["ledger", "--json"]).json();
+    assert_eq!(ledger[0]["status"], "promoted", "{ledger}");
+    world.org(&["down", &run.id()]).well();
+    mock.kill().unwrap();
+    mock.wait().unwrap();
+    world.nothing_lives();
+}
+
+#[test]
+fn whole_nodes_and_single_cards_share_one_queue() {
+    let world = TestEnvironment::new();
+    // One looks around on single cards all the time; the other's claim takes both.
+    let looks = call("experiment", "note = \"a look\"").repeat(8);
+    let claim = call("write", "path = \"value.txt\"\ncontent = \"5\"")
+        + &call(
+            "hypothesis",
+            "title = \"lower\"\nclaim = \"improve\"\nmechanism = \"m\"\npredicts = 3.0\nrefuted_by = \"r\"",
+        );
+    let task = Small {
+        files: vec![
+            (
+                "run.sh",
+                "echo \"cards: $CUDA_VISIBLE_DEVICES\"\n\
+                 echo \"loss: $(cat value.txt).$((ORG_SEED % 90 + 10))\"\n"
+                    .to_owned(),
+            ),
+            ("value.txt", "9".to_owned()),
+        ],
+        task: "run = \"sh run.sh\"\ntimeout = \"60s\"\ngpus = 2\nexplore_gpus = 1\n\
+               metric = { name = \"loss\", goal = \"min\", pattern = 'loss: ([0-9.]+)' }"
+            .to_owned(),
+        tables: "[protocol]\nmatch = \"none\"\nguards = {}\nbaseline = 3\nconfirm = 4\n\
+                 [compute]\ngpus = \"simulate:2\"\nparallel = 2\n"
+            .to_owned(),
+        agents: vec![("looker", true), ("claimer", true)],
+        scenario: format!(
+            "[[scripts]]\nagent = \"looker\"\n{looks}[[scripts]]\nagent = \"claimer\"\n{claim}"
+        ),
+    };
+    let run = task.play(&world);
+    let ledger = world.org(&["ledger", "--json"]).json();
+    assert_eq!(ledger[0]["status"], "promoted", "{ledger}");
+    let stage: BTreeMap<u64, String> = run
+        .of("experiment.queued")
+        .iter()
+        .map(|it| {
+            (
+                it["id"].as_u64().unwrap(),
+                it["stage"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let started = run.of("experiment.started");
+    for it in &started {
+        let look = stage[&it["id"].as_u64().unwrap()] == "explore";
+        let cards = it["gpus"].as_array().unwrap().len();
+        assert_eq!(cards, if look { 1 } else { 2 }, "{it}");
+    }
+    let looked = stage.values().filter(|it| *it == "explore").count();
+    assert_eq!(looked, 8);
+    // The claim did not wait for the end of all looks.
+    let verdict = run.of("programme.advanced")[0]["seq"].as_u64().unwrap();
+    let before = started
+        .iter()
+        .filter(|it| it["seq"].as_u64().unwrap() < verdict);
+    let whole = before
+        .filter(|it| it["gpus"].as_array().unwrap().len() == 2)
+        .count();
+    assert!(whole >= 3 + 1 + 8, "{whole}");
 }

@@ -15,18 +15,18 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     variables(judge);
     let chart = judge.chart;
     let task = &chart.task;
-    if let Some(listed) = listed(&chart.compute.gpus)
-        && task.gpus as usize > listed
-    {
-        let message = format!(
-            "a run takes {} GPUs, and compute.gpus has {listed}",
-            task.gpus
-        );
-        judge.problem(
-            "task.gpus",
-            message,
-            "lower task.gpus, or give compute.gpus more",
-        );
+    let sizes = [
+        ("task.gpus", Some(task.gpus), "a run"),
+        ("task.explore_gpus", task.explore_gpus, "a look around"),
+    ];
+    for (key, gpus, what) in sizes {
+        if let (Some(listed), Some(gpus)) = (listed(&chart.compute.gpus), gpus)
+            && gpus as usize > listed
+        {
+            let message = format!("{what} takes {gpus} GPUs, and compute.gpus has {listed}");
+            let hint = format!("lower {key}, or give compute.gpus more");
+            judge.problem(key, message, &hint);
+        }
     }
     if task.evaluate.is_some() && task.editable.is_empty() {
         let message =

@@ -207,8 +207,9 @@ fn landing(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Landing {
         sheet.idle(&item.path, item.span.start);
         item.text(sheet)
     });
+    let gpus = table.take(sheet, "gpus").and_then(|item| item.count(sheet));
     table.finish(sheet);
-    Landing { run }
+    Landing { run, gpus }
 }
 
 fn mock(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> MockSpec {

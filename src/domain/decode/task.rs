@@ -35,6 +35,9 @@ pub(super) fn task(sheet: &mut Sheet<'_>, root: &mut Table<'_>) -> Task {
             .take(sheet, "gpus")
             .and_then(|item| item.count(sheet))
             .unwrap_or(1),
+        explore_gpus: table
+            .take(sheet, "explore_gpus")
+            .and_then(|item| item.count(sheet)),
         timeout: timeout(sheet, &mut table),
         seed: table
             .take(sheet, "seed")

@@ -38,7 +38,7 @@ use crate::domain::event::{Actor, Decision, Event, Kind, RunStatus, Stage, Statu
 use crate::domain::process;
 use crate::domain::protocol::{Claim, Trim, Verdict};
 use crate::domain::state::{Hypothesis, State};
-use crate::domain::{budget, freeze, lease};
+use crate::domain::{budget, fit, freeze, lease};
 
 /// What the laws remember.
 #[derive(Debug, Clone, Default)]
@@ -178,7 +178,7 @@ impl Laws {
                     !freeze::wanted(state, run),
                     "e{id} is started while it is frozen"
                 );
-                assert_eq!(gpus.len(), chart.task.gpus as usize);
+                assert_eq!(gpus.len(), fit::gpus(chart, run) as usize);
                 assert!(
                     state.down.is_none(),
                     "e{id} is launched while the run goes down"

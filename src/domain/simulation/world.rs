@@ -557,6 +557,9 @@ fn vary(chart: &mut Chart, rng: &mut Rng) {
     let agents = 1 + usize::try_from(rng.below(3)).expect("few");
     chart.agents.truncate(agents);
     chart.task.gpus = 1 + u32::try_from(rng.below(2)).expect("few");
+    if rng.chance(300) {
+        chart.task.explore_gpus = Some(1);
+    }
     chart.protocol.baseline = 2 + u32::try_from(rng.below(2)).expect("few");
     if rng.chance(250) {
         chart.protocol.confirm = Confirm::Auto;

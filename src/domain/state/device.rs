@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use super::State;
 use crate::domain::event::Gpu;
 
+/// What is said of a device that went away: nobody gives it back by ending something.
+pub const GONE: &str = "the driver does not list it any more";
+
 /// A device that measured runs do not get for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barred {

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::domain::event::{Measured, RunStatus};
+use crate::domain::state::GONE;
 use crate::lab::devices;
 use crate::lab::metric::{self, Divergence};
 use crate::os::{clock, lock, process};
@@ -31,7 +32,7 @@ const CHUNK: u64 = 1 << 20;
 /// Between two looks at the devices: the driver is asked by a program of its own.
 const DEVICE_LOOK: Duration = Duration::from_secs(5);
 /// Looks in a row that find a stranger before a run is taken for contended: its own processes are known
-/// a moment later than the driver knows them.
+/// a moment later than the driver knows them. And that miss a device: a driver may be asked at a bad time.
 const STRANGE_LOOKS: u32 = 2;
 
 /// What was seen of a run's devices.
@@ -40,6 +41,7 @@ pub(in crate::engine) struct Tally {
     looks: u32,
     busy: f64,
     strange: u32,
+    gone: u32,
     /// How long its threads ran, and waited.
     pub(in crate::engine) waits: Waits,
     /// Most memory held at a look, MiB.
@@ -84,6 +86,8 @@ impl Tally {
         }
         let strange = !seen.strangers.is_empty();
         self.strange = if strange { self.strange + 1 } else { 0 };
+        let gone = seen.gone.is_some();
+        self.gone = if gone { self.gone + 1 } else { 0 };
     }
 }
 
@@ -199,6 +203,11 @@ impl Watching {
             let pids: Vec<String> = seen.strangers.iter().map(u32::to_string).collect();
             let why = format!("others computed on its devices: pid {}", pids.join(", "));
             order.end_early((RunStatus::Contended, why));
+        }
+        if let Some(uuid) = seen.gone.filter(|_| tally.gone >= STRANGE_LOOKS) {
+            // What computes on nothing may hang until its time is up; that is nothing it did.
+            let why = format!("{uuid} went away under it: {GONE}");
+            order.end_early((RunStatus::Interrupted, why));
         }
     }
 
