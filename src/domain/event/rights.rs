@@ -102,8 +102,6 @@ impl Kind {
             | Self::HypothesisRebased { .. }
             | Self::HypothesisSplit { .. }
             | Self::HypothesisTrimmed { .. }
-            | Self::StackMade { .. }
-            | Self::StackDropped { .. }
             | Self::ProgrammeRolledBack { .. }
             | Self::ProgrammeAdvanced { .. }
             | Self::HeadlineMeasured { .. } => *actor == Lab,
@@ -119,6 +117,7 @@ impl Kind {
             | Self::MailRead { .. }
             | Self::ExperimentCancelled { .. }
             | Self::ExperimentQueued { .. } => self.is_own_word_of(actor),
+            Self::StackMade { .. } | Self::StackDropped { .. } => *actor == Lab,
             // `writer` names who may.
             _ => false,
         }
@@ -294,6 +293,7 @@ mod tests {
         "headline.",
         "landing.",
         "review.",
+        "stack.",
     ];
 
     #[test]

@@ -231,7 +231,7 @@ impl View<'_> {
         let mut verdict = self.compare(Test::Paired, &rest, whole, margin);
         let fresh = self.differences(&rest, whole);
         let known = pooled(self.confirmed_differences(claim), &fresh);
-        let tested = stats::known_spread(&fresh, known, margin);
+        let tested = stats::known_spread(&fresh, known, margin, self.resolution(&rest, whole));
         (verdict.effect, verdict.ci, verdict.p) =
             (Some(tested.effect), Some(tested.ci), Some(tested.p));
         let numbers = self.numbers(&verdict, Test::Paired);
