@@ -21,6 +21,14 @@ pub fn gpus(chart: &Chart, run: &Experiment) -> u32 {
         .unwrap_or(chart.task.gpus)
 }
 
+/// Devices of the smallest and of the largest run.
+#[must_use]
+pub fn sizes(chart: &Chart) -> (u32, u32) {
+    let (all, look) = (chart.task.gpus, chart.task.explore_gpus);
+    let look = look.unwrap_or(all);
+    (all.min(look), all.max(look))
+}
+
 /// Seconds that a run is expected to take: as those of its size did, else its longest time.
 fn expected(chart: &Chart, state: &State, run: &Experiment) -> f64 {
     let want = gpus(chart, run);

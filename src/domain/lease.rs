@@ -100,9 +100,8 @@ pub fn grants(chart: &Chart, state: &State, now: Timestamp) -> Vec<Grant> {
     let mut queue = Queue::of(chart, state, now, &running);
     let mut grants = Vec::new();
     let kept = kept_back(chart, state);
-    let look = chart.task.explore_gpus.unwrap_or(chart.task.gpus);
-    let smallest = chart.task.gpus.min(look) as usize;
-    while slots > 0 && free.len() >= smallest {
+    let (smallest, _) = fit::sizes(chart);
+    while slots > 0 && free.len() >= smallest as usize {
         let Some(run) = queue.next() else { break };
         let want = fit::gpus(chart, run) as usize;
         let each = longest * want as f64;

@@ -14,6 +14,7 @@ mod landing;
 mod mail;
 mod outage;
 mod society;
+mod stack;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +27,12 @@ pub use agent::{AgentState, Asked, OpenTurn, Taken};
 pub use approval::{Approval, Decided};
 pub use assignment::{Assignment, moved};
 pub use device::{Barred, GONE, Machine};
-pub use lab::{Experiment, Hypothesis, Stack};
+pub use lab::{Experiment, Hypothesis};
 pub use landing::{Landing, Rerun};
 pub use mail::{Mail, Undelivered};
 pub use outage::Outage;
 pub use society::{Firing, Society, letter_key};
+pub use stack::Stack;
 
 /// How the letter is marked that an agent gets when a person leaves its desk: part of having taken it.
 pub const LEFT: &str = "take:";

@@ -428,31 +428,7 @@ fn carry_out(
             }
             Ok(Done::Split(commit, parts))
         }
-        Errand::Stack(claims) => {
-            let claims: Vec<&Hypothesis> = claims.iter().collect();
-            let commit = match on_top(repo_git, champion, &claims)? {
-                Ok(commit) => commit,
-                Err(why) => return Ok(Done::Stacked(Err(why))),
-            };
-            pin(format!("refs/org/stacks/{}", short(&commit)), &commit)?;
-            let mut without = Vec::new();
-            // Of two, each is what the other leaves.
-            for left_out in claims.iter().filter(|_| claims.len() > 2) {
-                let rest: Vec<&Hypothesis> = claims
-                    .iter()
-                    .copied()
-                    .filter(|claim| claim.id != left_out.id)
-                    .collect();
-                match on_top(repo_git, champion, &rest)? {
-                    Ok(commit) => {
-                        pin(format!("refs/org/stacks/{}", short(&commit)), &commit)?;
-                        without.push(commit);
-                    }
-                    Err(why) => return Ok(Done::Stacked(Err(why))),
-                }
-            }
-            Ok(Done::Stacked(Ok((commit, without))))
-        }
+        Errand::Stack(claims) => stack_up(repo_git, champion, claims),
         Errand::PromoteStack(_, stack) => {
             let merged = repo::merge(repo_git, PROGRAMME, champion, stack, &message, at)?;
             Ok(Done::Merged(merged))
@@ -463,6 +439,26 @@ fn carry_out(
             Ok(Done::Back(former.to_owned()))
         }
     }
+}
+
+/// Puts claims on top of each other, all of them and without each; of two, each is what the other leaves.
+fn stack_up(repo_git: &Path, champion: &str, claims: &[Hypothesis]) -> Result<Done, RepoError> {
+    let left_out = claims.iter().filter(|_| claims.len() > 2);
+    let left_out = std::iter::once(None).chain(left_out.map(|claim| Some(claim.id)));
+    let mut made = Vec::new();
+    for left_out in left_out {
+        let rest = claims.iter().filter(|claim| Some(claim.id) != left_out);
+        let rest: Vec<&Hypothesis> = rest.collect();
+        match on_top(repo_git, champion, &rest)? {
+            Ok(commit) => {
+                let name = format!("refs/org/stacks/{}", short(&commit));
+                repo::pin(repo_git, &name, &commit)?;
+                made.push(commit);
+            }
+            Err(why) => return Ok(Done::Stacked(Err(why))),
+        }
+    }
+    Ok(Done::Stacked(Ok((made.remove(0), made))))
 }
 
 /// Puts the changes of claims onto the champion, one commit each; the paths in which they meet, if they do.

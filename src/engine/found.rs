@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::chart::{Agent, Axis, Chart, GpuHome, GpuRequest};
 use crate::domain::event::{Actor, FORMAT, Gpu, Kind};
+use crate::domain::fit;
 use crate::domain::scenario::{self, Member, Roster, Scenario};
 use crate::lab::gpu::{self, GpuError, Inventory, LeaseError};
 use crate::os::{files, random, sandbox};
@@ -384,7 +385,7 @@ fn parallel(plan: &Plan, chart: &Chart) -> u32 {
     if timed && !real {
         return 1;
     }
-    let (each, most) = sizes(chart);
+    let (each, most) = fit::sizes(chart);
     let each = each.max(1) as usize;
     let devices = if most == 0 {
         cores
@@ -392,13 +393,6 @@ fn parallel(plan: &Plan, chart: &Chart) -> u32 {
         plan.gpus.len() / each
     };
     u32::try_from(devices.min(cores).max(1)).unwrap_or(1)
-}
-
-/// Devices of the smallest and of the largest run.
-fn sizes(chart: &Chart) -> (u32, u32) {
-    let (all, look) = (chart.task.gpus, chart.task.explore_gpus);
-    let look = look.unwrap_or(all);
-    (all.min(look), all.max(look))
 }
 
 fn event_gpu(gpu: &gpu::Gpu) -> Gpu {
@@ -427,7 +421,7 @@ fn devices(ask: &Ask, chart: &Chart) -> Result<(BTreeMap<String, Gpu>, Vec<Gpu>)
     };
     let homes = gpu::assign(&request, &wanted, &found.gpus).map_err(refused)?;
     let gpus = gpu::select(&request, &found.gpus).map_err(refused)?;
-    let (_, most) = sizes(chart);
+    let (_, most) = fit::sizes(chart);
     if gpus.len() < most as usize {
         let key = if most == chart.task.gpus {
             "task.gpus"
@@ -454,7 +448,7 @@ fn inventory(ask: &Ask, chart: &Chart) -> Inventory {
         .filter(|agent| agent.gpu != GpuHome::None);
     let enough = u32::try_from(homes.count())
         .unwrap_or(u32::MAX)
-        .max(sizes(chart).1);
+        .max(fit::sizes(chart).1);
     let count = match &chart.compute.gpus {
         GpuRequest::Simulate(count) => Some(*count),
         _ if !ask.mock => None,

@@ -312,6 +312,29 @@ fn lab_summary(body: &Kind) -> Option<String> {
     })
 }
 
+/// What becomes of claims that were confirmed beside each other.
+fn stacking(body: &Kind) -> Option<String> {
+    Some(match body {
+        Kind::StackMade {
+            claims,
+            commit,
+            reason,
+            ..
+        } => {
+            let all: Vec<String> = claims.iter().map(|id| format!("h{id}")).collect();
+            let all = all.join(", ");
+            match commit {
+                Some(_) => format!("{all} are measured on top of each other"),
+                None => format!("{all} cannot be put on top of each other: {reason}"),
+            }
+        }
+        Kind::StackDropped { id, reason } => {
+            format!("h{id} is not promoted with the others: {reason}")
+        }
+        _ => return None,
+    })
+}
+
 fn claim_summary(body: &Kind) -> Option<String> {
     Some(match body {
         Kind::HypothesisWithdrawn { id, reason, .. } => format!("h{id}: {reason}"),
@@ -337,22 +360,7 @@ fn claim_summary(body: &Kind) -> Option<String> {
             )
         }
         Kind::HypothesisTrimmed { id, trim } => format!("h{id}: {}", trim.reason),
-        Kind::StackMade {
-            claims,
-            commit,
-            reason,
-            ..
-        } => {
-            let all: Vec<String> = claims.iter().map(|id| format!("h{id}")).collect();
-            let all = all.join(", ");
-            match commit {
-                Some(_) => format!("{all} are measured on top of each other"),
-                None => format!("{all} cannot be put on top of each other: {reason}"),
-            }
-        }
-        Kind::StackDropped { id, reason } => {
-            format!("h{id} is not promoted with the others: {reason}")
-        }
+        Kind::StackMade { .. } | Kind::StackDropped { .. } => stacking(body)?,
         Kind::ProgrammeRolledBack { hypothesis, commit } => {
             let back = super::figure::commit(commit);
             format!("h{hypothesis} is taken back, again at {back}")

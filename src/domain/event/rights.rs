@@ -284,7 +284,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     /// The events that say what was claimed, measured, judged or merged, by how their names begin.
-    const OF_THE_LEDGER: [&str; 8] = [
+    const OF_THE_LEDGER: [&str; 9] = [
         "run.created",
         "lab.",
         "experiment.",

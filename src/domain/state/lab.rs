@@ -118,21 +118,6 @@ pub struct Hypothesis {
     pub call: Option<String>,
 }
 
-/// Claims that were confirmed beside each other, put on top of each other.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stack {
-    /// The champion that all were confirmed on.
-    pub base: String,
-    /// Which, in the order in which they lie.
-    pub claims: Vec<u64>,
-    /// All of them; none where they cannot be put together.
-    pub commit: Option<String>,
-    /// Without each of them; empty for two, which are each other's rest.
-    pub without: Vec<String>,
-    /// Claims that are not promoted with the others on this champion.
-    pub dropped: Vec<u64>,
-}
-
 impl Hypothesis {
     /// From here on it is compared with another champion, with its change on top.
     fn rebase(&mut self, commit: &str, base: &str) {
@@ -235,46 +220,6 @@ impl State {
             }
             Kind::HeadlineMeasured { headline } => self.headline = Some(headline.clone()),
             _ => self.claim_event(event),
-        }
-    }
-
-    /// The claims that were promoted with one, itself among them.
-    #[must_use]
-    pub fn promoted_with(&self, id: u64) -> Vec<u64> {
-        let of = self.promotions.iter().rev().find(|(it, ..)| *it == id);
-        let after = of.map(|(.., after)| after);
-        let all = self.promotions.iter();
-        let all = all.filter(|(.., it)| Some(it) == after);
-        all.map(|(id, ..)| *id).collect()
-    }
-
-    fn stack_event(&mut self, event: &Event) {
-        match &event.body {
-            Kind::StackMade {
-                base,
-                claims,
-                commit,
-                without,
-                ..
-            } => {
-                let before = self.stack.take().filter(|it| it.base == *base);
-                self.stack = Some(Stack {
-                    base: base.clone(),
-                    claims: claims.clone(),
-                    commit: commit.clone(),
-                    without: without.clone(),
-                    dropped: before.map(|it| it.dropped).unwrap_or_default(),
-                });
-            }
-            Kind::StackDropped { id, reason } => {
-                if let Some(stack) = &mut self.stack {
-                    stack.dropped.push(*id);
-                }
-                if let Some(claim) = self.hypotheses.get_mut(id) {
-                    claim.reason.clone_from(reason);
-                }
-            }
-            _ => {}
         }
     }
 
