@@ -13,16 +13,16 @@ fn looks_around_do_not_eat_up_what_the_end_takes() {
             "title = \"lower\"\nclaim = \"improve\"\nmechanism = \"m\"\npredicts = 3.0\n\
              refuted_by = \"r\"",
         );
-    // Eight looks of three seconds each: more than there is.
-    let looks = call("experiment", "note = \"look\"\nenv = { NAP = \"3\" }").repeat(8);
+    // Eight looks of two seconds each: more than there is.
+    let looks = call("experiment", "note = \"look\"\nenv = { NAP = \"2\" }").repeat(8);
     let task = Small {
         files: vec![("run.sh", run_sh.to_owned()), ("value.txt", "9".to_owned())],
-        task: "run = \"sh run.sh\"\ntimeout = \"6s\"\ngpus = 1\n\
+        task: "run = \"sh run.sh\"\ntimeout = \"4s\"\ngpus = 1\n\
                metric = { name = \"loss\", goal = \"min\", pattern = 'loss: ([0-9.]+)' }"
             .to_owned(),
         tables: "[protocol]\nmatch = \"none\"\nguards = {}\nbaseline = 2\nconfirm = 2\n\
                  [compute]\ngpus = \"simulate:1\"\nparallel = 1\n\
-                 [budget]\ngpu_hours = 0.0075\n"
+                 [budget]\ngpu_hours = 0.005\n"
             .to_owned(),
         agents: vec![("ann", true)],
         scenario: format!("[[scripts]]\nagent = \"ann\"\n{claim}{looks}"),

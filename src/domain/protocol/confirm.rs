@@ -13,6 +13,8 @@ use crate::domain::event::{Stage, Status};
 use crate::domain::state::{Experiment, Hypothesis};
 use crate::domain::stats::{self, Sample, figure};
 
+/// Within a stride of seeds, where those of the hidden evaluation begin.
+const HIDDEN_SEEDS: u64 = 500;
 /// Within a stride of seeds, where those of a refresh begin.
 const REFRESH_SEEDS: u64 = 900;
 /// Runs that a claim gets on top of a champion that was promoted while it was confirmed.
@@ -103,6 +105,15 @@ impl View<'_> {
     /// the other's.
     pub(super) fn confirm_seeds(&self, claim: &Hypothesis, n: u32) -> Vec<u64> {
         let first = self.first_seed(claim);
+        (0..u64::from(n))
+            .map(|index| seed(self.pool, first + index))
+            .collect()
+    }
+
+    /// The first `n` seeds of its hidden evaluation, on which nothing was decided before: the same runs again
+    /// would say the same again.
+    pub(super) fn hidden_seeds(&self, claim: &Hypothesis, n: u32) -> Vec<u64> {
+        let first = self.first_seed(claim) + HIDDEN_SEEDS;
         (0..u64::from(n))
             .map(|index| seed(self.pool, first + index))
             .collect()

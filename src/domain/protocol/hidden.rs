@@ -1,6 +1,6 @@
 //! The evaluation on data that nobody who proposes has seen.
 //!
-//! Owns whether a confirmed claim holds there too: the same seeds, evaluated with the hidden data. What
+//! Owns whether a confirmed claim holds there too: fresh seeds, evaluated with the hidden data. What
 //! it says is pass or fail: its numbers stand in the runs, and in no reason that an agent reads. Must
 //! not know how an evaluation is run.
 
@@ -28,7 +28,7 @@ impl View<'_> {
             return None;
         }
         let n = claim.verdict.as_ref().map_or(0, |it| it.candidate.n);
-        let seeds = self.confirm_seeds(claim, n.max(SEEDS_MIN));
+        let seeds = self.hidden_seeds(claim, n.max(SEEDS_MIN));
         let pairs = match self.pairs(claim, commit, Stage::Hidden, &seeds) {
             Ok(pairs) => pairs,
             Err(steps) => return Some(steps),
