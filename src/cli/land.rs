@@ -252,8 +252,7 @@ fn reconfirm(
     let Some(claim) = state.hypotheses.get(&winner.hypothesis) else {
         return Err(Failure::refused("the claim is gone", "org ledger"));
     };
-    let upto = state.champions().map(|(id, _)| id);
-    let upto: Vec<u64> = upto.take_while(|id| *id <= winner.hypothesis).collect();
+    let upto = state.claims_of(&winner.champion);
     let promoted = || upto.iter().filter_map(|id| state.hypotheses.get(id));
     let improves = promoted().any(|it| it.claim == Claim::Improve);
     let gains: f64 = promoted()

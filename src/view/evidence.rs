@@ -30,22 +30,15 @@ pub struct Evidence<'a> {
     pub rerun: Option<&'a Rerun>,
 }
 
-/// The claims whose changes are in it, oldest first: each promotion up to the last.
-fn claims(of: &Evidence<'_>) -> Vec<u64> {
-    let mut ids = Vec::new();
-    for (id, after) in of.state.champions() {
-        ids.push(id);
-        if after == of.champion {
-            break;
-        }
-    }
-    ids
-}
-
 /// The first line: the claims, and the title of the last of them.
 #[must_use]
 pub fn title(of: &Evidence<'_>) -> String {
-    let names: Vec<String> = claims(of).iter().map(|id| format!("h{id}")).collect();
+    let names: Vec<String> = of
+        .state
+        .claims_of(of.champion)
+        .iter()
+        .map(|id| format!("h{id}"))
+        .collect();
     let claim = of.state.hypotheses.get(&of.hypothesis);
     let title = claim.map_or(String::new(), |claim| figure::one_line(&claim.title));
     let whole = format!("{}: {title}", names.join(", "));
@@ -61,7 +54,12 @@ pub fn title(of: &Evidence<'_>) -> String {
 pub fn message(of: &Evidence<'_>) -> String {
     let state = of.state;
     let mut out = format!("{}\n", title(of));
-    for claim in claims(of).iter().filter_map(|id| state.hypotheses.get(id)) {
+    for claim in of
+        .state
+        .claims_of(of.champion)
+        .iter()
+        .filter_map(|id| state.hypotheses.get(id))
+    {
         let entry = ledger::entry(state, claim);
         let mechanism = figure::one_line(&claim.mechanism);
         write!(

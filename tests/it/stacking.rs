@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::ground::{Run, TestEnvironment};
 use crate::small::{Small, call};
+use crate::task::git;
 
 /// Two changes of one author, each of which gains 3 alone; together they gain what `how` makes of them.
 fn play(world: &TestEnvironment, how: &str) -> Run {
@@ -47,6 +48,12 @@ fn play(world: &TestEnvironment, how: &str) -> Run {
         agents: vec![("ann", false)],
         scenario: scenario.concat(),
     };
+    // A repository of hers, so that there is something to land in.
+    task.chart(world);
+    let repo = world.at("task");
+    git(world, &repo, &["init", "-q"]);
+    git(world, &repo, &["add", "."]);
+    git(world, &repo, &["commit", "-qm", "one"]);
     task.play(world)
 }
 
@@ -79,14 +86,26 @@ fn two_wins_are_promoted_as_one_and_measured_anew_once() {
     let queued = run.of("experiment.queued");
     let anew = queued.iter().filter(|run| run["stage"] == "rebaseline");
     assert_eq!(anew.count(), 4);
-    // What is landed holds both changes, and both claims.
-    let whole = world.org(&["ledger", "--verify"]).well();
-    assert!(!whole.out.is_empty());
+    world.org(&["ledger", "--verify"]).well();
     world
         .org(&["logs", "lab"])
         .well()
         .naming(&["h1, h2 are measured on top of each other"]);
     world.org(&["report"]).well();
+    // Whichever of them is landed, the branch holds both changes and says so.
+    for (claim, branch) in [("h1", "first"), ("h2", "both")] {
+        let land = ["land", claim, "--onto", branch, "--run", &run.id()];
+        world.org(&land).well();
+        let repo = world.at("task");
+        let message = git(&world, &repo, &["log", "-1", "--format=%B", branch]).out;
+        assert!(message.starts_with("h1, h2: "), "{message}");
+        assert!(
+            message.contains("the first") && message.contains("the second"),
+            "{message}"
+        );
+        let files = git(&world, &repo, &["diff", "--name-only", "main", branch]).out;
+        assert_eq!(files, "a.txt\nb.txt\n");
+    }
 }
 
 #[test]

@@ -45,6 +45,15 @@ impl State {
         promotions.map(|(claim, _, after)| (*claim, after.as_str()))
     }
 
+    /// The claims whose changes are in a champion, oldest first; of a stack, all of them.
+    #[must_use]
+    pub fn claims_of(&self, champion: &str) -> Vec<u64> {
+        let all: Vec<(u64, &str)> = self.champions().collect();
+        let last = all.iter().rposition(|(_, after)| *after == champion);
+        let upto = last.map_or(0, |last| last + 1);
+        all[..upto].iter().map(|(id, _)| *id).collect()
+    }
+
     /// Whether a champion, or one that was built on it, lies in the user's repository.
     #[must_use]
     pub fn landed(&self, champion: &str) -> bool {
