@@ -74,7 +74,9 @@ pub(super) fn not_founded(error: FoundError) -> Failure {
     let hint = match &error {
         FoundError::Repo(error) => error.hint(),
         FoundError::Gpu { .. } => {
-            "org doctor shows the GPUs; set compute.gpus, or add --mock to pretend them".to_owned()
+            "org doctor shows the GPUs; set compute.gpus, or add --mock to pretend them; task.gpus = 0 is a \
+             task that needs none"
+                .to_owned()
         }
         FoundError::Leased(_) => {
             "org ls shows the runs; org down RUN frees its GPUs, compute.gpus chooses others"

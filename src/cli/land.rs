@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind as Refusal};
 use super::place::{self, RunArgs};
 use super::{Context, block_on, trial};
 use crate::domain::approval::{self, Gate};
@@ -70,7 +70,8 @@ struct Winner {
 /// # Errors
 /// Where nothing was pushed.
 pub(super) fn run(context: &Context, args: &LandArgs) -> Result<ExitCode, Failure> {
-    let dir = context.place.acting(args.run.name())?;
+    let dir = context.place.acting(args.run.name());
+    let dir = dir.map_err(|error| named(context, args, error))?;
     let mut log = Log::open(&dir)?;
     let chart = place::chart(&dir)?;
     let winner = winner(log.state(), &dir, args.hypothesis.as_deref())?;
@@ -96,6 +97,19 @@ pub(super) fn run(context: &Context, args: &LandArgs) -> Result<ExitCode, Failur
         return push(context, args, &mut log, &chart, &winner);
     }
     push(context, args, &mut log, &chart, &winner)
+}
+
+/// Where no run is meant, the one that most likely is: what a night has found is landed when it is down.
+fn named(context: &Context, args: &LandArgs, mut error: Failure) -> Failure {
+    if args.run.name().is_none()
+        && error.kind == Refusal::Refused
+        && let Ok(newest) = context.place.reading(None)
+    {
+        let (branch, run) = (&args.onto, newest.id());
+        error.hint =
+            format!("org land --onto {branch} --run {run} lands what the newest run found");
+    }
+    error
 }
 
 fn landing_of<'a>(chart: &'a Chart, state: &'a State, branch: &'a str) -> Landing<'a> {

@@ -61,7 +61,7 @@ pub(super) struct TryArgs {
     mechanism: String,
     /// The size of the effect, in the metric's unit; where it is left out, seeds are added until a large
     /// one shows, at most as many as one sigma takes
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     predicts: Option<f64>,
     /// What would refute it
     #[arg(
@@ -74,7 +74,7 @@ pub(super) struct TryArgs {
     #[arg(long, value_parser = axis)]
     axis: Option<Axis>,
     /// The largest loss that `no_worse` allows
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     margin: Option<f64>,
     /// A part of the change, by path or by text of its lines; once for each. Parts that do no work are dropped
     #[arg(long = "part", value_name = "PART")]

@@ -66,7 +66,7 @@ fn what_was_promoted_becomes_one_branch_with_its_evidence() {
     nowhere.refused(1).naming(&["nothing-here"]);
     land(&ground, &["--onto", "won"])
         .refused(1)
-        .naming(&["no run is alive"]);
+        .naming(&["no run is alive", &format!("--onto won --run {run}")]);
     assert_eq!(rest(&ground, "won"), before, "refused, and yet");
 
     let landed = land(&ground, &["--onto", "team/won", "--run", &run, "--json"]).json();

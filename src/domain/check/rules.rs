@@ -18,6 +18,11 @@ pub(super) fn judge(judge: &mut Judge<'_>) {
     let sizes = [
         ("task.gpus", Some(task.gpus), "a run"),
         ("task.explore_gpus", task.explore_gpus, "a look around"),
+        (
+            "landing.gpus",
+            chart.landing.gpus,
+            "the winner at target scale",
+        ),
     ];
     for (key, gpus, what) in sizes {
         if let (Some(listed), Some(gpus)) = (listed(&chart.compute.gpus), gpus)
