@@ -25,6 +25,10 @@ pub(super) struct Bench {
     /// Whether no two changes can be put together.
     pub(super) conflicts: bool,
     pub(super) gives: Gives,
+    /// A stage whose runs stay in the queue.
+    pub(super) stuck: Option<Stage>,
+    /// Hours that have passed besides.
+    pub(super) hours: i64,
 }
 
 /// A number in (-1, 1) that belongs to another.
@@ -48,6 +52,8 @@ impl Bench {
             state: State::default(),
             conflicts: false,
             gives: Box::new(gives),
+            stuck: None,
+            hours: 0,
         };
         bench.append(Kind::RunCreated {
             format: FORMAT,
@@ -74,7 +80,8 @@ impl Bench {
         };
         let event = Event {
             seq: self.state.seq + 1,
-            at: Timestamp::from_second(1_000_000 + self.state.seq as i64).expect("in range"),
+            at: Timestamp::from_second(1_000_000 + self.state.seq as i64 + 3600 * self.hours)
+                .expect("in range"),
             actor,
             cause: None,
             body,
@@ -221,6 +228,9 @@ impl Bench {
             env: BTreeMap::new(),
             call: None,
         });
+        if self.stuck == Some(wanted.stage) {
+            return;
+        }
         let (attempt, gpus) = (1, Vec::new());
         self.append(Kind::ExperimentStarted { id, attempt, gpus });
         let (status, measured) = (self.gives)(&self.state.experiments[&id]);

@@ -46,11 +46,15 @@ impl View<'_> {
         };
         // At the end of a budget nothing more is measured: what was proven on its own is not lost for that.
         let starved = lease::starved(self.chart, self.state);
-        if !starved && self.awaits(first, &ready, steps) {
+        let baseline = self.chart.protocol.baseline as usize;
+        let in_time = !starved && !self.overdue(first, baseline);
+        if in_time && self.awaits(first, &ready, steps) {
             return;
         }
         ready.truncate(MOST);
-        if starved || ready.len() < 2 {
+        // Nor is it where devices have gone, and the runs of its company with them.
+        let runs = baseline + (ready.len() + 1) * AUTO_SEEDS.1 as usize;
+        if starved || ready.len() < 2 || self.overdue(first, runs) {
             steps.push(Step::Promote(first));
             return;
         }
@@ -61,6 +65,16 @@ impl View<'_> {
     fn stack(&self) -> Option<&Stack> {
         let stack = self.state.stack.as_ref()?;
         (stack.base == self.state.champion).then_some(stack)
+    }
+
+    /// Whether a claim has stood confirmed for longer than so many runs take at the most, one after another.
+    fn overdue(&self, id: u64, runs: usize) -> bool {
+        let claim = self.state.hypotheses.get(&id);
+        let stood = claim.zip(self.state.at).map(|(claim, at)| {
+            let span = at.duration_since(claim.since);
+            span.as_secs_f64()
+        });
+        stood.is_some_and(|stood| stood > runs as f64 * lease::timeout(self.chart, self.state))
     }
 
     /// Whether another claim on the same champion, registered before this one was confirmed, is so near its
@@ -317,7 +331,7 @@ fn broken(last: u64, steps: Vec<Step>) -> Vec<Step> {
 mod tests {
     use super::super::bench::{Bench, noise};
     use super::*;
-    use crate::domain::event::{By, Measured, RunStatus};
+    use crate::domain::event::{By, Kind, Measured, RunStatus};
 
     /// A task on which some changes together gain what this says.
     fn bench(gain: impl Fn(&[&str]) -> f64 + 'static) -> Bench {
@@ -415,6 +429,21 @@ mod tests {
         assert_eq!(bench.state.champion, "b on a on start");
         // Two re-baselines of three, of which the screen of the first was one run.
         assert_eq!(bench.count(Stage::Rebaseline), 5);
+    }
+
+    #[test]
+    fn nothing_proven_is_lost_where_company_cannot_be_measured() {
+        let mut bench = bench(|changes| changes.len() as f64);
+        // Its devices are gone, and nobody gives them back.
+        bench.stuck = Some(Stage::Ablate);
+        let ids = [bench.claim("a", 0.8), bench.claim("b", 0.8)];
+        bench.play();
+        assert_eq!(told(&bench, &ids), [Status::Confirmed; 2]);
+        bench.hours = 24 * 30;
+        bench.append(Kind::DiskFull { bytes: None });
+        bench.play();
+        assert_eq!(told(&bench, &ids), [Status::Promoted; 2]);
+        assert_eq!(bench.state.champion, "b on a on start");
     }
 
     #[test]
