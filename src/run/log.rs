@@ -75,6 +75,8 @@ pub struct Log {
     chain: Chain,
     fresh: Vec<Event>,
     keep_fresh: bool,
+    /// Whether lines of ours that must be durable are not on disk yet.
+    owed: bool,
 }
 
 /// What an appending decision may do: say what to write and what to return, or refuse.
@@ -123,6 +125,7 @@ impl Log {
             chain: Chain::default(),
             fresh: Vec::new(),
             keep_fresh: false,
+            owed: false,
         };
         log.read_on(&mut show)?;
         log.keep_fresh = true;
@@ -177,6 +180,32 @@ impl Log {
         Ok(())
     }
 
+    /// Appends what nobody acts on before the writer has appended something durable, or has settled:
+    /// one sync covers both then. A machine that dies before that has lost what it never acted on.
+    ///
+    /// # Errors
+    /// As for [`Self::transact`].
+    pub fn append_ahead(&mut self, actor: &Actor, kinds: Vec<Kind>) -> Result<(), LogError> {
+        let decided: Result<(), std::convert::Infallible> =
+            self.locked(actor, |_| Ok((kinds, ())))?.0;
+        decided.expect("an infallible decision");
+        Ok(())
+    }
+
+    /// Has on disk what was appended ahead. Costs nothing where that is so already.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn settle(&mut self) -> Result<(), LogError> {
+        // A sync that failed is not tried again: the kernel may count the lost pages as clean.
+        if !std::mem::take(&mut self.owed) {
+            return Ok(());
+        }
+        self.file
+            .sync_data()
+            .map_err(|source| io_error("sync", &self.dir, source))
+    }
+
     /// Decides on what is so under the lock, and appends what was decided. Whole or not at all.
     ///
     /// # Errors
@@ -187,17 +216,26 @@ impl Log {
         actor: &Actor,
         decide: impl FnOnce(&State) -> Decision<R, E>,
     ) -> Result<Result<R, E>, LogError> {
+        let (result, durable) = self.locked(actor, decide)?;
+        if durable {
+            // After unlocking: one sync covers all earlier bytes, and nobody waits for the disk.
+            self.settle()?;
+        }
+        Ok(result)
+    }
+
+    /// Decides and appends under the lock, and says whether any of it must be durable.
+    fn locked<R, E>(
+        &mut self,
+        actor: &Actor,
+        decide: impl FnOnce(&State) -> Decision<R, E>,
+    ) -> Result<(Result<R, E>, bool), LogError> {
         let lock = Lock::wait(&self.dir.lock("log"), clock::monotonic() + LOCK_DEADLINE)?;
         let outcome = self.under_lock(actor, decide);
         drop(lock);
         let (result, durable) = outcome?;
-        if durable {
-            // After unlocking: one sync covers all earlier bytes, and nobody waits for the disk.
-            self.file
-                .sync_data()
-                .map_err(|source| io_error("sync", &self.dir, source))?;
-        }
-        Ok(result)
+        self.owed |= durable;
+        Ok((result, durable))
     }
 
     fn under_lock<R, E>(
