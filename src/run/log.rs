@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::domain::event::{Actor, Event, Kind};
 use crate::domain::state::{FoldError, State};
 use crate::os::clock;
-use crate::os::lock::{self, Lock};
+use crate::os::lock::{self, Latch};
 
 use super::blobs::Blobs;
 use super::chain::Chain;
@@ -69,6 +69,7 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct Log {
     dir: RunDir,
+    latch: Option<Latch>,
     file: File,
     offset: u64,
     state: State,
@@ -119,6 +120,7 @@ impl Log {
             .map_err(|source| io_error("open", dir, source))?;
         let mut log = Self {
             dir: dir.clone(),
+            latch: None,
             file,
             offset: 0,
             state: State::default(),
@@ -230,9 +232,11 @@ impl Log {
         actor: &Actor,
         decide: impl FnOnce(&State) -> Decision<R, E>,
     ) -> Result<(Result<R, E>, bool), LogError> {
-        let lock = Lock::wait(&self.dir.lock("log"), clock::monotonic() + LOCK_DEADLINE)?;
+        let latch = self.latch.take();
+        let latch = latch.unwrap_or_else(|| Latch::at(self.dir.lock("log")));
+        let held = latch.wait(clock::monotonic() + LOCK_DEADLINE)?;
         let outcome = self.under_lock(actor, decide);
-        drop(lock);
+        self.latch = held.release();
         let (result, durable) = outcome?;
         self.owed |= durable;
         Ok((result, durable))
