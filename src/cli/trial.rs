@@ -59,7 +59,8 @@ pub(super) struct TryArgs {
     /// Why it should hold
     #[arg(long, value_name = "TEXT", default_value = "not said")]
     mechanism: String,
-    /// The size of the effect, in the metric's unit; where it is left out, one sigma is planned for
+    /// The size of the effect, in the metric's unit; where it is left out, seeds are added until a large
+    /// one shows, at most as many as one sigma takes
     #[arg(long, value_name = "SIZE")]
     predicts: Option<f64>,
     /// What would refute it

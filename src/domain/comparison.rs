@@ -200,7 +200,7 @@ impl Comparison {
         if values.is_empty() {
             return None;
         }
-        let tested = stats::paired(&values, 0.0);
+        let tested = stats::paired(&values, 0.0, 0.0);
         Some(Estimate {
             mean: Sample::of(&values).mean,
             ci: (values.len() > 1).then_some(tested.ci),
@@ -268,7 +268,7 @@ impl Comparison {
         Some(Duel {
             better: better.name.clone(),
             worse: worse.name.clone(),
-            tested: stats::unpaired(&other, &one, 0.0),
+            tested: stats::unpaired(&other, &one, 0.0, 0.0),
         })
     }
 }

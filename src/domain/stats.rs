@@ -83,24 +83,34 @@ pub struct Tested {
     pub p: f64,
 }
 
-/// Paired t test of differences (positive is better) against `-margin`.
+/// Paired t test of differences (positive is better) against `-margin`. The values that were subtracted
+/// are known to `resolution`: two differences that are equal because both were rounded prove nothing.
 ///
 /// With fewer than two differences nothing can be said: the interval is the whole line and p is 1.
 #[must_use]
-pub fn paired(differences: &[f64], margin: f64) -> Tested {
+pub fn paired(differences: &[f64], margin: f64, resolution: f64) -> Tested {
     let sample = Sample::of(differences);
     let n = f64::from(sample.n);
     if sample.n < 2 {
         return nothing(sample.mean);
     }
-    from_t(sample.mean, sample.sd / n.sqrt(), n - 1.0, margin)
+    let spread = if differences.iter().all(|it| *it == 0.0) {
+        0.0
+    } else {
+        sample.sd.max(rounding(resolution) * 2.0_f64.sqrt())
+    };
+    from_t(sample.mean, spread / n.sqrt(), n - 1.0, margin)
 }
 
 /// Unpaired t test of `candidate` against `baseline` where both are signed so that larger is better.
-/// Pooled variance, Welch where the candidate's spread differs too much.
+/// Pooled variance, Welch where the candidate's spread differs too much; `resolution` as in [`paired`].
 #[must_use]
-pub fn unpaired(baseline: &[f64], candidate: &[f64], margin: f64) -> Tested {
-    let (b, c) = (Sample::of(baseline), Sample::of(candidate));
+pub fn unpaired(baseline: &[f64], candidate: &[f64], margin: f64, resolution: f64) -> Tested {
+    let (mut b, mut c) = (Sample::of(baseline), Sample::of(candidate));
+    if b.mean != c.mean || b.sd + c.sd > 0.0 {
+        b.sd = b.sd.max(rounding(resolution));
+        c.sd = c.sd.max(rounding(resolution));
+    }
     let effect = c.mean - b.mean;
     if b.n < 2 || c.n < 2 {
         return nothing(effect);
@@ -114,6 +124,28 @@ pub fn unpaired(baseline: &[f64], candidate: &[f64], margin: f64) -> Tested {
         return from_t(effect, (vb + vc).sqrt(), df, margin);
     }
     from_t(effect, pooled * (1.0 / nb + 1.0 / nc).sqrt(), nu, margin)
+}
+
+/// Standard deviation of what rounding to `resolution` adds: a uniform error as wide as that.
+fn rounding(resolution: f64) -> f64 {
+    resolution / 12.0_f64.sqrt()
+}
+
+/// How finely values were written: one unit in the last decimal place that any of them has, and at
+/// most 1. 0 where there are none.
+#[must_use]
+pub fn resolution(values: &[f64]) -> f64 {
+    let places = |value: &f64| -> Option<i32> {
+        // The shortest text that reads back as the same number has no more places than the one it was
+        // read from.
+        let text = format!("{value:e}");
+        let (digits, exponent) = text.split_once('e')?;
+        let digits = digits.split_once('.').map_or(0, |(_, places)| places.len());
+        Some(i32::try_from(digits).ok()? - exponent.parse::<i32>().ok()?)
+    };
+    let finite = values.iter().filter(|value| value.is_finite());
+    let most = finite.filter_map(places).max();
+    most.map_or(0.0, |places| 10.0_f64.powi(-places.max(0)))
 }
 
 fn nothing(effect: f64) -> Tested {
@@ -207,14 +239,15 @@ fn spread(sigma: f64, rho: f64) -> f64 {
 
 /// Paired t test where the spread of differences is known from `known`, an earlier sample of the same
 /// comparison: few new differences then say something already. With fewer than two earlier ones, or
-/// no new one, nothing can be said.
+/// no new one, nothing can be said. `resolution` as in [`paired`].
 #[must_use]
-pub fn known_spread(differences: &[f64], known: Sample, margin: f64) -> Tested {
+pub fn known_spread(differences: &[f64], known: Sample, margin: f64, resolution: f64) -> Tested {
     let sample = Sample::of(differences);
     if known.n < 2 || sample.n == 0 {
         return nothing(sample.mean);
     }
-    let error = known.sd / f64::from(sample.n).sqrt();
+    let spread = known.sd.max(rounding(resolution) * 2.0_f64.sqrt());
+    let error = spread / f64::from(sample.n).sqrt();
     from_t(sample.mean, error, f64::from(known.n) - 1.0, margin)
 }
 
@@ -250,6 +283,20 @@ pub fn looks(alpha: f64) -> [(u32, f64); 3] {
     const SHARES: [(u32, f64); 3] = [(2, 1.0), (4, 4.0), (8, 10.0)];
     let all: f64 = SHARES.iter().map(|(_, share)| share).sum();
     SHARES.map(|(seeds, share)| (seeds, alpha * share / all))
+}
+
+/// Looks at 2, 4, 8, … pairs below `most`, and at `most`, for an effect of unknown size: a large one is
+/// found early, and a small one hardly less often than in one look, since the last keeps most of `alpha`.
+#[must_use]
+pub fn ladder(alpha: f64, most: u32) -> Vec<(u32, f64)> {
+    const LAST: f64 = 0.7;
+    let rungs = (1..=u32::BITS - 2).map(|step| 1_u32 << step);
+    let early: Vec<u32> = rungs.take_while(|seeds| *seeds < most).collect();
+    let all: f64 = early.iter().map(|seeds| f64::from(*seeds).powi(2)).sum();
+    let spent = if early.is_empty() { 0.0 } else { 1.0 - LAST };
+    let level = |seeds: &u32| alpha * spent * f64::from(*seeds).powi(2) / all;
+    let early = early.iter().map(|seeds| (*seeds, level(seeds)));
+    early.chain([(most, alpha * (1.0 - spent))]).collect()
 }
 
 /// Whether looks find an effect of `delta`, where differences have spread `spread`, with fewer pairs
@@ -338,10 +385,10 @@ mod tests {
         let wild = [f64::MAX, f64::MIN, 1e308, 0.0];
         let calm = [1.0, 2.0, 3.0, 4.0];
         for tested in [
-            paired(&wild, 0.0),
-            unpaired(&wild, &calm, 0.0),
-            unpaired(&calm, &wild, 0.0),
-            paired(&[f64::INFINITY, f64::INFINITY], 0.0),
+            paired(&wild, 0.0, 0.0),
+            unpaired(&wild, &calm, 0.0, 0.0),
+            unpaired(&calm, &wild, 0.0, 0.0),
+            paired(&[f64::INFINITY, f64::INFINITY], 0.0, 0.0),
         ] {
             let text = serde_json::to_string(&tested.ci).expect("numbers");
             assert!(!text.contains("null"), "{tested:?}");
@@ -368,25 +415,25 @@ mod tests {
         // Student's sleep data (1908), group 2 minus group 1: t = 4.0621, df = 9, two-sided
         // p = 0.002833.
         let differences = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4];
-        let tested = paired(&differences, 0.0);
+        let tested = paired(&differences, 0.0, 0.0);
         assert!((tested.p - 0.002_833 / 2.0).abs() < 1e-5, "{tested:?}");
         assert!((tested.ci[0] - 0.700_1).abs() < 1e-3 && (tested.ci[1] - 2.459_9).abs() < 1e-3);
         // The same data unpaired and pooled: t = 1.8608, df = 18, two-sided p = 0.07919.
         let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0];
         let second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
-        let tested = unpaired(&first, &second, 0.0);
+        let tested = unpaired(&first, &second, 0.0, 0.0);
         assert!((tested.p - 0.079_19 / 2.0).abs() < 1e-4, "{tested:?}");
     }
 
     #[test]
     fn says_nothing_of_one_pair_and_everything_of_no_spread() {
-        assert!(paired(&[1.0], 0.0).p >= 1.0);
+        assert!(paired(&[1.0], 0.0, 0.0).p >= 1.0);
         assert!(
-            paired(&[0.0, 0.0, 0.0], 0.0).p >= 1.0,
+            paired(&[0.0, 0.0, 0.0], 0.0, 0.0).p >= 1.0,
             "exactly nothing is no improvement"
         );
         assert!(
-            paired(&[0.0, 0.0, 0.0], 0.1).p <= 0.0,
+            paired(&[0.0, 0.0, 0.0], 0.1, 0.0).p <= 0.0,
             "and it is no regression"
         );
     }
@@ -420,10 +467,10 @@ mod tests {
         hits as f64 / f64::from(rounds)
     }
 
-    fn by_looks(differences: &[f64], alpha: f64) -> bool {
-        looks(alpha)
+    fn by_looks(looks: &[(u32, f64)], differences: &[f64]) -> bool {
+        looks
             .iter()
-            .any(|(n, level)| paired(&differences[..*n as usize], 0.0).p < *level)
+            .any(|(n, level)| paired(&differences[..*n as usize], 0.0, 0.0).p < *level)
     }
 
     #[test]
@@ -432,27 +479,35 @@ mod tests {
         // Three standard errors of 4,000 rounds.
         let most = alpha + 3.0 * (alpha * (1.0 - alpha) / 4000.0_f64).sqrt();
         for n in [2, 4, 8] {
-            let rate = found(4000, |noise| paired(&noise.sample(n, 0.0), 0.0).p < alpha);
+            let rate = found(4000, |noise| {
+                paired(&noise.sample(n, 0.0), 0.0, 0.0).p < alpha
+            });
             assert!(rate <= most && rate > 0.03, "paired, {n}: {rate}");
             let rate = found(4000, |noise| {
-                unpaired(&noise.sample(n, 0.0), &noise.sample(n, 0.0), 0.0).p < alpha
+                unpaired(&noise.sample(n, 0.0), &noise.sample(n, 0.0), 0.0, 0.0).p < alpha
             });
             assert!(rate <= most, "unpaired, {n}: {rate}");
         }
-        let rate = found(4000, |noise| by_looks(&noise.sample(8, 0.0), alpha));
+        let three = looks(alpha);
+        let rate = found(4000, |noise| by_looks(&three, &noise.sample(8, 0.0)));
         assert!(rate <= most, "three looks: {rate}");
+        let five = ladder(alpha, 28);
+        let rate = found(4000, |noise| by_looks(&five, &noise.sample(28, 0.0)));
+        assert!(rate <= most, "five looks: {rate}");
         let naive = found(4000, |noise| {
             let differences = noise.sample(16, 0.0);
-            (3..=16).any(|n| paired(&differences[..n], 0.0).p < alpha)
+            (3..=16).any(|n| paired(&differences[..n], 0.0, 0.0).p < alpha)
         });
         assert!(naive > 2.0 * alpha, "peeking without a price: {naive}");
         let rate = found(4000, |noise| {
             let known = Sample::of(&noise.sample(4, 5.0));
-            known_spread(&noise.sample(2, 0.0), known, 0.0).p < alpha
+            known_spread(&noise.sample(2, 0.0), known, 0.0, 0.0).p < alpha
         });
         assert!(rate <= most, "a refresh: {rate}");
         // An effect of exactly minus the margin is a regression.
-        let rate = found(4000, |noise| paired(&noise.sample(6, -0.5), 0.5).p < alpha);
+        let rate = found(4000, |noise| {
+            paired(&noise.sample(6, -0.5), 0.5, 0.0).p < alpha
+        });
         assert!(rate <= most, "no_worse: {rate}");
     }
 
@@ -462,7 +517,9 @@ mod tests {
         for delta in [0.8, 1.2, 2.0] {
             // Differences of spread one: sigma of one at a correlation of one half.
             let n = seeds_needed(alpha, 1.0, 0.5, delta) as usize;
-            let rate = found(2000, |noise| paired(&noise.sample(n, delta), 0.0).p < alpha);
+            let rate = found(2000, |noise| {
+                paired(&noise.sample(n, delta), 0.0, 0.0).p < alpha
+            });
             assert!(rate > 0.8, "{delta} with {n}: {rate}");
             let back = smallest_effect(alpha, 1.0, 0.5, u32::try_from(n).expect("few"));
             assert!(back <= delta, "{back} and {delta}");
@@ -474,6 +531,54 @@ mod tests {
         assert!(looks_pay(&looks(alpha), 1.0, 1.6, 9));
         assert!(!looks_pay(&looks(alpha), 1.0, 0.5, 32), "eight are too few");
         assert!(!looks_pay(&looks(alpha), 1.0, 3.0, 4), "no fewer than four");
+    }
+
+    #[test]
+    fn a_ladder_finds_the_large_early_and_the_small_in_the_end() {
+        let alpha = 0.01;
+        assert_eq!(ladder(alpha, 2), [(2, alpha)]);
+        let n = seeds_needed(alpha, 1.0, 0.5, 1.0);
+        let rungs = ladder(alpha, n);
+        let seeds: Vec<u32> = rungs.iter().map(|(seeds, _)| *seeds).collect();
+        assert_eq!(seeds, [2, 4, 8, 16]);
+        let spent: f64 = rungs.iter().map(|(_, level)| level).sum();
+        assert!((spent - alpha).abs() < 1e-12, "{spent}");
+        let small = found(2000, |noise| by_looks(&rungs, &noise.sample(16, 1.0)));
+        assert!(small > 0.85, "one standard deviation: {small}");
+        let large = found(2000, |noise| by_looks(&rungs[..3], &noise.sample(8, 3.0)));
+        assert!(large > 0.95, "three, with half of the pairs: {large}");
+    }
+
+    #[test]
+    fn what_was_rounded_alike_is_no_proof() {
+        assert_eq!(resolution(&[0.87, 0.9]), 0.01);
+        assert_eq!(resolution(&[3.3787, 12.0, f64::NAN]), 0.0001);
+        assert_eq!(resolution(&[1200.0, 1.3e5]), 1.0);
+        assert_eq!(resolution(&[2.5e-7, 0.0]), 1e-8);
+        assert_eq!(resolution(&[]), 0.0);
+        // Nothing but noise, written to two places, of which it moves the last.
+        let rounded = |noise: &mut Noise| -> Vec<f64> {
+            let values = noise.sample(4, 0.0).into_iter();
+            values.map(|it| (0.6 * it).round() * 0.01).collect()
+        };
+        let rate = |resolution: f64| {
+            let rungs = looks(0.01);
+            found(4000, |noise| {
+                let differences = rounded(noise);
+                let small = rungs.iter().take(2);
+                small.clone().any(|(n, level)| {
+                    paired(&differences[..*n as usize], 0.0, resolution).p < *level
+                })
+            })
+        };
+        assert!(rate(0.0) > 0.03, "{}", rate(0.0));
+        assert!(rate(0.01) < 0.005, "{}", rate(0.01));
+        // The same to the last digit, everywhere, is the same.
+        assert_eq!(paired(&[0.0, 0.0], 1e-9, 0.01).p, 0.0);
+        // A large effect without noise needs no more than before.
+        assert!(paired(&[0.25, 0.25], 0.0, 1e-5).p < 1e-4);
+        assert!(unpaired(&[1.0, 1.0], &[1.25, 1.25], 0.0, 1e-5).p < 1e-4);
+        assert!(unpaired(&[0.5, 0.5], &[0.6, 0.6], 0.0, 0.1).p > 0.03);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::ground::{ORG, Run, TestEnvironment, until, write};
+use crate::ground::{ORG, Run, TestEnvironment, write};
 use crate::terminal::Terminal;
 
 const CHART: &str = r#"version = 1

@@ -117,7 +117,7 @@ fn a_a(values: &[f64]) -> Option<f64> {
         return None;
     }
     let (one, other) = values.split_at(values.len() / 2);
-    let tested = stats::unpaired(one, other, 0.0);
+    let tested = stats::unpaired(one, other, 0.0, 0.0);
     if tested.ci == [0.0, 0.0] {
         return Some(1.0);
     }

@@ -107,6 +107,17 @@ impl View<'_> {
             .unwrap_or((sigma / 2.0).max(f64::MIN_POSITIVE))
     }
 
+    /// How finely the metric of both arms was written; 0 on a task without noise, where equal
+    /// differences are no accident.
+    pub(super) fn resolution(&self, base: &[&Experiment], cand: &[&Experiment]) -> f64 {
+        match self.baseline(&self.state.start) {
+            Ok(Some(start)) if self.sigma(&start) > 0.0 => {
+                stats::resolution(&[values(base), values(cand)].concat())
+            }
+            _ => 0.0,
+        }
+    }
+
     pub(super) fn differences(&self, base: &[&Experiment], cand: &[&Experiment]) -> Vec<f64> {
         let ended = |run: &&&Experiment| run.measured.value.is_some();
         let on = |seed: u64| base.iter().filter(ended).find(|run| run.seed == seed);
@@ -123,8 +134,9 @@ impl View<'_> {
         cand: &[&Experiment],
         margin: f64,
     ) -> Verdict {
+        let resolution = self.resolution(base, cand);
         let tested: Tested = match test {
-            Test::Paired => stats::paired(&self.differences(base, cand), margin),
+            Test::Paired => stats::paired(&self.differences(base, cand), margin, resolution),
             Test::Pooled => {
                 let signed = |runs: &[&Experiment]| {
                     values(runs)
@@ -132,7 +144,7 @@ impl View<'_> {
                         .map(|value| self.sign() * value)
                         .collect::<Vec<_>>()
                 };
-                stats::unpaired(&signed(base), &signed(cand), margin)
+                stats::unpaired(&signed(base), &signed(cand), margin, resolution)
             }
         };
         Verdict {

@@ -29,6 +29,12 @@ pub(super) struct Pairs<'a> {
     pub(super) cand: Vec<&'a Experiment>,
 }
 
+/// Whether nobody said how large the effect should be, as `org try` allows: it is looked for then with
+/// growing numbers of seeds, and nothing is called futile that might be small.
+fn unpredicted(claim: &Hypothesis) -> bool {
+    claim.claim != Claim::NoWorse && claim.predicts <= 0.0
+}
+
 impl View<'_> {
     /// The next thing to do for a claim that was screened.
     pub(super) fn confirm(
@@ -204,7 +210,8 @@ impl View<'_> {
             return Some(Step::Move(claim.id, Status::Confirmed, numbers, verdict));
         }
         let least = if at == 0 { FUTILE.0 } else { FUTILE.1 };
-        if at + 1 < looks.len() && (claim.claim == Claim::Explain || stats::z(p) >= least) {
+        let open = claim.claim == Claim::Explain || unpredicted(claim) || stats::z(p) >= least;
+        if at + 1 < looks.len() && open {
             return None;
         }
         Some(self.unconfirmed(claim, test, verdict, &numbers, pairs, margin))
@@ -307,7 +314,12 @@ impl View<'_> {
             return Some(vec![Step::Move(claim.id, Status::Mismatched, why, verdict)]);
         }
         let differences = self.differences(&pairs.base, &pairs.cand);
-        let tested = stats::known_spread(&differences, known, margin);
+        let tested = stats::known_spread(
+            &differences,
+            known,
+            margin,
+            self.resolution(&pairs.base, &pairs.cand),
+        );
         verdict.effect = Some(tested.effect);
         verdict.ci = Some(tested.ci);
         verdict.p = Some(tested.p);
@@ -345,6 +357,13 @@ impl View<'_> {
             Confirm::Seeds(n) => return (test, one(n.max(2))),
             Confirm::Auto => self.planned_seeds(claim, sigma, test),
         };
+        let as_looks = |rungs: &[(u32, f64)]| {
+            let look = |&(seeds, level): &(u32, f64)| Look { seeds, level };
+            rungs.iter().map(look).collect()
+        };
+        if unpredicted(claim) {
+            return (test, as_looks(&stats::ladder(alpha, n)));
+        }
         let rho = if test == Test::Paired {
             self.rho()
         } else {
@@ -354,8 +373,7 @@ impl View<'_> {
         let delta = self.planned_effect(claim, sigma);
         let looks = stats::looks(alpha);
         if stats::looks_pay(&looks, spread, delta, n) {
-            let looks = looks.map(|(seeds, level)| Look { seeds, level });
-            return (test, looks.to_vec());
+            return (test, as_looks(&looks));
         }
         (test, one(n))
     }
