@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::chart::Chart;
 use crate::domain::event::Gpu;
 use crate::os::exec::{Detached, Exec, Input, Output};
+use crate::os::sandbox::Report;
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
@@ -50,8 +51,33 @@ pub fn supervisor(
     clean: &BTreeMap<String, String>,
     keys: &KeyRing,
 ) -> io::Result<Detached> {
+    supervise(dir, clean, keys, &[])
+}
+
+/// Starts the supervisor of a run that was just made, and tells it what its maker has found to be
+/// enforced here, so that it need not find out again.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn first_supervisor(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+    enforced: &Report,
+) -> io::Result<Detached> {
+    let enforced = serde_json::to_string(enforced)?;
+    supervise(dir, clean, keys, &["--enforced", &enforced])
+}
+
+fn supervise(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+    more: &[&str],
+) -> io::Result<Detached> {
     let path = dir.path().display().to_string();
-    own(dir, clean, &["supervise", &path], "supervisor")
+    let args = [&["supervise", &path], more].concat();
+    own(dir, clean, &args, "supervisor")
         .env("ORG_RUN", path)
         .stdin(Input::Bytes(keys.to_json().into_bytes()))
         .spawn_detached()

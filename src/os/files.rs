@@ -33,13 +33,30 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Replaces `path` with `bytes` at once for every reader, without waiting for the disk: for views,
 /// which are rebuilt when lost.
 pub fn write_view(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = write_temporary(path, bytes, 0o644, false)?;
+    write_ahead(path, bytes, 0o644)
+}
+
+/// The same where many are written: the new text is durable once [`sync_level`] has returned for the
+/// directory.
+pub fn write_ahead(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = write_temporary(path, bytes, mode, false)?;
     publish(&temporary, path)
 }
 
 /// Makes renames and new names in a directory durable.
 pub fn fsync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Makes the files that lie in a directory durable, and their names; not what lies deeper.
+pub fn sync_level(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    fsync_dir(path)
 }
 
 /// Creates a directory and its missing parents, readable by nobody else. One that is there already

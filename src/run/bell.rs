@@ -95,3 +95,17 @@ fn matters(event: &notify::Event) -> bool {
                 )
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::clock;
+
+    #[tokio::test]
+    async fn without_a_watcher_it_polls_and_does_not_spin() {
+        let mut bell = Bell::silent();
+        let begun = clock::monotonic();
+        bell.wait().await;
+        assert!(!bell.is_watching() && begun.elapsed() >= POLL);
+    }
+}

@@ -485,6 +485,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_appended_ahead_is_seen_at_once_and_owed_to_the_disk_until_the_next_sync() {
+        let (_temp, dir) = run();
+        let mut log = Log::create(&dir, created("t-1")).expect("created");
+        let result = || Kind::ToolResult {
+            agent: "ana".to_owned(),
+            call: "1".to_owned(),
+            tool: "note".to_owned(),
+            ok: true,
+            output: "kept".into(),
+        };
+        let ana = Actor::Agent("ana".to_owned());
+        log.append_ahead(&ana, vec![result()]).expect("appended");
+        assert!(log.owed);
+        assert_eq!(Log::open(&dir).expect("opened").state().seq, 2);
+        let pause = Kind::PauseSet { agent: None };
+        log.append(&Actor::Human, vec![pause]).expect("appended");
+        assert!(log.owed, "nobody acts on a pause before it is on disk");
+        log.append(&ana, vec![result()]).expect("appended");
+        assert!(!log.owed, "one sync covers all earlier bytes");
+        log.append_ahead(&ana, vec![result()]).expect("appended");
+        log.settle().expect("synced");
+        assert!(!log.owed);
+    }
+
+    #[test]
     fn cuts_a_torn_tail_at_every_byte_and_goes_on() {
         let (_temp, dir) = run();
         Log::create(&dir, created("t-1")).expect("created");
