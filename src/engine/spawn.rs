@@ -15,6 +15,10 @@ use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
 
+/// glibc gives each thread that allocates a heap of its own. Ours works on one, and those that come and
+/// go beside it would each leave one behind. No child gets it: see [`crate::os::exec::inherited_env`].
+pub(super) const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+
 /// The environment of everything that an agent is and starts.
 #[must_use]
 pub fn agent_env(
@@ -37,6 +41,7 @@ fn own(dir: &RunDir, clean: &BTreeMap<String, String>, args: &[&str], log: &str)
     Exec::this_program()
         .args(args.iter().copied())
         .envs(clean.clone())
+        .env(ONE_HEAP.0, ONE_HEAP.1)
         .cwd(dir.path())
         .stdout(Output::File(words.clone()))
         .stderr(Output::File(words))
