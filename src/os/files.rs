@@ -355,7 +355,7 @@ mod tests {
             Path::new("sub/run")
         );
         assert_eq!(fs::metadata(to.join("sub")).unwrap().mode() & 0o777, 0o700);
-        fs::write(to.join("sub/big"), vec![1; 3 << 20]).unwrap();
+        write_view(&to.join("sub/big"), &vec![1; 3 << 20]).unwrap();
         std::os::unix::fs::symlink("/", to.join("sub/root")).unwrap();
         let bytes = tree_bytes(&to);
         assert!((3 << 20..4 << 20).contains(&bytes), "{bytes}");

@@ -23,10 +23,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{clock, process};
 
-/// Pause between two tries for an awaited lock, at first: a holder appends a few lines, which takes
-/// less, and whoever sleeps longer than others is overtaken by them again and again.
+/// First tries for an awaited lock between which others get the processor and nobody sleeps: a holder
+/// appends a few lines, and going to sleep and waking up again takes longer.
+const YIELDS: u32 = 20;
+/// Pause between two tries after these, at first: whoever sleeps longer than others is overtaken by them
+/// again and again.
 const PAUSE: Duration = Duration::from_micros(60);
-/// How many such pauses there are before they grow: who holds it now does something else.
+/// How many tries there are before the pauses grow: who holds it now does something else.
 const BRISK: u32 = 300;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
@@ -155,9 +158,13 @@ impl Latch {
                     holder: read_holder(&self.path),
                 });
             }
+            tries += 1;
+            if tries <= YIELDS {
+                std::thread::yield_now();
+                continue;
+            }
             punctual.get_or_insert_with(Punctual::begin);
             std::thread::sleep(pause);
-            tries += 1;
             if tries > BRISK {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

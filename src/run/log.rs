@@ -6,7 +6,8 @@
 //! which a killed writer may leave, is cut by the next writer. Must not know what an event means.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead as _, Write};
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use crate::domain::event::{Actor, Event, Kind};
@@ -336,18 +337,8 @@ impl Log {
 
     /// Reads whole lines from where it left off; returns the bytes of an unfinished last one.
     fn read_on(&mut self, show: &mut dyn FnMut(&Event)) -> Result<u64, LogError> {
-        let mut tail = Vec::new();
-        let size = self
-            .file
-            .metadata()
-            .map_err(|e| io_error("read", &self.dir, e))?
-            .len();
-        if size == self.offset {
-            return Ok(0);
-        }
-        (&self.file)
-            .seek(SeekFrom::Start(self.offset))
-            .and_then(|_| (&self.file).read_to_end(&mut tail))
+        let tail = self
+            .unread()
             .map_err(|source| io_error("read", &self.dir, source))?;
         let (mut rest, mut events) = (tail.as_slice(), Vec::new());
         while let Some(end) = batch_end(rest) {
@@ -358,6 +349,8 @@ impl Log {
                 let length = whole_line(&mut unread).unwrap_or(from.len());
                 let line = &from[..length];
                 match serde_json::from_slice::<Event>(line) {
+                    // Most are alone, and need not be kept until the others are there.
+                    Ok(event) if length == lines.len() => self.take_in(event, line, show)?,
                     Ok(event) => events.push((event, line)),
                     // A crash of the machine may leave a last line of garbage: it is part of the tail.
                     Err(_) if after.is_empty() => return Ok(rest.len() as u64),
@@ -365,17 +358,48 @@ impl Log {
                 }
             }
             for (event, line) in events.drain(..) {
-                self.state.apply(&event)?;
-                self.chain.see(&event, line);
-                show(&event);
-                if self.keep_fresh {
-                    self.fresh.push(event);
-                }
+                self.take_in(event, line, show)?;
             }
             self.offset += lines.len() as u64;
             rest = after;
         }
         Ok(rest.len() as u64)
+    }
+
+    /// Folds an event that was read.
+    fn take_in(
+        &mut self,
+        event: Event,
+        line: &[u8],
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), LogError> {
+        self.state.apply(&event)?;
+        self.chain.see(&event, line);
+        show(&event);
+        if self.keep_fresh {
+            self.fresh.push(event);
+        }
+        Ok(())
+    }
+
+    /// The bytes behind what was folded. The file may grow meanwhile, and a torn tail be cut.
+    fn unread(&self) -> io::Result<Vec<u8>> {
+        let size = self.file.metadata()?.len();
+        let length = usize::try_from(size.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let (mut tail, mut have) = (vec![0; length], 0);
+        while have < length {
+            match self
+                .file
+                .read_at(&mut tail[have..], self.offset + have as u64)
+            {
+                Ok(0) => break,
+                Ok(more) => have += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tail.truncate(have);
+        Ok(tail)
     }
 
     /// A line that is no event: from a newer program, perhaps, else damage.

@@ -7,7 +7,7 @@
 //! does nothing. Must not know who may write to whom.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::domain::state::Mail;
@@ -99,7 +99,7 @@ impl Posting {
         let draft = mailbox.tmp(&self.name);
         // It may be a second name of another mailbox's, left by a killed process.
         fs::remove_file(&draft).ok();
-        fs::write(&draft, &self.text)?;
+        File::create(&draft)?.write_all(self.text.as_bytes())?;
         fs::rename(draft, path)
     }
 
@@ -225,8 +225,6 @@ fn text(entry: &fs::DirEntry) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
     use crate::domain::event::Text;
 
