@@ -105,6 +105,7 @@ pub fn chart(dir: &RunDir) -> Result<Chart, FrozenError> {
         base: dir.path(),
         home: None,
         known_models: &known,
+        frozen: true,
     };
     let decoded = decode_bytes(&bytes, &context);
     decoded.chart.ok_or_else(|| {
