@@ -5,7 +5,7 @@ use org::os::clock;
 use super::Broken;
 use super::idle::at_rest;
 use super::scene::{Scene, done};
-use super::table::{Goal, Table, median, ms};
+use super::table::{Ceiling, Goal, Table, median, ms};
 
 /// Times that each is run, in turns with the floor.
 const ROUNDS: usize = 40;
@@ -38,9 +38,9 @@ pub(crate) fn measure(table: &mut Table) -> Result<(), Broken> {
             }
         }
         let name = format!("org {}", args[..args.len().min(2)].join(" "));
-        table.row(
-            &name,
-            "ms",
+        table.guarded(
+            Ceiling::Most(15.0),
+            (&name, "ms"),
             Some(median(&floor)),
             median(&ours),
             Goal::Most(goal),

@@ -11,7 +11,7 @@ use org::run::paths::RunDir;
 use super::Broken;
 use super::proc::{self, Member};
 use super::scene::{Scene, project, put};
-use super::table::{Goal, Table, median, ms};
+use super::table::{Ceiling, Goal, Table, median, ms};
 
 /// How long nothing is watched to happen.
 const WATCHED: Duration = Duration::from_secs(30);
@@ -55,13 +55,18 @@ fn members(dir: &RunDir) -> Result<Vec<Member>, Broken> {
 
 fn memory(table: &mut Table, members: &[Member]) {
     let goals = [
-        ("supervise", "supervisor", 10.0),
-        ("agent", "agent at rest, the largest", 8.0),
-        ("pane", "pane, the largest", 8.0),
-        ("mock", "mock", 10.0),
-        ("tmux", "tmux server", 20.0),
+        ("supervise", "supervisor", 10.0, Ceiling::Most(15.0)),
+        (
+            "agent",
+            "agent at rest, the largest",
+            8.0,
+            Ceiling::Most(12.0),
+        ),
+        ("pane", "pane, the largest", 8.0, Ceiling::None),
+        ("mock", "mock", 10.0, Ceiling::None),
+        ("tmux", "tmux server", 20.0, Ceiling::Most(40.0)),
     ];
-    for (role, word, goal) in goals {
+    for (role, word, goal, ceiling) in goals {
         let held: Vec<_> = members
             .iter()
             .filter(|member| member.role == role)
@@ -69,9 +74,9 @@ fn memory(table: &mut Table, members: &[Member]) {
             .collect();
         let rss = held.iter().map(|it| it.rss).fold(0.0, f64::max);
         let pss = held.iter().map(|it| it.pss).sum::<f64>();
-        table.row(
-            &format!("memory, {word}, RSS"),
-            "MiB",
+        table.guarded(
+            ceiling,
+            (&format!("memory, {word}, RSS"), "MiB"),
             None,
             rss,
             Goal::Most(goal),
@@ -101,9 +106,9 @@ fn rest(table: &mut Table, members: &[Member]) {
     }
     let share = |ns: u64| ns as f64 / WATCHED.as_nanos() as f64 * 100.0;
     let count = members.len();
-    table.row(
-        &format!("at rest 30 s, {count} processes, processor"),
-        "%",
+    table.guarded(
+        Ceiling::Most(0.5),
+        (&format!("at rest 30 s, {count} processes, processor"), "%"),
         None,
         share(all),
         Goal::Most(0.2),
@@ -140,9 +145,9 @@ fn back(table: &mut Table, scene: &Scene, dir: &RunDir) -> Result<(), Broken> {
         })?;
         times.push(ms(begun.elapsed()));
     }
-    table.row(
-        "agent killed -> its successor is there",
-        "ms",
+    table.guarded(
+        Ceiling::Most(2000.0),
+        ("agent killed -> its successor is there", "ms"),
         None,
         median(&times),
         Goal::Most(500.0),

@@ -13,7 +13,7 @@ use org::run::paths::RunDir;
 use super::Broken;
 use super::mail::{begin, names};
 use super::scene::Scene;
-use super::table::{Goal, Table, median, ms, quantile};
+use super::table::{Ceiling, Goal, Table, median, ms, quantile};
 
 /// Events of one writer.
 const EACH: usize = 150;
@@ -78,9 +78,9 @@ fn row_both(table: &mut Table, what: &str, floor: &[f64], ours: &[f64], goal: Op
         goal,
     );
     let p99 = |sample: &[f64]| quantile(sample, 0.99);
-    table.row(
-        &format!("{what}, p99"),
-        "ms",
+    table.guarded(
+        Ceiling::Most(5.0),
+        (&format!("{what}, p99"), "ms"),
         Some(p99(floor)),
         p99(ours),
         goal,

@@ -17,7 +17,7 @@ use rustix::fs::inotify;
 
 use super::Broken;
 use super::scene::{Scene, block_on};
-use super::table::{Goal, Table, median, ms, quantile};
+use super::table::{Ceiling, Goal, Table, median, ms, quantile};
 
 /// Messages of each kind.
 const ROUNDS: usize = 300;
@@ -148,9 +148,9 @@ fn latency(table: &mut Table, dir: &RunDir, raw: &Path) -> Result<(), Broken> {
             p50,
         );
         let p99 = |sample: &[f64]| quantile(sample, 0.99);
-        table.row(
-            &format!("mail, {what}, p99"),
-            "ms",
+        table.guarded(
+            Ceiling::Most(10.0),
+            (&format!("mail, {what}, p99"), "ms"),
             Some(p99(floor)),
             p99(ours),
             Goal::Ratio(2.0),
@@ -269,9 +269,9 @@ fn throughput(table: &mut Table, dir: &RunDir, root: &Path) -> Result<(), Broken
         }));
     }
     let (floor, ours) = (median(&floor), median(&ours));
-    table.row(
-        "mail, 8 senders, on disk",
-        "per s",
+    table.guarded(
+        Ceiling::Least(1000.0),
+        ("mail, 8 senders, on disk", "per s"),
         Some(floor),
         ours,
         Goal::Share(0.7),
@@ -314,9 +314,9 @@ fn fan_out(table: &mut Table, dir: &RunDir, root: &Path) -> Result<(), Broken> {
         ours.push(ms(begun.elapsed()));
     }
     let (floor, ours) = (median(&floor), median(&ours));
-    table.row(
-        "mail, one to eight, send returns",
-        "ms",
+    table.guarded(
+        Ceiling::Most(6.0),
+        ("mail, one to eight, send returns", "ms"),
         Some(floor),
         ours,
         Goal::Ratio(1.5),

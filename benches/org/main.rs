@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         .filter(|word| !word.starts_with('-'))
         .collect();
     let mut table = Table::default();
+    table.note("built as what is shipped: `cargo build --profile dist`");
     let mut code = ExitCode::SUCCESS;
     for (name, chapter) in CHAPTERS {
         if !wanted.is_empty() && !wanted.iter().any(|word| word == name) {

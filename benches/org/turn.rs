@@ -22,7 +22,7 @@ use org::tool;
 use super::Broken;
 use super::proc;
 use super::scene::{Scene, chart, done, project, put};
-use super::table::{Goal, Table, median, ms};
+use super::table::{Ceiling, Goal, Table, median, ms};
 
 /// Steps of the conversation.
 const STEPS: usize = 200;
@@ -142,24 +142,24 @@ impl Figures {
             Goal::Ratio(2.0),
         );
         let shell = median(&self.shell);
-        table.row(
-            "tool `shell true`, confined, against sh -c true",
-            "ms",
+        table.guarded(
+            Ceiling::Most(20.0),
+            ("tool `shell true`, confined, against sh -c true", "ms"),
             Some(shell),
             median(&self.command),
             Goal::Above(10.0),
         );
         let much = median(&self.much_floor);
-        table.row(
-            "tool output of 10 MB, against reading it",
-            "ms",
+        table.guarded(
+            Ceiling::Most(100.0),
+            ("tool output of 10 MB, against reading it", "ms"),
             Some(much),
             median(&self.much),
             Goal::Most(100.0),
         );
-        table.row(
-            "memory, agent after 200 steps, RSS",
-            "MiB",
+        table.guarded(
+            Ceiling::Most(25.0),
+            ("memory, agent after 200 steps, RSS", "MiB"),
             None,
             median(&self.rss),
             Goal::Most(12.0),

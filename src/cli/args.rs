@@ -101,6 +101,9 @@ pub(super) struct AttachArgs {
 pub(super) struct SuperviseArgs {
     /// The run's directory
     pub(super) dir: PathBuf,
+    /// What is enforced here, as JSON, where that was found out a moment ago
+    #[arg(long, hide = true)]
+    pub(super) enforced: Option<String>,
 }
 
 /// Be an agent of a run (started by the supervisor)

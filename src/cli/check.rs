@@ -101,6 +101,7 @@ pub(super) fn judge(place: &Place, file: &Path, bytes: &[u8]) -> Report {
         base,
         home: place.home.as_deref(),
         known_models: &models,
+        frozen: false,
     };
     let scenario_problems =
         |text: &str| -> Vec<Problem> { scenario::decode(text).err().unwrap_or_default() };

@@ -18,6 +18,7 @@ use crate::domain::model;
 use crate::lab::gpu;
 use crate::os::exec::Exec;
 use crate::os::procfs::{self, View};
+use crate::os::sandbox::Report;
 use crate::os::unit::UserSystemd;
 use crate::os::{confine, files};
 use crate::repo;
@@ -89,7 +90,7 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Result<ExitCode, Fail
     findings.push(disk(place));
     findings.extend(limits());
     findings.push(processes());
-    findings.push(confinement());
+    findings.push(confinement(&enforced_here(&clean)));
     findings.push(reboot(&clean));
     if let Some(chart) = &chart {
         findings.push(repository(chart));
@@ -103,10 +104,14 @@ pub(super) fn run(context: &Context, args: &DoctorArgs) -> Result<ExitCode, Fail
     Ok(ExitCode::from(u8::from(missing)))
 }
 
-/// What `up` says before it creates anything: the same checks, without starting a program. What a
-/// chart cannot do without is refused elsewhere, by name.
-pub(super) fn before_up(place: &Place, clean: &BTreeMap<String, String>) -> Vec<String> {
-    let mut findings = vec![disk(place), confinement()];
+/// What `up` says: the same checks, as far as they take no time. What a chart cannot do without is
+/// refused elsewhere, by name.
+pub(super) fn before_up(
+    place: &Place,
+    clean: &BTreeMap<String, String>,
+    enforced: &Report,
+) -> Vec<String> {
+    let mut findings = vec![disk(place), confinement(enforced)];
     findings.extend(limits());
     if !in_path(clean, "git") {
         let hint = "apt-get install git";
@@ -348,8 +353,12 @@ fn processes() -> Finding {
     }
 }
 
-fn confinement() -> Finding {
-    let report = confine::probe(&std::env::temp_dir(), &place::clean_env());
+/// What the kernel enforces here on what agents run.
+pub(super) fn enforced_here(clean: &BTreeMap<String, String>) -> Report {
+    confine::probe(&std::env::temp_dir(), clean)
+}
+
+fn confinement(report: &Report) -> Finding {
     let list = |wanted: bool| {
         let names = report.iter().filter(|(_, enforced)| **enforced == wanted);
         names

@@ -16,6 +16,7 @@ use crate::engine::seats::{FEED, WATCH};
 use crate::engine::{agent, supervise};
 use crate::mock::{self, Options};
 use crate::os::lock::Lock;
+use crate::os::sandbox::Report;
 use crate::os::{confine, exec, job};
 use crate::pane::{self, Terminal};
 use crate::run::paths::RunDir;
@@ -52,11 +53,15 @@ fn broke(what: &str, error: &dyn std::error::Error) -> Failure {
 pub(super) fn supervise(args: &SuperviseArgs) -> Result<(), Failure> {
     listen_to_ourselves();
     let keys = keys();
+    let enforced = args.enforced.as_deref();
     let run = supervise::run(
         RunDir::at(&args.dir),
         place::clean_env(),
         keys,
         derived::results,
+        enforced
+            .and_then(|text| serde_json::from_str(text).ok())
+            .filter(|report: &Report| !report.is_empty()),
     );
     block_on(run).map_err(|error| broke("the supervisor", &error))
 }

@@ -360,6 +360,7 @@ pub(super) fn chart(dir: &RunDir) -> Result<Chart, Failure> {
         base: dir.path(),
         home: None,
         known_models: &models,
+        frozen: true,
     };
     let decoded = decode::decode_bytes(&bytes, &context);
     decoded.chart.ok_or_else(|| {

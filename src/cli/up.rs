@@ -93,9 +93,6 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
     if !args.headless {
         charts::office_can_be(&clean)?;
     }
-    for warning in doctor::before_up(place, &clean) {
-        ui.note(&format!("warning: {warning}"));
-    }
     let ask = Ask {
         chart,
         mock,
@@ -105,15 +102,23 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
         clean: clean.clone(),
         visible: place::var("CUDA_VISIBLE_DEVICES"),
     };
-    let plan = found::plan(ask).map_err(charts::not_founded)?;
-    let dir = found::found(plan).map_err(charts::not_founded)?;
+    let (enforced, founded) = std::thread::scope(|scope| {
+        // Found out by starting a program, which takes as long as a good part of the rest.
+        let enforced = scope.spawn(|| doctor::enforced_here(&clean));
+        let founded = found::plan(ask).and_then(found::found);
+        (enforced.join().unwrap_or_default(), founded)
+    });
+    for warning in doctor::before_up(place, &clean, &enforced) {
+        ui.note(&format!("warning: {warning}"));
+    }
+    let dir = founded.map_err(charts::not_founded)?;
     if let Err(error) = place.index.remember(&dir) {
         let here = place.index.here.display();
         ui.note(&format!(
             "warning: the run is found from {here} only: {error}"
         ));
     }
-    spawn::supervisor(&dir, &clean, &keys).map_err(Failure::from)?;
+    spawn::first_supervisor(&dir, &clean, &keys, &enforced).map_err(Failure::from)?;
     Ok(dir)
 }
 

@@ -381,6 +381,7 @@ mod tests {
                 base: Path::new("/elsewhere"),
                 home: None,
                 known_models: &[],
+                frozen: false,
             };
             let again = decode(&frozen, &elsewhere);
             assert_eq!(again.problems, [], "{frozen}");

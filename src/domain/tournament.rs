@@ -222,6 +222,7 @@ mod tests {
             base: Path::new("/"),
             home: None,
             known_models: &[("claude-opus-5-5", "anthropic")],
+            frozen: false,
         };
         let (top, rest) = text.split_once('\n').expect("two parts");
         let decoded = decode(&format!("{top}\n{head}{rest}"), &context);

@@ -130,7 +130,7 @@ pub async fn run(
     let outcome = me.work().await;
     listener.abort();
     guardian.abort();
-    outcome
+    outcome.and_then(|()| me.settle())
 }
 
 impl Member {
@@ -207,6 +207,20 @@ impl Member {
         Ok(())
     }
 
+    /// The same for what this agent alone acts on, and only behind an intent or a reservation: it is
+    /// on disk with that, or before anything is waited for.
+    pub(super) fn append_ahead(&self, kinds: Vec<Kind>) -> Result<(), AgentError> {
+        let mut log = self.log();
+        log.append_ahead(&self.actor, kinds)?;
+        log.drain();
+        Ok(())
+    }
+
+    /// Has on disk what was appended ahead.
+    pub(super) fn settle(&self) -> Result<(), AgentError> {
+        Ok(self.log().settle()?)
+    }
+
     /// What is so now, as far as this agent goes.
     pub(super) fn mine(&self) -> AgentState {
         self.log()
@@ -239,7 +253,7 @@ impl Member {
             if let Next::Ask(at) | Next::Compact(at) = next
                 && let Some(until) = self.not_before(at)
             {
-                self.wait(Some(until)).await;
+                self.wait(Some(until)).await?;
                 continue;
             }
             match next {
@@ -255,7 +269,7 @@ impl Member {
                 Next::Ask(_) => self.ask().await?,
                 Next::Use => self.use_tools().await?,
                 Next::End => self.end_turn(false)?,
-                Next::Rest => self.wait(None).await,
+                Next::Rest => self.wait(None).await?,
             }
         }
     }
@@ -358,7 +372,8 @@ impl Member {
     }
 
     /// Waits for the log, a signal, or a time.
-    async fn wait(&mut self, until: Option<Timestamp>) {
+    async fn wait(&mut self, until: Option<Timestamp>) -> Result<(), AgentError> {
+        self.settle()?;
         let due = async {
             match until {
                 Some(at) => tokio::time::sleep(from_now(at)).await,
@@ -370,6 +385,7 @@ impl Member {
             () = self.term.cancelled() => {}
             () = due => {}
         }
+        Ok(())
     }
 }
 

@@ -284,7 +284,8 @@ impl Member {
             usd,
         };
         if step {
-            self.append(vec![received])?;
+            // What it makes the agent do has an intent, or another request a reservation.
+            self.append_ahead(vec![received])?;
             let raws = reply.items.iter().cloned();
             self.history.extend(items.into_iter().zip(raws));
         } else {

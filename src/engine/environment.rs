@@ -263,6 +263,7 @@ impl Wanted<'_> {
             cpus: None,
             nice: None,
             announce: false,
+            passing: false,
         }
     }
 }

@@ -217,9 +217,15 @@ fn make(plan: &Plan, dir: &RunDir) -> Result<(), FoundError> {
     )?;
     chart.task.base = Some(founded.branch.clone());
     overlay::freeze(dir, &mut chart).map_err(io_error("copy the overlay"))?;
-    freeze(plan, dir, &chart).map_err(io_error("freeze the chart"))?;
     set_up(plan, dir, &chart, &founded.commit)?;
-    seat_all(&chart, dir, &founded.commit)?;
+    let (frozen, seated) = std::thread::scope(|scope| {
+        // One waits for the disk, and the other for a processor.
+        let frozen = scope.spawn(|| freeze(plan, dir, &chart));
+        let seated = seat_all(&chart, dir, &founded.commit);
+        (frozen.join().expect("freezing does not panic"), seated)
+    });
+    frozen.map_err(io_error("freeze the chart"))?;
+    seated?;
     for name in chart
         .agents
         .iter()
@@ -285,11 +291,9 @@ fn freeze(plan: &Plan, dir: &RunDir, chart: &Chart) -> io::Result<()> {
     }
     frozen::freeze_brief(dir, include_str!("../../prompts/brief.md"))?;
     if let Some(scenario) = &plan.scenario {
-        files::write_atomic(&dir.scenario(), scenario.as_bytes(), 0o444)?;
-        let roster = serde_json::to_vec(&roster(chart))?;
-        files::write_atomic(&dir.roster(), &roster, 0o444)?;
+        frozen::freeze_mock(dir, scenario, &serde_json::to_vec(&roster(chart))?)?;
     }
-    Ok(())
+    frozen::settle(dir)
 }
 
 /// Who is who, for the mock.
@@ -306,29 +310,16 @@ pub fn roster(chart: &Chart) -> Roster {
         .collect()
 }
 
-/// Seats everybody, in parallel: file creation is what it costs.
+/// Seats everybody.
 fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
-    let seated: Vec<Result<(), RepoError>> = std::thread::scope(|scope| {
-        let seats: Vec<_> = chart
-            .agents
-            .iter()
-            .map(|agent| {
-                scope.spawn(|| {
-                    let place = Place {
-                        repo_git: dir.repo_git(),
-                        agent_git: dir.agent_git(&agent.name),
-                        worktree: dir.work(&agent.name),
-                        agent: agent.name.clone(),
-                    };
-                    repo::seat(&place, base)
-                })
-            })
-            .collect();
-        seats
-            .into_iter()
-            .map(|seat| seat.join().expect("seating does not panic"))
-            .collect()
-    });
+    let place = |agent: &Agent| Place {
+        repo_git: dir.repo_git(),
+        agent_git: dir.agent_git(&agent.name),
+        worktree: dir.work(&agent.name),
+        agent: agent.name.clone(),
+    };
+    let places: Vec<Place> = chart.agents.iter().map(place).collect();
+    repo::seat_all(&places, base)?;
     for agent in &chart.agents {
         for sub in ["home", "tmp"] {
             fs::create_dir_all(dir.scratch(&agent.name).join(sub))
@@ -336,10 +327,7 @@ fn seat_all(chart: &Chart, dir: &RunDir, base: &str) -> Result<(), FoundError> {
         }
         fs::create_dir_all(dir.jobs(&agent.name)).map_err(io_error("make an agent's jobs"))?;
     }
-    seated
-        .into_iter()
-        .collect::<Result<(), RepoError>>()
-        .map_err(FoundError::from)
+    Ok(())
 }
 
 fn begin(plan: &Plan, dir: &RunDir, chart: &Chart, base: &str) -> Result<(), FoundError> {

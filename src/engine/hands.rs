@@ -111,8 +111,10 @@ impl Member {
         if !intents.is_empty() && !self.intend(intents)? {
             return Ok(false);
         }
+        // What only reads has an intent that need not be on disk; the reply that it comes from must.
+        self.settle()?;
         // The bell is taken out, so that what comes in can be written down while it is listened to.
-        let mut bell = std::mem::replace(&mut self.bell, Bell::on(&[]));
+        let mut bell = std::mem::replace(&mut self.bell, Bell::silent());
         let stopped = self.act(&ready, &mut bell).await;
         self.bell = bell;
         stopped
@@ -140,7 +142,13 @@ impl Member {
                 () = interrupted(&self.log, bell, &self.term, &self.name) => return Ok(true),
             };
             match ended {
-                Some((open, outcome)) => self.result(open, &outcome)?,
+                Some((open, outcome)) => {
+                    self.result(open, &outcome)?;
+                    if !acting.is_empty() {
+                        // Its neighbours may take hours.
+                        self.settle()?;
+                    }
+                }
                 None => return Ok(false),
             }
         }
@@ -169,7 +177,7 @@ impl Member {
         let output = blobs
             .text(&outcome.text)
             .map_err(AgentError::io("keep a tool's output"))?;
-        self.append(vec![Kind::ToolResult {
+        self.append_ahead(vec![Kind::ToolResult {
             agent: self.name.clone(),
             call: open.call.id.clone(),
             tool: open.call.name.clone(),

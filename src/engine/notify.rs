@@ -97,6 +97,7 @@ impl Supervisor {
             cpus: None,
             nice: None,
             announce: false,
+            passing: false,
             cwd: home,
         }
     }

@@ -312,7 +312,7 @@ impl Supervisor {
         for to in mail.to.iter().filter(|to| *to != Actor::Org.name()) {
             let mailbox = Maildir::at(self.dir.mailbox(to));
             if mail.read_by.contains(to) {
-                mailbox.put_away(mail, &body)?;
+                posting.put_away(&mailbox)?;
             } else {
                 posting.deliver(&mailbox)?;
             }

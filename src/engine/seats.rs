@@ -14,6 +14,8 @@ use crate::office::{Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_fo
 use crate::os::exec;
 use crate::run::paths::RunDir;
 
+use super::spawn::ONE_HEAP;
+
 /// The size of windows until somebody attaches: a usual full screen.
 const DETACHED: (u16, u16) = (220, 50);
 /// Lines of scrollback a pane: eight full panes are some 15 MiB of the tmux server.
@@ -51,6 +53,7 @@ pub fn plan(chart: &Chart, state: &State, dir: &RunDir, clean: &BTreeMap<String,
         env: clean
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()))
+            .chain([(ONE_HEAP.0.to_owned(), ONE_HEAP.1.to_owned())])
             .collect(),
         title,
     };

@@ -10,9 +10,14 @@ use std::path::{Path, PathBuf};
 use crate::domain::chart::Chart;
 use crate::domain::event::Gpu;
 use crate::os::exec::{Detached, Exec, Input, Output};
+use crate::os::sandbox::Report;
 use crate::run::paths::RunDir;
 
 use super::keys::KeyRing;
+
+/// glibc gives each thread that allocates a heap of its own. Ours works on one, and those that come and
+/// go beside it would each leave one behind. No child gets it: see [`crate::os::exec::inherited_env`].
+pub(super) const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
 /// The environment of everything that an agent is and starts.
 #[must_use]
@@ -36,6 +41,7 @@ fn own(dir: &RunDir, clean: &BTreeMap<String, String>, args: &[&str], log: &str)
     Exec::this_program()
         .args(args.iter().copied())
         .envs(clean.clone())
+        .env(ONE_HEAP.0, ONE_HEAP.1)
         .cwd(dir.path())
         .stdout(Output::File(words.clone()))
         .stderr(Output::File(words))
@@ -50,8 +56,33 @@ pub fn supervisor(
     clean: &BTreeMap<String, String>,
     keys: &KeyRing,
 ) -> io::Result<Detached> {
+    supervise(dir, clean, keys, &[])
+}
+
+/// Starts the supervisor of a run that was just made, and tells it what its maker has found to be
+/// enforced here, so that it need not find out again.
+///
+/// # Errors
+/// Whatever the operating system says.
+pub fn first_supervisor(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+    enforced: &Report,
+) -> io::Result<Detached> {
+    let enforced = serde_json::to_string(enforced)?;
+    supervise(dir, clean, keys, &["--enforced", &enforced])
+}
+
+fn supervise(
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+    keys: &KeyRing,
+    more: &[&str],
+) -> io::Result<Detached> {
     let path = dir.path().display().to_string();
-    own(dir, clean, &["supervise", &path], "supervisor")
+    let args = [&["supervise", &path], more].concat();
+    own(dir, clean, &args, "supervisor")
         .env("ORG_RUN", path)
         .stdin(Input::Bytes(keys.to_json().into_bytes()))
         .spawn_detached()

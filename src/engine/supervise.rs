@@ -18,7 +18,8 @@ use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
 use crate::office::Liveness;
 use crate::os::lock::{self, Lock};
-use crate::os::{clock, confine, exec, process};
+
+use crate::os::{clock, confine, exec, process, sandbox};
 use crate::run::bell::Bell;
 use crate::run::frozen::{self, FrozenError};
 use crate::run::log::{Decision, Log, LogError};
@@ -175,7 +176,8 @@ struct Tried {
     vain: u32,
 }
 
-/// Supervises a run until it is brought down. Returns at once where another supervisor lives.
+/// Supervises a run until it is brought down. Returns at once where another supervisor lives. What is
+/// enforced here is found out where nobody says it.
 ///
 /// # Errors
 /// Where the world breaks; whoever finds the supervisor gone starts another.
@@ -184,6 +186,7 @@ pub async fn run(
     clean: BTreeMap<String, String>,
     keys: KeyRing,
     tables: kept::Write,
+    enforced: Option<sandbox::Report>,
 ) -> Result<(), SuperviseError> {
     exec::become_session().map_err(SuperviseError::io("leave the session"))?;
     process::set_undumpable().map_err(SuperviseError::io("become undumpable"))?;
@@ -223,7 +226,7 @@ pub async fn run(
     boxes.extend(me.hang_bell());
     let mut bell = Bell::on(&boxes);
     let _leases = leases::take(&me.clean, &me.state().gpus).map_err(SuperviseError::Lease)?;
-    me.take_over()?;
+    me.take_over(enforced)?;
     while !me.state().stopped {
         me.log.catch_up()?;
         me.look_at_news()?;
@@ -256,12 +259,10 @@ impl Supervisor {
     }
 
     /// Adopts what lives and finishes what was begun.
-    fn take_over(&mut self) -> Result<(), SuperviseError> {
+    fn take_over(&mut self, enforced: Option<sandbox::Report>) -> Result<(), SuperviseError> {
         let pid = std::process::id();
-        let started = Kind::SupervisorStarted {
-            pid,
-            sandbox: confine::probe(&self.dir.locks(), &self.clean),
-        };
+        let sandbox = enforced.unwrap_or_else(|| confine::probe(&self.dir.locks(), &self.clean));
+        let started = Kind::SupervisorStarted { pid, sandbox };
         self.log.append(&Actor::Supervisor, vec![started])?;
         self.note_machine()?;
         let names = self.chart.agents.iter().map(|agent| agent.name.clone());

@@ -232,6 +232,7 @@ mod tests {
             cpus: None,
             nice: Some(1),
             announce: false,
+            passing: false,
         }
     }
 

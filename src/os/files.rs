@@ -4,13 +4,20 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir};
+
 /// Depth at which [`copy_tree`] and [`tree_bytes`] stop: no sane tree is deeper, and a hostile one
 /// must not exhaust the stack.
 const MAX_DEPTH: usize = 128;
+/// Bytes of a block, as the kernel counts them for any file system.
+const BLOCK: u64 = 512;
+/// Bytes that one listing of a directory may fill.
+const LISTING: usize = 32 << 10;
 
 /// Tells apart the temporary files of one process.
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
@@ -26,13 +33,30 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Replaces `path` with `bytes` at once for every reader, without waiting for the disk: for views,
 /// which are rebuilt when lost.
 pub fn write_view(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = write_temporary(path, bytes, 0o644, false)?;
+    write_ahead(path, bytes, 0o644)
+}
+
+/// The same where many are written: the new text is durable once [`sync_level`] has returned for the
+/// directory.
+pub fn write_ahead(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = write_temporary(path, bytes, mode, false)?;
     publish(&temporary, path)
 }
 
 /// Makes renames and new names in a directory durable.
 pub fn fsync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Makes the files that lie in a directory durable, and their names; not what lies deeper.
+pub fn sync_level(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    fsync_dir(path)
 }
 
 /// Creates a directory and its missing parents, readable by nobody else. One that is there already
@@ -140,22 +164,47 @@ pub fn disk_free(path: &Path) -> io::Result<u64> {
 /// counted.
 #[must_use]
 pub fn tree_bytes(path: &Path) -> u64 {
-    let mut total = 0;
-    let mut left: Vec<(PathBuf, usize)> = vec![(path.to_owned(), 0)];
-    while let Some((path, depth)) = left.pop() {
-        let Ok(stat) = fs::symlink_metadata(&path) else {
-            continue;
-        };
-        total += stat.blocks() * 512;
-        if !stat.is_dir() || depth > MAX_DEPTH {
+    let Ok(stat) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    let own = stat.blocks() * BLOCK;
+    match open_level(CWD, path) {
+        Ok(level) if stat.is_dir() => {
+            own + bytes_below(&level, 0, &mut Vec::with_capacity(LISTING))
+        }
+        _ => own,
+    }
+}
+
+/// Bytes of what a directory holds. Each name is looked up in its own directory, not from the root:
+/// most of the time of such a walk goes into finding long paths again.
+fn bytes_below(level: &OwnedFd, depth: usize, listing: &mut Vec<u8>) -> u64 {
+    let (mut total, mut deeper) = (0, Vec::new());
+    let mut entries = RawDir::new(level, listing.spare_capacity_mut());
+    while let Some(Ok(entry)) = entries.next() {
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
             continue;
         }
-        let Ok(entries) = fs::read_dir(&path) else {
+        let Ok(stat) = rustix::fs::statat(level, name, AtFlags::SYMLINK_NOFOLLOW) else {
             continue;
         };
-        left.extend(entries.flatten().map(|entry| (entry.path(), depth + 1)));
+        total += u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK;
+        if FileType::from_raw_mode(stat.st_mode).is_dir() && depth < MAX_DEPTH {
+            deeper.push(name.to_owned());
+        }
+    }
+    for name in deeper {
+        if let Ok(below) = open_level(level, name.as_c_str()) {
+            total += bytes_below(&below, depth + 1, listing);
+        }
     }
     total
+}
+
+fn open_level(at: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty())
 }
 
 /// Reads a regular file of at most `limit` bytes; a longer one is an error, and so is a fifo, which
@@ -306,7 +355,11 @@ mod tests {
             Path::new("sub/run")
         );
         assert_eq!(fs::metadata(to.join("sub")).unwrap().mode() & 0o777, 0o700);
-        assert!(tree_bytes(&to) >= 4096);
+        write_view(&to.join("sub/big"), &vec![1; 3 << 20]).unwrap();
+        std::os::unix::fs::symlink("/", to.join("sub/root")).unwrap();
+        let bytes = tree_bytes(&to);
+        assert!((3 << 20..4 << 20).contains(&bytes), "{bytes}");
+        assert_eq!(tree_bytes(&to.join("none")), 0);
         assert!(disk_free(&to).unwrap() > 0);
     }
 

@@ -67,6 +67,10 @@ pub struct JobSpec {
     /// (see [`Taking`]).
     #[serde(default)]
     pub announce: bool,
+    /// Whether nobody waits for the disk to have the result: whoever asked writes down what came of it
+    /// before acting on it, and takes a result that a crash of the machine cut for none.
+    #[serde(default)]
+    pub passing: bool,
 }
 
 /// Where a job's output goes.
@@ -238,11 +242,14 @@ async fn keep(spec: &JobSpec) -> Result<Taking, JobError> {
     if taking == Taking::Taken {
         let result = keeper::carry_out(spec, &mut signals).await;
         let text = serde_json::to_vec(&result)?;
-        files::write_atomic(&spec.result, &text, RESULT_MODE).map_err(|source| {
-            JobError::Result {
-                path: spec.result.clone(),
-                source,
-            }
+        let write = if spec.passing {
+            files::write_ahead
+        } else {
+            files::write_atomic
+        };
+        write(&spec.result, &text, RESULT_MODE).map_err(|source| JobError::Result {
+            path: spec.result.clone(),
+            source,
         })?;
     }
     drop(lock);

@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,10 +23,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{clock, process};
 
-/// Pause between two tries for an awaited lock, at first: a holder appends a few lines, which takes
-/// less, and whoever sleeps longer than others is overtaken by them again and again.
+/// First tries for an awaited lock between which others get the processor and nobody sleeps: a holder
+/// appends a few lines, and going to sleep and waking up again takes longer.
+const YIELDS: u32 = 20;
+/// Pause between two tries after these, at first: whoever sleeps longer than others is overtaken by them
+/// again and again.
 const PAUSE: Duration = Duration::from_micros(60);
-/// How many such pauses there are before they grow: who holds it now does something else.
+/// How many tries there are before the pauses grow: who holds it now does something else.
 const BRISK: u32 = 300;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
@@ -81,15 +85,13 @@ impl Lock {
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         loop {
             let file = open(path)?;
-            if !set(&file, libc::F_WRLCK)? {
-                return Ok(None);
-            }
-            // Whoever cleared the directory in between has left us a lock that nobody else sees.
-            let (mine, there) = (file.metadata()?, fs::metadata(path));
-            if there.is_ok_and(|there| there.ino() == mine.ino() && there.dev() == mine.dev()) {
-                let lock = Self { file };
-                lock.sign()?;
-                return Ok(Some(lock));
+            match take(&file, path)? {
+                Taken::Mine => {
+                    sign(&file)?;
+                    return Ok(Some(Self { file }));
+                }
+                Taken::Others => return Ok(None),
+                Taken::Nobodys => {}
             }
         }
     }
@@ -97,47 +99,153 @@ impl Lock {
     /// Takes the lock before the deadline, or says who has it. Blocks the thread: there is no
     /// file lock with a time limit, so it tries and pauses.
     pub fn wait(path: &Path, deadline: Instant) -> Result<Self, Busy> {
-        let (mut pause, mut tries) = (PAUSE, 0);
-        loop {
-            let taken = Self::try_take(path);
-            match taken.map_err(|source| Busy::Io {
-                path: path.to_owned(),
-                source,
-            })? {
-                Some(lock) => return Ok(lock),
-                None if clock::monotonic() >= deadline => {
-                    return Err(Busy::Held {
-                        path: path.to_owned(),
-                        holder: read_holder(path),
-                    });
-                }
-                None => std::thread::sleep(pause),
-            }
-            tries += 1;
-            if tries > BRISK {
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-
-    fn sign(&self) -> io::Result<()> {
-        let holder = Holder {
-            pid: std::process::id(),
-            start: process::own_start(),
-        };
-        let mut record = serde_json::to_vec(&holder)?;
-        record.resize(RECORD - 1, b' ');
-        record.push(b'\n');
-        self.file.write_all_at(&record, 0)
+        Ok(Self {
+            file: Latch::at(path.to_owned()).taken(deadline)?,
+        })
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Said aloud, since closing alone does not let go while a child that another thread is
-        // starting has not yet reached its exec.
-        drop(set(&self.file, libc::F_UNLCK));
+        let_go(&self.file);
     }
+}
+
+/// A lock that is taken again and again for moments: its file stays open in between.
+#[derive(Debug)]
+pub struct Latch {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Latch {
+    /// The lock of this file; nothing is touched.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, file: None }
+    }
+
+    /// Takes the lock before the deadline, or says who has it; as [`Lock::wait`].
+    pub fn wait(mut self, deadline: Instant) -> Result<Latched, Busy> {
+        let file = self.taken(deadline)?;
+        self.file = Some(file);
+        Ok(Latched(Some(self)))
+    }
+
+    fn taken(&mut self, deadline: Instant) -> Result<File, Busy> {
+        let io = |source| Busy::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let (mut pause, mut tries, mut punctual) = (PAUSE, 0, None);
+        let mut kept = self.file.take();
+        loop {
+            let file = match kept.take() {
+                Some(file) => file,
+                None => open(&self.path).map_err(io)?,
+            };
+            match take(&file, &self.path).map_err(io)? {
+                Taken::Mine => {
+                    sign(&file).map_err(io)?;
+                    return Ok(file);
+                }
+                Taken::Nobodys => continue,
+                Taken::Others => kept = Some(file),
+            }
+            if clock::monotonic() >= deadline {
+                return Err(Busy::Held {
+                    path: self.path.clone(),
+                    holder: read_holder(&self.path),
+                });
+            }
+            tries += 1;
+            if tries <= YIELDS {
+                std::thread::yield_now();
+                continue;
+            }
+            punctual.get_or_insert_with(Punctual::begin);
+            std::thread::sleep(pause);
+            if tries > BRISK {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// A latch whose lock is held; dropping it lets go.
+#[derive(Debug)]
+pub struct Latched(Option<Latch>);
+
+impl Latched {
+    /// Lets go, and keeps the file open for the next time; none where it was let go already.
+    #[must_use]
+    pub fn release(mut self) -> Option<Latch> {
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> Option<Latch> {
+        let latch = self.0.take()?;
+        latch.file.iter().for_each(let_go);
+        Some(latch)
+    }
+}
+
+impl Drop for Latched {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// While it lives, this thread's sleeps are not rounded up: the kernel adds 50 µs otherwise, as long as
+/// a holder keeps the lock.
+struct Punctual(Option<NonZeroU64>);
+
+impl Punctual {
+    fn begin() -> Self {
+        let before = rustix::thread::current_timer_slack().ok();
+        rustix::thread::set_current_timer_slack(Some(NonZeroU64::MIN)).ok();
+        Self(before.and_then(NonZeroU64::new))
+    }
+}
+
+impl Drop for Punctual {
+    fn drop(&mut self) {
+        rustix::thread::set_current_timer_slack(self.0).ok();
+    }
+}
+
+/// What came of a try.
+enum Taken {
+    Mine,
+    Others,
+    /// Whoever cleared the directory in between has left us a lock that nobody else sees.
+    Nobodys,
+}
+
+fn take(file: &File, path: &Path) -> io::Result<Taken> {
+    if !set(file, libc::F_WRLCK)? {
+        return Ok(Taken::Others);
+    }
+    let (mine, there) = (file.metadata()?, fs::metadata(path));
+    let same = there.is_ok_and(|there| there.ino() == mine.ino() && there.dev() == mine.dev());
+    Ok(if same { Taken::Mine } else { Taken::Nobodys })
+}
+
+/// Said aloud, since closing alone does not let go while a child that another thread is starting has
+/// not yet reached its exec.
+fn let_go(file: &File) {
+    drop(set(file, libc::F_UNLCK));
+}
+
+fn sign(file: &File) -> io::Result<()> {
+    let holder = Holder {
+        pid: std::process::id(),
+        start: process::own_start(),
+    };
+    let mut record = serde_json::to_vec(&holder)?;
+    record.resize(RECORD - 1, b' ');
+    record.push(b'\n');
+    file.write_all_at(&record, 0)
 }
 
 /// Who holds the lock now, asked without taking it. A holder whose name cannot be read is there
@@ -230,6 +338,29 @@ mod tests {
         assert_eq!(holder(&path), None);
         child.kill().unwrap();
     }
+
+    #[test]
+    fn a_latch_lets_go_between_and_notices_that_its_file_was_cleared_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.lock");
+        let soon = || clock::monotonic() + Duration::from_secs(5);
+        let held = Latch::at(path.clone()).wait(soon()).unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        let latch = held.release().unwrap();
+        let other = Lock::try_take(&path).unwrap().unwrap();
+        let busy = Latch::at(path.clone()).wait(clock::monotonic());
+        assert!(matches!(busy, Err(Busy::Held { .. })));
+        drop(other);
+        fs::remove_file(&path).unwrap();
+        let held = latch.wait(soon()).unwrap();
+        assert!(
+            Lock::try_take(&path).unwrap().is_none(),
+            "the lock that others see is the one that is held"
+        );
+        drop(held);
+        assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+
     #[test]
     fn many_waiters_never_hold_it_together() {
         let dir = tempfile::tempdir().unwrap();
@@ -237,12 +368,13 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
+                    let mut latch = Latch::at(path.clone());
                     for _ in 0..25 {
                         let deadline = clock::monotonic() + Duration::from_secs(30);
-                        let lock = Lock::wait(&path, deadline).unwrap();
+                        let held = latch.wait(deadline).unwrap();
                         let before = fs::read(&count).map_or(0, |it| it.len());
                         super::super::files::write_view(&count, &vec![b'x'; before + 1]).unwrap();
-                        drop(lock);
+                        latch = held.release().unwrap();
                     }
                 });
             }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
@@ -116,12 +116,16 @@ pub fn enforce(policy: &Policy) -> Result<Report, SandboxError> {
     let device = (AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev) & have.files;
     // A socket that the program made for itself is its own; making device nodes is not.
     let write = have.files & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
+    let mut rules = rules.create()?;
+    // Where all there is may be read, which is so behind a root of its own, the parts need no rules.
+    if !policy.read.iter().any(|path| path == Path::new("/")) {
+        rules = rules
+            .add_rules(path_beneath_rules(SYSTEM, read))?
+            .add_rules(path_beneath_rules(["/etc"], have.files & AccessFs::ReadDir))?
+            .add_rules(path_beneath_rules(etc(), read))?
+            .add_rules(path_beneath_rules(["/dev"], have.files & AccessFs::ReadDir))?;
+    }
     rules
-        .create()?
-        .add_rules(path_beneath_rules(SYSTEM, read))?
-        .add_rules(path_beneath_rules(["/etc"], have.files & AccessFs::ReadDir))?
-        .add_rules(path_beneath_rules(etc(), read))?
-        .add_rules(path_beneath_rules(["/dev"], have.files & AccessFs::ReadDir))?
         .add_rules(path_beneath_rules(DEVICES, device))?
         .add_rules(path_beneath_rules(
             &policy.devices,
@@ -270,8 +274,11 @@ fn drop_capabilities() -> Result<(), SandboxError> {
     // narrowed, and need not be: no_new_privs keeps what is gone from coming back.
     for bit in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << bit);
-        if !matches!(rustix::thread::capability_is_in_bounding_set(one), Ok(true)) {
-            continue;
+        match rustix::thread::capability_is_in_bounding_set(one) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // The kernel knows no capability of that number, nor any above.
+            Err(_) => break,
         }
         match rustix::thread::remove_capability_from_bounding_set(one) {
             Ok(()) => {}

@@ -38,7 +38,7 @@ pub use lay::{additions, altered, checkout, commit_hash, restore, restore_all_bu
 pub use merge::{Merge, combine, merge, set_back};
 pub use parts::{Misfit, leave_out, misfit};
 pub use plain::DRAFT;
-pub use seat::{Place, seat};
+pub use seat::{Place, seat, seat_all};
 pub use snapshot::{Snapshot, snapshot, snapshot_by};
 pub use source::{Founded, Source, SourceKind, found, inspect};
 pub use store::PROGRAMME;

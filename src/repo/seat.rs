@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{Index, IndexEntry, IndexTime, Oid, Repository};
+use git2::{Index, IndexEntry, IndexTime, Oid};
 
 use super::error::{RepoError, git};
 use super::ignore::NEVER_SOURCE;
@@ -29,11 +29,49 @@ pub struct Place {
 /// Makes the seat of an agent at commit `base`. A seat that is already made stays as it is; one that
 /// was half made, by a run that was killed, is made anew.
 pub fn seat(place: &Place, base: &str) -> Result<(), RepoError> {
+    seat_all(std::slice::from_ref(place), base)
+}
+
+/// Makes the seats of all agents of a run, side by side, since files are what it costs.
+///
+/// # Panics
+/// Where laying one down did.
+pub fn seat_all(places: &[Place], base: &str) -> Result<(), RepoError> {
+    let Some(first) = places.first() else {
+        return Ok(());
+    };
+    let made: Vec<Result<bool, RepoError>> = std::thread::scope(|scope| {
+        let laying: Vec<_> = places
+            .iter()
+            .map(|place| scope.spawn(|| lay_seat(place, base)))
+            .collect();
+        laying
+            .into_iter()
+            .map(|seat| seat.join().expect("seating does not panic"))
+            .collect()
+    });
+    let repo = store::open(&first.repo_git)?;
+    let base = store::find(&repo, base)?.id();
+    let mut refs = Vec::new();
+    for (place, made) in places.iter().zip(made) {
+        if made? {
+            refs.push((format!("refs/org/seen/{}", place.agent), base));
+            refs.push((store::agent_ref(&place.agent)?, base));
+        }
+    }
+    if refs.is_empty() {
+        return Ok(());
+    }
+    store::point_all(&repo, &refs)
+}
+
+/// Lays down all of a seat but its refs in repo.git; says whether it was not there already.
+fn lay_seat(place: &Place, base: &str) -> Result<bool, RepoError> {
     let branch = store::agent_ref(&place.agent)?;
     let repo = store::open(&place.repo_git)?;
     let base = store::find(&repo, base)?;
     if store::target(&repo, &branch)?.is_some() {
-        return verify(place);
+        return verify(place).map(|()| false);
     }
     // The branch in repo.git is set last, and no agent starts before: what is here is not its work.
     store::clear(&place.agent_git)?;
@@ -42,12 +80,7 @@ pub fn seat(place: &Place, base: &str) -> Result<(), RepoError> {
     lay_agent_git(place, &branch, base.id())?;
     let laid = lay::lay_tree(&store::odb(&repo)?, base.tree_id(), &place.worktree)?;
     link(place, &branch, &laid)?;
-    finish(&repo, place, &branch, base.id())
-}
-
-fn finish(repo: &Repository, place: &Place, branch: &str, base: Oid) -> Result<(), RepoError> {
-    store::point(repo, &format!("refs/org/seen/{}", place.agent), base)?;
-    store::point(repo, branch, base)
+    Ok(true)
 }
 
 fn verify(place: &Place) -> Result<(), RepoError> {

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use git2::{BranchType, ErrorCode, Oid, Repository, RepositoryOpenFlags, StatusOptions};
 
-use super::error::{RepoError, git};
+use super::error::{RepoError, git, io};
 use super::gather::{self, Wanted};
 use super::plain;
 use super::store::{self, BASE_REF, PROGRAMME};
 use super::trees::{self, Files};
+use crate::os::files;
 
 /// The name that a directory's one commit gets where no base is given.
 const IMPORTED: &str = "imported";
@@ -122,24 +123,22 @@ pub fn found(source: &str, base: Option<&str>, dest: &Path) -> Result<Founded, R
             return Err(error);
         }
     };
-    std::fs::rename(&part, dest).map_err(super::error::io("name", dest))?;
+    std::fs::rename(&part, dest).map_err(io("name", dest))?;
     Ok(founded)
 }
 
 fn fill(seen: &Source, base: Option<&str>, part: &Path) -> Result<Founded, RepoError> {
-    let repo = store::open(part)?;
     let commit = match open(&seen.path)? {
         Some(source) => {
             let commit = resolve(&source, seen, base)?;
             copy(&source, commit, part)?;
             commit
         }
-        None => import(&repo, &seen.path)?,
+        None => import(&seen.path, part)?,
     };
-    // The object database looked for packs when it was opened.
-    let repo = store::open(repo.path())?;
-    store::point(&repo, &format!("refs/heads/{PROGRAMME}"), commit)?;
-    store::point(&repo, BASE_REF, commit)?;
+    let programme = format!("refs/heads/{PROGRAMME}");
+    let refs = [(programme, commit), (BASE_REF.to_owned(), commit)];
+    store::point_all(&store::open(part)?, &refs)?;
     Ok(Founded {
         commit: commit.to_string(),
         branch: base_name(seen, base),
@@ -265,11 +264,24 @@ pub(super) fn copy(source: &Repository, commit: Oid, dest: &Path) -> Result<(), 
     let mut pack = source.packbuilder().map_err(doing())?;
     pack.set_threads(PACK_THREADS);
     pack.insert_walk(&mut walk).map_err(doing())?;
-    pack.write(&dest.join("objects/pack"), 0o444)
-        .map_err(doing())
+    let packs = dest.join("objects/pack");
+    pack.write(&packs, 0o444).map_err(doing())?;
+    // Whether git syncs a pack is the source's configuration, and an event will name what is in it.
+    files::sync_level(&packs).map_err(io("sync", &packs))
 }
 
-fn import(repo: &Repository, path: &Path) -> Result<Oid, RepoError> {
+/// Makes a directory's files one commit, and packs it into `dest`.
+fn import(path: &Path, dest: &Path) -> Result<Oid, RepoError> {
+    let loose = dest.join("import.git");
+    store::lay_scratch(&loose)?;
+    let repo = store::open(&loose)?;
+    let commit = gather_all(&repo, path)?;
+    copy(&repo, commit, dest)?;
+    store::clear(&loose)?;
+    Ok(commit)
+}
+
+fn gather_all(repo: &Repository, path: &Path) -> Result<Oid, RepoError> {
     let odb = store::odb(repo)?;
     let found = gather::gather(&odb, path, &Files::new(), Wanted::Everything)?;
     if let Some(left) = found.left_out.first() {

@@ -2,7 +2,9 @@
 //! never by looking around, and with its own configuration file and nobody else's. No agent can
 //! write there.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use git2::{Commit, Config, ErrorCode, Odb, Oid, Repository, Signature, Time};
 
 use super::error::{RepoError, git, io};
 use super::plain;
+use crate::os::files;
 
 /// The branch that the org improves.
 pub const PROGRAMME: &str = "programme";
@@ -58,6 +61,12 @@ pub(super) fn lay_bare(path: &Path, config: &str, head: &str) -> Result<(), Repo
     }
     plain::place(&path.join("HEAD"), &format!("ref: refs/heads/{head}\n"))?;
     plain::place(&path.join("config"), config)
+}
+
+/// Makes a repository for objects that are thrown away once they are packed: nothing waits for the disk.
+pub(super) fn lay_scratch(path: &Path) -> Result<(), RepoError> {
+    let config = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
+    lay_bare(path, config, PROGRAMME)
 }
 
 /// Makes repo.git beside where it will stand.
@@ -126,6 +135,38 @@ pub(super) fn point(repo: &Repository, name: &str, oid: Oid) -> Result<(), RepoE
     write_ref(repo, name, set)?.map_err(git(format!("set {name}")))
 }
 
+/// Points several refs somewhere at once: one file, on disk before this returns, where a file and two
+/// syncs for each would be what a start mostly waits for.
+pub(super) fn point_all(repo: &Repository, refs: &[(String, Oid)]) -> Result<(), RepoError> {
+    let own = own_dir(repo.path())?;
+    let _lock = hold(&own.join("refs.lock"))?;
+    let mut all: BTreeMap<String, Oid> = BTreeMap::new();
+    for reference in repo.references().map_err(git("list refs"))? {
+        let reference = reference.map_err(git("list refs"))?;
+        if let (Ok(name), Some(oid)) = (reference.name(), reference.target()) {
+            all.insert(name.to_owned(), oid);
+        }
+    }
+    all.extend(refs.iter().cloned());
+    let lines: String = all
+        .iter()
+        .map(|(name, oid)| format!("{oid} {name}\n"))
+        .collect();
+    let path = repo.path().join("packed-refs");
+    files::write_atomic(&path, lines.as_bytes(), 0o644).map_err(io("write", &path))?;
+    for (name, _) in refs {
+        // A ref's own file would hide what stands here.
+        let hidden = repo.path().join(name);
+        match std::fs::remove_file(&hidden) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(io("remove", &hidden)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Has a ref written; the inner error is git's.
 ///
 /// Whoever is killed while it writes one leaves git's `<ref>.lock` behind, and nobody could write that
@@ -140,9 +181,7 @@ pub(super) fn write_ref(
     let _lock = hold(&own.join("refs.lock"))?;
     let stale = repo.path().join(format!("{name}.lock"));
     match std::fs::remove_file(&stale) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io("remove", &stale)(error))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", &stale)(error)),
         _ => Ok(write()),
     }
 }
@@ -190,9 +229,7 @@ pub(super) fn own_dir(repo_git: &Path) -> Result<PathBuf, RepoError> {
 /// Removes a directory of our own that may be there.
 pub(super) fn clear(path: &Path) -> Result<(), RepoError> {
     match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).map_err(io("remove", path))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).map_err(io("remove", path)),
         _ => Ok(()),
     }
 }

@@ -46,6 +46,16 @@ impl Bell {
         bell
     }
 
+    /// One that watches nothing and costs nothing, to stand where a bell was lent away.
+    #[must_use]
+    pub fn silent() -> Self {
+        let (_, rung) = mpsc::channel(1);
+        Self {
+            rung,
+            watcher: None,
+        }
+    }
+
     fn watch(&mut self, path: &Path) -> bool {
         let Some(watcher) = &mut self.watcher else {
             return false;
@@ -62,7 +72,13 @@ impl Bell {
     /// Waits until something may have changed. Cancel-safe.
     pub async fn wait(&mut self) {
         let at_most = if self.is_watching() { SWEEP } else { POLL };
-        let _ = tokio::time::timeout(at_most, self.rung.recv()).await;
+        let rung = async {
+            // Without a watcher nobody is left to ring.
+            if self.rung.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, rung).await;
     }
 }
 
@@ -78,4 +94,18 @@ fn matters(event: &notify::Event) -> bool {
                         | ModifyKind::Name(RenameMode::To | RenameMode::Both)
                 )
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::clock;
+
+    #[tokio::test]
+    async fn without_a_watcher_it_polls_and_does_not_spin() {
+        let mut bell = Bell::silent();
+        let begun = clock::monotonic();
+        bell.wait().await;
+        assert!(!bell.is_watching() && begun.elapsed() >= POLL);
+    }
 }

@@ -37,12 +37,12 @@ pub enum FrozenError {
     },
 }
 
-/// Freezes a chart.
+/// Freezes a chart; on disk, like all that is frozen, when [`settle`] has returned.
 ///
 /// # Errors
 /// Whatever the file system says.
 pub fn freeze(dir: &RunDir, chart: &Chart) -> io::Result<()> {
-    files::write_atomic(&dir.chart(), emit::to_toml(chart).as_bytes(), FROZEN)
+    files::write_ahead(&dir.chart(), emit::to_toml(chart).as_bytes(), FROZEN)
 }
 
 /// Freezes a file below `prompts/`.
@@ -50,7 +50,7 @@ pub fn freeze(dir: &RunDir, chart: &Chart) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says.
 pub fn freeze_prompt(dir: &RunDir, name: &str, text: &str) -> io::Result<()> {
-    files::write_atomic(&dir.prompts().join(name), text.as_bytes(), FROZEN)
+    files::write_ahead(&dir.prompts().join(name), text.as_bytes(), FROZEN)
 }
 
 /// Freezes the brief.
@@ -58,7 +58,7 @@ pub fn freeze_prompt(dir: &RunDir, name: &str, text: &str) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says.
 pub fn freeze_brief(dir: &RunDir, text: &str) -> io::Result<()> {
-    files::write_atomic(&dir.brief(), text.as_bytes(), FROZEN)
+    files::write_ahead(&dir.brief(), text.as_bytes(), FROZEN)
 }
 
 /// Freezes the prompt of a process of the org.
@@ -66,7 +66,28 @@ pub fn freeze_brief(dir: &RunDir, text: &str) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says.
 pub fn freeze_process(dir: &RunDir, process: &str, text: &str) -> io::Result<()> {
-    files::write_atomic(&dir.process_prompt(process), text.as_bytes(), FROZEN)
+    files::write_ahead(&dir.process_prompt(process), text.as_bytes(), FROZEN)
+}
+
+/// Freezes what the mock is given: its lines, and who is who.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn freeze_mock(dir: &RunDir, scenario: &str, roster: &[u8]) -> io::Result<()> {
+    files::write_ahead(&dir.scenario(), scenario.as_bytes(), FROZEN)?;
+    files::write_ahead(&dir.roster(), roster, FROZEN)
+}
+
+/// Has on disk all that was frozen.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn settle(dir: &RunDir) -> io::Result<()> {
+    if let Some(processes) = dir.brief().parent() {
+        files::sync_level(processes)?;
+    }
+    files::sync_level(&dir.prompts())?;
+    files::sync_level(dir.path())
 }
 
 /// The chart of a run.
@@ -84,6 +105,7 @@ pub fn chart(dir: &RunDir) -> Result<Chart, FrozenError> {
         base: dir.path(),
         home: None,
         known_models: &known,
+        frozen: true,
     };
     let decoded = decode_bytes(&bytes, &context);
     decoded.chart.ok_or_else(|| {

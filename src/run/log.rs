@@ -6,13 +6,14 @@
 //! which a killed writer may leave, is cut by the next writer. Must not know what an event means.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead as _, Write};
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use crate::domain::event::{Actor, Event, Kind};
 use crate::domain::state::{FoldError, State};
 use crate::os::clock;
-use crate::os::lock::{self, Lock};
+use crate::os::lock::{self, Latch};
 
 use super::blobs::Blobs;
 use super::chain::Chain;
@@ -69,12 +70,15 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct Log {
     dir: RunDir,
+    latch: Option<Latch>,
     file: File,
     offset: u64,
     state: State,
     chain: Chain,
     fresh: Vec<Event>,
     keep_fresh: bool,
+    /// Whether lines of ours that must be durable are not on disk yet.
+    owed: bool,
 }
 
 /// What an appending decision may do: say what to write and what to return, or refuse.
@@ -117,12 +121,14 @@ impl Log {
             .map_err(|source| io_error("open", dir, source))?;
         let mut log = Self {
             dir: dir.clone(),
+            latch: None,
             file,
             offset: 0,
             state: State::default(),
             chain: Chain::default(),
             fresh: Vec::new(),
             keep_fresh: false,
+            owed: false,
         };
         log.read_on(&mut show)?;
         log.keep_fresh = true;
@@ -177,6 +183,32 @@ impl Log {
         Ok(())
     }
 
+    /// Appends what nobody acts on before the writer has appended something durable, or has settled:
+    /// one sync covers both then. A machine that dies before that has lost what it never acted on.
+    ///
+    /// # Errors
+    /// As for [`Self::transact`].
+    pub fn append_ahead(&mut self, actor: &Actor, kinds: Vec<Kind>) -> Result<(), LogError> {
+        let decided: Result<(), std::convert::Infallible> =
+            self.locked(actor, |_| Ok((kinds, ())))?.0;
+        decided.expect("an infallible decision");
+        Ok(())
+    }
+
+    /// Has on disk what was appended ahead. Costs nothing where that is so already.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn settle(&mut self) -> Result<(), LogError> {
+        // A sync that failed is not tried again: the kernel may count the lost pages as clean.
+        if !std::mem::take(&mut self.owed) {
+            return Ok(());
+        }
+        self.file
+            .sync_data()
+            .map_err(|source| io_error("sync", &self.dir, source))
+    }
+
     /// Decides on what is so under the lock, and appends what was decided. Whole or not at all.
     ///
     /// # Errors
@@ -187,17 +219,28 @@ impl Log {
         actor: &Actor,
         decide: impl FnOnce(&State) -> Decision<R, E>,
     ) -> Result<Result<R, E>, LogError> {
-        let lock = Lock::wait(&self.dir.lock("log"), clock::monotonic() + LOCK_DEADLINE)?;
-        let outcome = self.under_lock(actor, decide);
-        drop(lock);
-        let (result, durable) = outcome?;
+        let (result, durable) = self.locked(actor, decide)?;
         if durable {
             // After unlocking: one sync covers all earlier bytes, and nobody waits for the disk.
-            self.file
-                .sync_data()
-                .map_err(|source| io_error("sync", &self.dir, source))?;
+            self.settle()?;
         }
         Ok(result)
+    }
+
+    /// Decides and appends under the lock, and says whether any of it must be durable.
+    fn locked<R, E>(
+        &mut self,
+        actor: &Actor,
+        decide: impl FnOnce(&State) -> Decision<R, E>,
+    ) -> Result<(Result<R, E>, bool), LogError> {
+        let latch = self.latch.take();
+        let latch = latch.unwrap_or_else(|| Latch::at(self.dir.lock("log")));
+        let held = latch.wait(clock::monotonic() + LOCK_DEADLINE)?;
+        let outcome = self.under_lock(actor, decide);
+        self.latch = held.release();
+        let (result, durable) = outcome?;
+        self.owed |= durable;
+        Ok((result, durable))
     }
 
     fn under_lock<R, E>(
@@ -294,18 +337,8 @@ impl Log {
 
     /// Reads whole lines from where it left off; returns the bytes of an unfinished last one.
     fn read_on(&mut self, show: &mut dyn FnMut(&Event)) -> Result<u64, LogError> {
-        let mut tail = Vec::new();
-        let size = self
-            .file
-            .metadata()
-            .map_err(|e| io_error("read", &self.dir, e))?
-            .len();
-        if size == self.offset {
-            return Ok(0);
-        }
-        (&self.file)
-            .seek(SeekFrom::Start(self.offset))
-            .and_then(|_| (&self.file).read_to_end(&mut tail))
+        let tail = self
+            .unread()
             .map_err(|source| io_error("read", &self.dir, source))?;
         let (mut rest, mut events) = (tail.as_slice(), Vec::new());
         while let Some(end) = batch_end(rest) {
@@ -316,6 +349,8 @@ impl Log {
                 let length = whole_line(&mut unread).unwrap_or(from.len());
                 let line = &from[..length];
                 match serde_json::from_slice::<Event>(line) {
+                    // Most are alone, and need not be kept until the others are there.
+                    Ok(event) if length == lines.len() => self.take_in(event, line, show)?,
                     Ok(event) => events.push((event, line)),
                     // A crash of the machine may leave a last line of garbage: it is part of the tail.
                     Err(_) if after.is_empty() => return Ok(rest.len() as u64),
@@ -323,17 +358,48 @@ impl Log {
                 }
             }
             for (event, line) in events.drain(..) {
-                self.state.apply(&event)?;
-                self.chain.see(&event, line);
-                show(&event);
-                if self.keep_fresh {
-                    self.fresh.push(event);
-                }
+                self.take_in(event, line, show)?;
             }
             self.offset += lines.len() as u64;
             rest = after;
         }
         Ok(rest.len() as u64)
+    }
+
+    /// Folds an event that was read.
+    fn take_in(
+        &mut self,
+        event: Event,
+        line: &[u8],
+        show: &mut dyn FnMut(&Event),
+    ) -> Result<(), LogError> {
+        self.state.apply(&event)?;
+        self.chain.see(&event, line);
+        show(&event);
+        if self.keep_fresh {
+            self.fresh.push(event);
+        }
+        Ok(())
+    }
+
+    /// The bytes behind what was folded. The file may grow meanwhile, and a torn tail be cut.
+    fn unread(&self) -> io::Result<Vec<u8>> {
+        let size = self.file.metadata()?.len();
+        let length = usize::try_from(size.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let (mut tail, mut have) = (vec![0; length], 0);
+        while have < length {
+            match self
+                .file
+                .read_at(&mut tail[have..], self.offset + have as u64)
+            {
+                Ok(0) => break,
+                Ok(more) => have += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tail.truncate(have);
+        Ok(tail)
     }
 
     /// A line that is no event: from a newer program, perhaps, else damage.
@@ -440,6 +506,31 @@ mod tests {
             Log::open(&dir).expect("folds without a hole").state().seq,
             401
         );
+    }
+
+    #[test]
+    fn what_is_appended_ahead_is_seen_at_once_and_owed_to_the_disk_until_the_next_sync() {
+        let (_temp, dir) = run();
+        let mut log = Log::create(&dir, created("t-1")).expect("created");
+        let result = || Kind::ToolResult {
+            agent: "ana".to_owned(),
+            call: "1".to_owned(),
+            tool: "note".to_owned(),
+            ok: true,
+            output: "kept".into(),
+        };
+        let ana = Actor::Agent("ana".to_owned());
+        log.append_ahead(&ana, vec![result()]).expect("appended");
+        assert!(log.owed);
+        assert_eq!(Log::open(&dir).expect("opened").state().seq, 2);
+        let pause = Kind::PauseSet { agent: None };
+        log.append(&Actor::Human, vec![pause]).expect("appended");
+        assert!(log.owed, "nobody acts on a pause before it is on disk");
+        log.append(&ana, vec![result()]).expect("appended");
+        assert!(!log.owed, "one sync covers all earlier bytes");
+        log.append_ahead(&ana, vec![result()]).expect("appended");
+        log.settle().expect("synced");
+        assert!(!log.owed);
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Mailboxes: Maildir under `mail/<who>`, one message a file, `tmp` → sync → `new`, taken into `cur`.
+//! Mailboxes: Maildir under `mail/<who>`, one message a file, `tmp` → `new`, taken into `cur`.
 //!
 //! A view of the log that other programs can read, and the slot into which a person may drop a file:
-//! whatever appears in `new` under a name that is not ours is mail from `human`. A repeated delivery
-//! finds its file and does nothing. Must not know who may write to whom.
+//! whatever appears in `new` under a name that is not ours is mail from `human`. The log has every
+//! message on disk before this begins, so that nothing here waits for the disk: what a crash of the
+//! machine took is delivered again by the next supervisor. A repeated delivery that finds its file whole
+//! does nothing. Must not know who may write to whom.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, Read, Write as _};
+use std::path::{Path, PathBuf};
 
 use crate::domain::state::Mail;
 
@@ -17,22 +19,32 @@ const DROP_LIMIT: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Maildir(PathBuf);
 
-/// A message on its way into mailboxes: written down to the disk once, and linked into all others.
+/// A message on its way into mailboxes: written once, and linked into all others.
 #[derive(Debug)]
-pub struct Posting<'m> {
-    mail: &'m Mail,
-    body: &'m str,
-    /// The mailbox that has it on disk.
+pub struct Posting {
+    /// `m` and its number.
+    name: String,
+    /// All that its file holds.
+    text: String,
+    /// The mailbox that has it.
     first: Option<Maildir>,
 }
 
-impl<'m> Posting<'m> {
+impl Posting {
     /// Nothing is written yet.
     #[must_use]
-    pub fn new(mail: &'m Mail, body: &'m str) -> Self {
+    pub fn new(mail: &Mail, body: &str) -> Self {
+        let name = format!("m{}", mail.id);
+        let text = format!(
+            "From: {}\nTo: {}\nSubject: {}\nDate: {}\nMessage-Id: {name}\n\n{body}\n",
+            mail.from,
+            mail.to.join(", "),
+            mail.subject,
+            mail.at
+        );
         Self {
-            mail,
-            body,
+            name,
+            text,
             first: None,
         }
     }
@@ -42,15 +54,17 @@ impl<'m> Posting<'m> {
     /// # Errors
     /// Whatever the file system says.
     pub fn deliver(&mut self, mailbox: &Maildir) -> io::Result<()> {
-        let name = format!("m{}", self.mail.id);
-        let (new, cur) = (mailbox.new_dir().join(&name), mailbox.cur(&name));
-        if !new.exists() && !cur.exists() {
-            let draft = match self.linked(mailbox, &name) {
-                Some(draft) => draft,
-                None => mailbox.draft(self.mail, self.body)?,
-            };
-            // By renaming, which is what watchers wait for.
-            fs::rename(draft, &new)?;
+        let (new, cur) = (mailbox.new_dir().join(&self.name), mailbox.cur(&self.name));
+        if self.is_cut(&cur) {
+            // It was taken in, and only its file is not what it was.
+            return self.write(mailbox, &cur);
+        }
+        if !cur.exists() && (!new.exists() || self.is_cut(&new)) {
+            match self.linked(mailbox) {
+                // By renaming, which is what watchers wait for.
+                Some(draft) => fs::rename(draft, &new)?,
+                None => self.write(mailbox, &new)?,
+            }
             self.first.get_or_insert_with(|| mailbox.clone());
         }
         // A reader follows the log, and may be faster than whoever delivers.
@@ -60,11 +74,40 @@ impl<'m> Posting<'m> {
         Ok(())
     }
 
+    /// Puts a message that was taken in into `cur`, wherever it is, or is not yet.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn put_away(&self, mailbox: &Maildir) -> io::Result<()> {
+        mailbox.move_to_cur(&self.name);
+        let cur = mailbox.cur(&self.name);
+        if !cur.exists() || self.is_cut(&cur) {
+            self.write(mailbox, &cur)?;
+        }
+        fs::remove_file(mailbox.new_dir().join(&self.name)).ok();
+        Ok(())
+    }
+
+    /// Whether a file of ours lacks what was written to it: its name reached the disk before a crash of
+    /// the machine, and its text did not.
+    fn is_cut(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|found| found.len() != self.text.len() as u64)
+    }
+
+    /// Writes it under this name, whole or not at all.
+    fn write(&self, mailbox: &Maildir, path: &Path) -> io::Result<()> {
+        let draft = mailbox.tmp(&self.name);
+        // It may be a second name of another mailbox's, left by a killed process.
+        fs::remove_file(&draft).ok();
+        File::create(&draft)?.write_all(self.text.as_bytes())?;
+        fs::rename(draft, path)
+    }
+
     /// A second name for what another mailbox has; none where that was read and filed meanwhile, or
     /// lies on another disk.
-    fn linked(&self, mailbox: &Maildir, name: &str) -> Option<PathBuf> {
-        let there = self.first.as_ref()?.new_dir().join(name);
-        let draft = mailbox.tmp(name);
+    fn linked(&self, mailbox: &Maildir) -> Option<PathBuf> {
+        let there = self.first.as_ref()?.new_dir().join(&self.name);
+        let draft = mailbox.tmp(&self.name);
         // What a killed process left under this name is no obstacle.
         fs::remove_file(&draft).ok();
         fs::hard_link(there, &draft).ok()?;
@@ -112,20 +155,6 @@ impl Maildir {
         Posting::new(mail, body).deliver(self)
     }
 
-    /// Puts a message that was taken in into `cur`, wherever it is, or is not yet.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    pub fn put_away(&self, mail: &Mail, body: &str) -> io::Result<()> {
-        self.take(mail.id);
-        let name = format!("m{}", mail.id);
-        if !self.cur(&name).exists() {
-            fs::rename(self.draft(mail, body)?, self.cur(&name))?;
-        }
-        fs::remove_file(self.0.join("new").join(&name)).ok();
-        Ok(())
-    }
-
     fn cur(&self, name: &str) -> PathBuf {
         self.0.join("cur").join(name)
     }
@@ -136,32 +165,14 @@ impl Maildir {
         self.0.join("tmp").join(draft)
     }
 
-    /// Writes a message into `tmp`, down to the disk.
-    fn draft(&self, mail: &Mail, body: &str) -> io::Result<PathBuf> {
-        let name = format!("m{}", mail.id);
-        let draft = self.tmp(&name);
-        let mut file = File::create(&draft)?;
-        write!(
-            file,
-            "From: {}\nTo: {}\nSubject: {}\nDate: {}\nMessage-Id: {name}\n\n{body}\n",
-            mail.from,
-            mail.to.join(", "),
-            mail.subject,
-            mail.at
-        )?;
-        file.sync_data()?;
-        Ok(draft)
-    }
-
     /// Moves a message that was taken in from `new` to `cur`.
     pub fn take(&self, id: u64) {
-        let name = format!("m{id}");
-        // A view: where the file is gone already, nothing is lost.
-        fs::rename(
-            self.0.join("new").join(&name),
-            self.0.join("cur").join(&name),
-        )
-        .ok();
+        self.move_to_cur(&format!("m{id}"));
+    }
+
+    /// A view: where the file is gone already, nothing is lost.
+    fn move_to_cur(&self, name: &str) {
+        fs::rename(self.new_dir().join(name), self.cur(name)).ok();
     }
 
     /// Files in `new` that are not ours. No mail are directories, links (never followed), what cannot
@@ -192,7 +203,7 @@ impl Maildir {
 
     /// Removes a dropped file from `new` once it is in the log.
     pub fn swallow(&self, name: &str) {
-        fs::rename(self.new_dir().join(name), self.0.join("cur").join(name)).ok();
+        self.move_to_cur(name);
     }
 }
 
@@ -218,12 +229,35 @@ mod tests {
     use crate::domain::event::Text;
 
     #[test]
-    fn delivers_once_and_tells_dropped_files_apart() {
+    fn what_a_crash_of_the_machine_cut_is_written_again_where_it_was() {
         let temp = tempfile::tempdir().expect("a directory");
         let dir = Maildir::at(temp.path().join("ana"));
         dir.create().expect("made");
-        let mail = Mail {
-            id: 7,
+        let mail = letter(3);
+        let whole = |path: PathBuf| {
+            fs::read_to_string(path)
+                .expect("there")
+                .ends_with("\n\nb\n")
+        };
+        dir.deliver(&mail, "b").expect("delivered");
+        File::create(dir.new_dir().join("m3")).expect("cut");
+        dir.deliver(&mail, "b").expect("delivered again");
+        assert!(whole(dir.new_dir().join("m3")));
+        dir.take(3);
+        File::create(dir.cur("m3")).expect("cut");
+        dir.deliver(&mail, "b").expect("delivered again");
+        assert!(whole(dir.cur("m3")) && !dir.new_dir().join("m3").exists());
+        File::create(dir.cur("m3")).expect("cut");
+        Posting::new(&mail, "b")
+            .put_away(&dir)
+            .expect("filed again");
+        assert!(whole(dir.cur("m3")) && !dir.new_dir().join("m3").exists());
+        assert_eq!(fs::read_dir(dir.0.join("tmp")).expect("listed").count(), 0);
+    }
+
+    fn letter(id: u64) -> Mail {
+        Mail {
+            id,
             at: jiff::Timestamp::UNIX_EPOCH,
             from: "ben".to_owned(),
             to: vec!["ana".to_owned()],
@@ -235,7 +269,15 @@ mod tests {
             call: None,
             hops: 0,
             aside: false,
-        };
+        }
+    }
+
+    #[test]
+    fn delivers_once_and_tells_dropped_files_apart() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = Maildir::at(temp.path().join("ana"));
+        dir.create().expect("made");
+        let mail = letter(7);
         dir.deliver(&mail, "b").expect("delivered");
         dir.take(7);
         dir.deliver(&mail, "b").expect("known");
@@ -270,9 +312,12 @@ mod tests {
         }
         let late = Mail { id: 8, ..mail };
         dir.deliver(&late, "b").expect("delivered");
-        dir.put_away(&late, "b").expect("read meanwhile");
+        Posting::new(&late, "b")
+            .put_away(&dir)
+            .expect("read meanwhile");
         let fast = Mail { id: 9, ..late };
-        dir.put_away(&fast, "b").expect("read before it was there");
+        let posting = Posting::new(&fast, "b");
+        posting.put_away(&dir).expect("read before it was there");
         dir.deliver(&fast, "b").expect("late");
         for name in ["m8", "m9"] {
             assert!(!dir.new_dir().join(name).exists(), "{name} was read");

@@ -123,6 +123,7 @@ pub(super) fn spec(request: &Request<'_>) -> JobSpec {
         cpus: None,
         nice: None,
         announce: true,
+        passing: true,
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn chart() -> Chart {
         base: Path::new("/"),
         home: None,
         known_models: &[("claude-opus-5-5", "anthropic")],
+        frozen: false,
     };
     let decoded = decode(CHART, &context);
     decoded

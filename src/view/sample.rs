@@ -50,6 +50,7 @@ pub(crate) fn chart() -> Chart {
         base: Path::new("/tmp"),
         home: None,
         known_models: &[("claude-opus-5-5", "anthropic"), ("gpt-6.2-sol", "openai")],
+        frozen: false,
     };
     let decoded = decode(CHART, &context);
     decoded

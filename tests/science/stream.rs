@@ -208,6 +208,7 @@ fn chart() -> Result<Chart, Broken> {
         base: Path::new("/orgs"),
         home: None,
         known_models: &[("claude-opus-5-5", "anthropic"), ("gpt-6.2-sol", "openai")],
+        frozen: false,
     };
     let decoded = decode::decode(&std::fs::read_to_string(path)?, &context);
     let problems = decoded

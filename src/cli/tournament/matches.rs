@@ -102,6 +102,7 @@ fn chart(dir: &TournamentDir, at: usize) -> Result<Chart, Failure> {
         base: dir.path(),
         home: None,
         known_models: &models,
+        frozen: false,
     };
     decode::decode_bytes(&bytes, &context).chart.ok_or_else(|| {
         let what = format!("{} is not in order", path.display());

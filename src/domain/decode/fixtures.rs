@@ -17,6 +17,7 @@ pub(in crate::domain) fn context() -> Context<'static> {
         base: Path::new("/lab/orgs"),
         home: Some(Path::new("/home/ana")),
         known_models: &MODELS,
+        frozen: false,
     }
 }
 

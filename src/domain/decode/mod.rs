@@ -50,6 +50,9 @@ pub struct Context<'a> {
     pub home: Option<&'a Path>,
     /// The built-in models, each with its provider.
     pub known_models: &'a [(&'a str, &'a str)],
+    /// Whether it was accepted before and is only read again, as every process of a run does: patterns
+    /// are not compiled anew, which would be a sixth of what a short command takes.
+    pub frozen: bool,
 }
 
 /// A chart as read, and what was wrong in it.

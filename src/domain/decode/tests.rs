@@ -374,6 +374,19 @@ fn too_many_agents_are_not_made() {
 }
 
 #[test]
+fn a_frozen_chart_is_read_without_compiling_its_patterns_again() {
+    let text = MINIMAL.replace("([0-9.]+)", "([0-9.]+");
+    assert!(!decode(&text, &context()).problems.is_empty());
+    let again = Context {
+        frozen: true,
+        ..context()
+    };
+    let whole = decode(MINIMAL, &again);
+    assert_eq!(whole.chart, decode(MINIMAL, &context()).chart);
+    assert!(decode(&text, &again).problems.is_empty());
+}
+
+#[test]
 fn home_and_odd_directories() {
     let text = MINIMAL.replace("../repo", "~/repo");
     let homeless = Context {

@@ -155,6 +155,7 @@ impl Kind {
 
     /// Whether this must be on disk before anybody acts on it: what spends, grants, delivers,
     /// promises or merges. The rest is carried along by the next sync, which covers all earlier bytes.
+    /// So are a reply and a result for the moment in which their agent does not act on them.
     #[must_use]
     pub fn must_be_durable(&self) -> bool {
         if let Self::ToolIntent { class, .. } = self {

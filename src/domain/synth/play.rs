@@ -64,6 +64,7 @@ pub fn chart(gpu_hours: Option<f64>) -> Chart {
         base: Path::new("/"),
         home: None,
         known_models: &[],
+        frozen: false,
     };
     let decoded = decode(include_str!("chart.toml"), &context);
     let mut chart = decoded.chart.expect("the built-in chart is in order");

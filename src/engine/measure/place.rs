@@ -123,6 +123,7 @@ impl Order {
             cpus: None,
             nice: None,
             announce: false,
+            passing: false,
         }
     }
 

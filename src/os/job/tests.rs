@@ -33,6 +33,7 @@ fn spec(dir: &Path, script: &str) -> JobSpec {
         cpus: None,
         nice: None,
         announce: false,
+        passing: false,
     }
 }
 
