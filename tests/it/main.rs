@@ -24,6 +24,7 @@ mod commands;
 mod compare;
 mod completion;
 mod confinement;
+mod conversations;
 mod desks;
 mod evaluation;
 mod git_safety;
@@ -39,6 +40,7 @@ mod pauses;
 mod people;
 mod quickstart;
 mod recovery;
+mod redaction;
 mod reexecuted;
 mod report;
 mod resources;
@@ -48,9 +50,11 @@ mod seeds;
 mod smoke;
 mod soak;
 mod society;
+mod streams;
 mod tournament;
 mod trials;
 mod waste;
+mod ways;
 
 /// A journey that nobody lists here is never run.
 #[test]
