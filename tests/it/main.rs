@@ -40,7 +40,6 @@ mod pauses;
 mod people;
 mod quickstart;
 mod recovery;
-mod redaction;
 mod reexecuted;
 mod report;
 mod resources;

@@ -1,9 +1,11 @@
 //! Replies that are coming in while terminals and panes go away, and replies that are shown again: what is
 //! on the screen afterwards is the whole text, once.
 
+use std::fs;
+
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::ground::{ORG, Run, TestEnvironment, told, until, write};
+use crate::ground::{ORG, Run, TestEnvironment, until, write};
 use crate::minds;
 use crate::terminal::Terminal;
 
@@ -93,17 +95,14 @@ fn a_terminal_and_a_pane_that_go_in_mid_stream_lose_nothing_and_double_nothing()
 
 /// What a pane prints where there is no terminal, until it has said all.
 fn told_plain(world: &TestEnvironment, run: &Run) -> String {
-    let mut command = world.command("sh");
-    let pane = format!("{ORG} pane claude-1 --run {}", run.path("").display());
-    let out = world.at("plain").display().to_string();
-    command.args(["-c", &format!("{pane} >{out} & echo $!")]);
-    let pid = told(command, "").well().out;
+    let dir = run.path("").display().to_string();
+    let mut pane = world.start(&["pane", "claude-1", "--run", &dir]);
     let text = until("the pane's lines", || {
-        let text = std::fs::read_to_string(&out).ok()?;
+        let text = fs::read_to_string(world.at("start.out")).ok()?;
         text.contains("w40.").then_some(text)
     });
-    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
+    pane.kill().unwrap();
+    pane.wait().unwrap();
     text
 }
 
