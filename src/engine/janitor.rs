@@ -40,7 +40,7 @@ pub(super) enum Sign {
     /// The program of a pane has ended.
     PaneEnded(u32),
     /// A repair is over; what it built has then to be said.
-    Mended(Result<Option<Kind>, String>),
+    Mended(Result<Option<Box<Kind>>, String>),
 }
 
 /// What is known of the office beside the log.
@@ -325,6 +325,7 @@ impl Supervisor {
         self.vigil.mending = true;
         task::start(async move {
             let built = seats::rebuild(&chart, &state, &dir, &clean).await;
+            let built = built.map(|it| it.map(Box::new));
             let built = built.map_err(|error| error.to_string());
             report.send(Report::Office(Sign::Mended(built))).ok();
         });
@@ -390,11 +391,11 @@ impl Supervisor {
                     // Whoever was closed meanwhile keeps its old pane, and so is missed at the next look.
                     let mut panes = known.panes;
                     panes.extend(opened.panes);
-                    Ok(Some(Kind::OfficeOpened {
+                    Ok(Some(Box::new(Kind::OfficeOpened {
                         socket: known.socket,
                         session: known.session,
                         panes,
-                    }))
+                    })))
                 }
                 (Err(error), _) => Err(error.to_string()),
                 _ => Ok(None),
@@ -407,11 +408,11 @@ impl Supervisor {
     /// A repair is over: with another office, with the same one, or with nothing.
     fn office_mended(
         &mut self,
-        mended: Result<Option<Kind>, String>,
+        mended: Result<Option<Box<Kind>>, String>,
     ) -> Result<(), SuperviseError> {
         self.vigil.mending = false;
         match mended {
-            Ok(Some(opened)) => self.log.append(&Actor::Supervisor, vec![opened])?,
+            Ok(Some(opened)) => self.log.append(&Actor::Supervisor, vec![*opened])?,
             Ok(None) => {
                 self.log.catch_up()?;
                 if self.state().office.is_none() {
