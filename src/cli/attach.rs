@@ -56,9 +56,14 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
     let mut log = Log::open(dir)?;
     let argv = block_on(async {
         if office_is_gone(dir, log.state()).await {
-            let opened = seats::open(&chart, log.state(), dir, &clean).await;
-            let opened = opened.map_err(no_office)?;
-            log.append(&Actor::Human, vec![opened])?;
+            // The supervisor, or somebody else who attaches, may be at it.
+            let _turn = seats::turn(dir).await.map_err(no_office)?;
+            log.catch_up()?;
+            if office_is_gone(dir, log.state()).await {
+                let opened = seats::open(&chart, log.state(), dir, &clean).await;
+                let opened = opened.map_err(no_office)?;
+                log.append(&Actor::Human, vec![opened])?;
+            }
         }
         // In cells that nobody can read, the dashboard serves a person better than the grid.
         let cramped = ui

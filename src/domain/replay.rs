@@ -1,9 +1,9 @@
 //! A log played again: where it stands, how fast it goes, and what a person asks of it.
 //!
-//! Owns the words for moments and speeds, and which event is shown when. Must not know logs, clocks or
-//! terminals: times come in, waits go out.
+//! Owns the words for moments and speeds, which event is shown when, and how much of a reply has come by
+//! then. Must not know logs, clocks or terminals: times come in, waits go out.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::decode::seconds_of;
 
@@ -119,6 +119,8 @@ pub struct Player {
     /// Number and time of each event, in order.
     events: Vec<(u64, Timestamp)>,
     shown: usize,
+    /// Seconds at normal speed since the last shown event.
+    gone: f64,
     speed: Speed,
     still: bool,
 }
@@ -130,6 +132,7 @@ impl Player {
         Self {
             shown: 1.min(events.len()),
             events,
+            gone: 0.0,
             speed,
             still: false,
         }
@@ -144,31 +147,49 @@ impl Player {
     /// Seconds until the next event is due; none where it stands still, or has come to the end.
     #[must_use]
     pub fn wait(&self) -> Option<f64> {
-        let (_, next) = self.events.get(self.shown).filter(|_| !self.still)?;
-        let (_, last) = self.events.get(self.shown.checked_sub(1)?)?;
+        let pause = self.pause().filter(|_| !self.still)?;
         Some(match self.speed {
             Speed::Max => 0.0,
-            Speed::Times(times) => pause(*last, *next) / times,
+            Speed::Times(times) => (pause - self.gone).max(0.0) / times,
         })
     }
 
-    /// The next event is due: with it come all that happened within `seconds`, so that a fast replay
-    /// does not crawl from event to event.
-    pub fn due(&mut self, seconds: f64) -> Show {
-        let within = match self.speed {
-            Speed::Max => f64::INFINITY,
-            Speed::Times(times) => seconds * times,
+    /// The moment at which it stands: between two events, whatever share of the time between them is
+    /// over; a silence that was cut short goes by faster.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        let last = self.events.get(self.shown.checked_sub(1)?)?.1;
+        let Some((_, next)) = self.events.get(self.shown) else {
+            return Some(last);
         };
-        let mut gone = 0.0;
-        self.shown = (self.shown + 1).min(self.events.len());
-        while let Some((_, next)) = self.events.get(self.shown) {
-            gone += pause(self.events[self.shown - 1].1, *next);
-            if gone > within {
-                break;
+        let pause = self.pause().filter(|pause| *pause > 0.0);
+        let share = pause.map_or(0.0, |pause| (self.gone / pause).min(1.0));
+        let between = next.duration_since(last).as_secs_f64().max(0.0);
+        let gone = SignedDuration::try_from_secs_f64(between * share).ok()?;
+        last.checked_add(gone).ok()
+    }
+
+    /// Lets so many seconds pass, and shows all that happened in them; without any, what is due now.
+    pub fn pass(&mut self, seconds: f64) -> Show {
+        match self.speed {
+            _ if self.still => {}
+            Speed::Max => self.shown = self.events.len(),
+            Speed::Times(times) => {
+                self.gone += seconds * times;
+                while let Some(pause) = self.pause().filter(|pause| *pause <= self.gone) {
+                    self.gone -= pause;
+                    self.shown += 1;
+                }
             }
-            self.shown += 1;
         }
         Show::On(self.shown)
+    }
+
+    /// Seconds from the last shown event to the next, at normal speed.
+    fn pause(&self) -> Option<f64> {
+        let (_, next) = self.events.get(self.shown)?;
+        let (_, last) = self.events.get(self.shown.checked_sub(1)?)?;
+        Some(pause(*last, *next))
     }
 
     /// Does what is asked; says what has to be shown for it, if anything.
@@ -196,12 +217,32 @@ impl Player {
         let exact = matches!(moment, Moment::Seq(_));
         let to = (before.count() + usize::from(exact)).clamp(1, self.events.len());
         let from = std::mem::replace(&mut self.shown, to);
+        self.gone = 0.0;
         match to.cmp(&from) {
             std::cmp::Ordering::Equal => None,
             std::cmp::Ordering::Greater => Some(Show::On(to)),
             std::cmp::Ordering::Less => Some(Show::Anew(to)),
         }
     }
+}
+
+/// How many of a reply's characters had come at a moment, between its request and its end. When each of
+/// them came is not recorded, so they are taken to have come evenly.
+#[must_use]
+pub fn come(chars: usize, (asked, replied): (Timestamp, Timestamp), now: Timestamp) -> usize {
+    let span = replied.duration_since(asked).as_secs_f64();
+    let gone = now.duration_since(asked).as_secs_f64();
+    if span <= 0.0 {
+        return 0;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a text's length, from nothing to all of it"
+    )]
+    let come = (chars as f64 * (gone / span).clamp(0.0, 1.0)) as usize;
+    come.min(chars)
 }
 
 /// Seconds between two events at normal speed.
@@ -251,22 +292,43 @@ mod tests {
         ];
         let mut player = Player::new(events, Speed::Times(2.0));
         assert_eq!((player.shown(), player.wait()), (1, Some(1.0)));
-        assert_eq!(player.due(0.0), Show::On(2));
-        assert_eq!(player.due(0.0), Show::On(3));
+        assert_eq!(player.pass(0.5), Show::On(1));
+        assert_eq!((player.wait(), player.now()), (Some(0.5), Some(at(1))));
+        assert_eq!(player.pass(0.5), Show::On(2));
+        assert_eq!(player.pass(0.5), Show::On(3));
         // A long silence is cut short.
         assert_eq!(player.wait(), Some(LONGEST_SILENCE / 2.0));
+        player.pass(LONGEST_SILENCE / 4.0);
+        let half = at(3 + 8997 / 2).duration_since(player.now().unwrap());
+        assert!(half.as_secs_f64().abs() < 1.0, "half of it is over");
         player.wish(Wish::Pause);
         assert_eq!(player.wait(), None);
+        assert_eq!(player.pass(100.0), Show::On(3));
         player.wish(Wish::Play);
         assert_eq!(player.wish(Wish::To(Moment::Seq(2))), Some(Show::Anew(2)));
         assert_eq!(player.wish(Wish::By(1.5)), Some(Show::On(3)));
+        // A fast one does not crawl from event to event.
+        assert_eq!(player.pass(LONGEST_SILENCE), Show::On(5));
+        assert_eq!(player.wish(Wish::To(Moment::Seq(3))), Some(Show::Anew(3)));
         assert_eq!(
             player.wish(Wish::To(Moment::Seq(u64::MAX))),
             Some(Show::On(5))
         );
         assert_eq!(player.wait(), None, "the end");
+        assert_eq!(player.now(), Some(at(9001)));
         assert_eq!(player.wish(Wish::By(-1e9)), Some(Show::Anew(1)));
         player.wish(Wish::Pace(Speed::Max));
-        assert_eq!((player.wait(), player.due(0.0)), (Some(0.0), Show::On(5)));
+        assert_eq!((player.wait(), player.pass(0.0)), (Some(0.0), Show::On(5)));
+    }
+
+    #[test]
+    fn a_reply_comes_evenly_from_its_request_to_its_end() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let span = (at(10), at(20));
+        for (second, chars) in [(0, 0), (10, 0), (11, 8), (15, 40), (20, 80), (99, 80)] {
+            assert_eq!(come(80, span, at(second)), chars, "{second}");
+        }
+        assert_eq!(come(80, (at(10), at(10)), at(10)), 0, "the log brings it");
+        assert_eq!(come(0, span, at(15)), 0);
     }
 }

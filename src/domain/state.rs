@@ -103,6 +103,8 @@ pub struct State {
     pub mock_port: Option<u16>,
     /// The office.
     pub office: Option<OfficeInfo>,
+    /// There was one, which is gone and not built again yet.
+    pub office_lost: bool,
     /// A person wants the run ended, and why.
     pub down: Option<String>,
     /// Nothing lives any more, as asked.
@@ -241,18 +243,21 @@ impl State {
                 session,
                 panes,
             } => {
+                let (socket, session) = (socket.clone(), session.clone());
                 self.office = Some(OfficeInfo {
-                    socket: socket.clone(),
-                    session: session.clone(),
+                    socket,
+                    session,
                     panes: panes.clone(),
                     built: event.seq,
                 });
+                self.office_lost = false;
             }
-            Kind::OfficeLost { .. } => self.office = None,
+            Kind::OfficeLost { .. } => self.office_lost = self.office.take().is_some(),
             Kind::RunDown { reason } => self.down = Some(reason.clone()),
             Kind::RunStopped {} => {
                 self.stopped = true;
                 self.office = None;
+                self.office_lost = false;
             }
             Kind::RunResumed {} => {
                 self.down = None;

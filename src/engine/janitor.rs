@@ -2,47 +2,82 @@
 //! server that is gone.
 //!
 //! The office is a view, so nothing that works is touched: what is missing is said in the log and put
-//! back where it was. It is looked at when tmux rings or its server ends, and never by a clock. What
-//! falls again and again is left lying, and said. Must not know tmux's commands.
+//! back where it was. It is looked at when tmux rings, when a pane's program or the server ends, and never
+//! by a clock: tmux itself was seen to miss the end of a program. One thing is mended at a time, and what was seen meanwhile is looked at again: on half a repair nobody acts.
+//! What falls again and again is left lying, and said. Must not know tmux's commands.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::domain::event::{Actor, Kind};
-use crate::office::{Liveness, Office, PaneSeen};
+use crate::office::{Liveness, Office, PaneSeen, Seat};
 use crate::os::clock;
+use crate::os::process::Watch;
 
 use super::supervise::{Report, SuperviseError, Supervisor};
 use super::{seats, task};
 
 /// How long a dead pane shows its last lines before it comes back.
 const SHOWN: Duration = Duration::from_secs(2);
-/// How long after a look or a repair that came to nothing it is looked again: tmux may be busy or stopped.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long after a look or a repair that came to nothing it is tried again: tmux may be busy or stopped.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How long tmux may take to see that a program has ended.
+const SOON: Duration = Duration::from_millis(300);
 /// How often something is put back within [`WITHIN`] before it is left lying.
 const MOST: usize = 5;
 const WITHIN: Duration = Duration::from_secs(120);
 /// The environment variable that tells a pane's program how the one before it ended.
 pub const BACK: &str = "ORG_PANE_BACK";
 
+/// What comes to pass in the office.
+#[derive(Debug)]
+pub(super) enum Sign {
+    /// It was looked at.
+    Seen(Liveness),
+    /// A server of it has ended.
+    Ended,
+    /// The program of a pane has ended.
+    PaneEnded(u32),
+    /// A repair is over; what it built has then to be said.
+    Mended(Result<Option<Box<Kind>>, String>),
+}
+
 /// What is known of the office beside the log.
 #[derive(Debug, Default)]
 pub(super) struct Vigil {
     /// The office that is watched, by the event that built it.
     built: u64,
-    /// The bell's file as it was last seen.
-    rung: Option<std::time::SystemTime>,
+    /// Bytes of the bell's file when it was last seen: each ring adds one.
+    rung: Option<u64>,
     /// A look that is under way.
     looking: bool,
-    /// A sign that came meanwhile: the look may have been too early for it.
+    /// A repair that is under way.
+    mending: bool,
+    /// A sign that came meanwhile: look or repair may have been too early for it.
     again: bool,
+    /// When what came to nothing is tried again.
+    retry: Option<Instant>,
+    /// The server fell too often.
+    given_up: bool,
     /// When things were put back, by seat; `""` is the server.
     mended: BTreeMap<String, VecDeque<Instant>>,
-    /// Dead panes that come back, and when.
-    due: BTreeMap<String, (Instant, String)>,
+    /// Dead panes that come back: whose they are, when, and how their program ended.
+    due: BTreeMap<String, Fallen>,
     /// Dead panes that are left lying, which was said once.
     left: BTreeSet<String>,
+    /// Panes' programs whose end is waited for.
+    watched: BTreeSet<u32>,
+    /// Those that have ended, and whether tmux was asked about it.
+    ended: BTreeMap<u32, bool>,
+}
+
+/// A pane whose program ended.
+#[derive(Debug)]
+struct Fallen {
+    seat: String,
+    back_at: Instant,
+    how: String,
 }
 
 impl Vigil {
@@ -62,27 +97,79 @@ impl Vigil {
         times.push_back(now);
         true
     }
+
+    /// Whether the time has come to try again; asked once.
+    fn tries_again(&mut self) -> bool {
+        let now = clock::monotonic();
+        self.retry.take_if(|at| *at <= now).is_some()
+    }
+
+    fn try_in(&mut self, pause: Duration) {
+        let at = clock::monotonic() + pause;
+        self.retry = Some(self.retry.map_or(at, |before| before.min(at)));
+    }
+
+    /// How a pane's program ended; none where it lives, or where tmux has yet to see that it does not.
+    fn end_of(&mut self, pane: &PaneSeen) -> Option<String> {
+        if pane.ended.is_some() {
+            return pane.ended.clone();
+        }
+        let asked = self.ended.get_mut(&pane.pid)?;
+        if std::mem::replace(asked, true) {
+            return Some("ended".to_owned());
+        }
+        self.try_in(SOON);
+        None
+    }
 }
 
 impl Supervisor {
-    /// Looks after the office where there was a sign; says when a dead pane falls due.
+    /// Looks after the office where there was a sign; says when something falls due.
     pub(super) fn tidy_office(&mut self) -> Option<Duration> {
-        let office = self.state().office.clone()?;
         if self.state().down.is_some() {
             return None;
         }
-        if office.built != self.vigil.built {
-            self.vigil.built = office.built;
-            self.await_end(office.built);
+        let again = self.vigil.tries_again();
+        match self.state().office.as_ref().map(|office| office.built) {
+            Some(built) => self.watch_office(built, again),
+            None => self.rebuild(),
         }
-        let rung = std::fs::metadata(self.dir.office_bell()).and_then(|found| found.modified());
-        if let Ok(rung) = rung
-            && self.vigil.rung != Some(rung)
+        let due = self.reseat_due();
+        let now = clock::monotonic();
+        let retry = self.vigil.retry.map(|at| at.saturating_duration_since(now));
+        [due, retry].into_iter().flatten().min()
+    }
+
+    fn watch_office(&mut self, built: u64, mut sign: bool) {
+        if built != self.vigil.built {
+            self.vigil.built = built;
+            self.vigil.given_up = false;
+            self.await_end();
+        }
+        let bell = std::fs::metadata(self.dir.office_bell());
+        if let Ok(bell) = bell
+            && self.vigil.rung != Some(bell.len())
         {
-            self.vigil.rung = Some(rung);
+            self.vigil.rung = Some(bell.len());
+            sign = true;
+        }
+        if sign {
             self.look_at_office();
         }
-        self.reseat_due()
+    }
+
+    /// Builds the office that was lost and is not back: its builder failed, or did not live to do it.
+    fn rebuild(&mut self) {
+        let waits = self.vigil.mending || self.vigil.given_up || self.vigil.retry.is_some();
+        if waits || !self.state().office_lost {
+            return;
+        }
+        if self.vigil.may_mend("") {
+            self.build_office();
+        } else {
+            self.vigil.given_up = true;
+            tracing::warn!("the office could not be built again; org attach tries once more");
+        }
     }
 
     /// The file that tmux writes to when something has gone; none where it cannot be made, and then
@@ -97,27 +184,33 @@ impl Supervisor {
         Some(bell)
     }
 
+    /// Acts on it.
+    pub(super) fn office_sign(&mut self, sign: Sign) -> Result<(), SuperviseError> {
+        match sign {
+            Sign::Seen(seen) => return self.office_seen(seen),
+            Sign::Mended(mended) => return self.office_mended(mended),
+            Sign::Ended => self.office_ended(),
+            Sign::PaneEnded(pid) => self.pane_ended(pid),
+        }
+        Ok(())
+    }
+
     fn office(&self) -> Option<Office> {
         seats::office(&self.dir, &self.clean).ok()
     }
 
-    fn await_end(&self, built: u64) {
+    fn await_end(&self) {
         let (Some(office), report) = (self.office(), self.report.clone()) else {
             return;
         };
         task::start(async move {
             office.ended().await;
-            report.send(Report::OfficeEnded(built)).ok();
+            report.send(Report::Office(Sign::Ended)).ok();
         });
     }
 
     fn look_at_office(&mut self) {
-        self.look_after(Duration::ZERO);
-    }
-
-    /// Looks once this has passed; a sign that comes before is looked after as well.
-    fn look_after(&mut self, pause: Duration) {
-        if self.vigil.looking {
+        if self.vigil.looking || self.vigil.mending {
             self.vigil.again = true;
             return;
         }
@@ -126,24 +219,54 @@ impl Supervisor {
         };
         self.vigil.looking = true;
         task::start(async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
-            report.send(Report::Office(office.alive().await)).ok();
+            report
+                .send(Report::Office(Sign::Seen(office.alive().await)))
+                .ok();
         });
     }
 
-    /// The server that was watched has ended.
-    pub(super) fn office_ended(&mut self, built: u64) {
-        let current = self.state().office.as_ref().map(|office| office.built);
-        if current == Some(built) {
-            self.look_at_office();
+    /// A server that was watched has ended, and every pane with it.
+    fn office_ended(&mut self) {
+        self.vigil.due.clear();
+        self.vigil.left.clear();
+        self.look_at_office();
+    }
+
+    /// A pane's program has ended, whether or not tmux has seen it.
+    fn pane_ended(&mut self, pid: u32) {
+        self.vigil.ended.entry(pid).or_default();
+        self.look_at_office();
+    }
+
+    /// Waits for the end of every program that sits in a pane.
+    fn watch_panes(&mut self, panes: &[PaneSeen]) {
+        let seated = |pid: &u32| panes.iter().any(|pane| pane.pid == *pid);
+        self.vigil.watched.retain(seated);
+        self.vigil.ended.retain(|pid, _| seated(pid));
+        let seated = panes.iter().filter(|pane| !pane.seat.is_empty());
+        for pane in seated.filter(|pane| pane.ended.is_none()) {
+            let (pid, report) = (pane.pid, self.report.clone());
+            if !self.vigil.watched.insert(pid) {
+                continue;
+            }
+            task::start(async move {
+                if let Ok(program) = Watch::open(pid, None) {
+                    // Where it cannot be waited for, tmux alone rings.
+                    program.ended().await.ok();
+                }
+                report.send(Report::Office(Sign::PaneEnded(pid))).ok();
+            });
         }
     }
 
     /// What was seen of it.
-    pub(super) fn office_seen(&mut self, seen: Liveness) -> Result<(), SuperviseError> {
+    fn office_seen(&mut self, seen: Liveness) -> Result<(), SuperviseError> {
         self.vigil.looking = false;
+        if self.vigil.mending {
+            // It may be half a repair that was seen.
+            self.vigil.again = true;
+            return Ok(());
+        }
         if std::mem::take(&mut self.vigil.again) {
             self.look_at_office();
             return Ok(());
@@ -159,10 +282,9 @@ impl Supervisor {
             // On what is not known nobody acts; what there was to see is still there later.
             Liveness::Unknown(why) => {
                 tracing::info!(why, "the office was not seen");
-                self.look_after(LOOK_AGAIN);
+                self.vigil.try_in(TRY_AGAIN);
             }
             Liveness::Gone => {
-                self.vigil.due.clear();
                 let again = self.vigil.may_mend("");
                 let then = if again {
                     "it is built again"
@@ -170,11 +292,13 @@ impl Supervisor {
                     "it fell too often; `org attach` builds it again"
                 };
                 self.say_lost(format!("its tmux server is gone; {then}"))?;
+                self.vigil.given_up = !again;
                 if again {
                     self.build_office();
                 }
             }
             Liveness::Alive(panes) => {
+                self.watch_panes(&panes);
                 self.note_dead(&panes)?;
                 let missing: Vec<String> = office
                     .panes
@@ -195,33 +319,39 @@ impl Supervisor {
         Ok(self.log.append(&Actor::Supervisor, vec![lost])?)
     }
 
-    fn build_office(&self) {
+    fn build_office(&mut self) {
         let (chart, state) = (self.chart.clone(), self.state().clone());
         let (dir, clean, report) = (self.dir.clone(), self.clean.clone(), self.report.clone());
+        self.vigil.mending = true;
         task::start(async move {
-            let opened = seats::open(&chart, &state, &dir, &clean).await;
-            let opened = opened.map_err(|error| error.to_string());
-            report.send(Report::OfficeBuilt(opened)).ok();
+            let built = seats::rebuild(&chart, &state, &dir, &clean).await;
+            let built = built.map(|it| it.map(Box::new));
+            let built = built.map_err(|error| error.to_string());
+            report.send(Report::Office(Sign::Mended(built))).ok();
         });
     }
 
     /// Panes whose program ended are said, and due to come back.
     fn note_dead(&mut self, panes: &[PaneSeen]) -> Result<(), SuperviseError> {
         for pane in panes.iter().filter(|pane| !pane.seat.is_empty()) {
-            let Some(how) = &pane.ended else {
-                self.vigil.left.remove(&pane.seat);
+            let Some(how) = self.vigil.end_of(pane) else {
+                self.vigil.left.remove(&pane.id);
                 continue;
             };
-            if self.vigil.due.contains_key(&pane.seat) || self.vigil.left.contains(&pane.seat) {
+            if self.vigil.due.contains_key(&pane.id) || self.vigil.left.contains(&pane.id) {
                 continue;
             }
             let again = self.vigil.may_mend(&pane.seat);
-            if !again {
-                self.vigil.left.insert(pane.seat.clone());
-            }
             let then = if again {
+                let fallen = Fallen {
+                    seat: pane.seat.clone(),
+                    back_at: clock::monotonic() + SHOWN,
+                    how: how.clone(),
+                };
+                self.vigil.due.insert(pane.id.clone(), fallen);
                 ""
             } else {
+                self.vigil.left.insert(pane.id.clone());
                 "; it fell too often, C-b R brings it back"
             };
             let lost = Kind::PaneLost {
@@ -229,10 +359,6 @@ impl Supervisor {
                 how: format!("{how}{then}"),
             };
             self.log.append(&Actor::Supervisor, vec![lost])?;
-            if again {
-                let at = clock::monotonic() + SHOWN;
-                self.vigil.due.insert(pane.seat.clone(), (at, how.clone()));
-            }
         }
         Ok(())
     }
@@ -258,89 +384,94 @@ impl Supervisor {
         };
         let plan = seats::plan(&self.chart, self.state(), &self.dir, &self.clean);
         let (known, report) = (self.state().office.clone(), self.report.clone());
+        self.vigil.mending = true;
         task::start(async move {
-            let restored = office.restore(&plan).await;
-            let opened = match (restored, known) {
+            let opened = match (office.restore(&plan).await, known) {
                 (Ok(Some(opened)), Some(known)) => {
                     // Whoever was closed meanwhile keeps its old pane, and so is missed at the next look.
                     let mut panes = known.panes;
                     panes.extend(opened.panes);
-                    Ok(Kind::OfficeOpened {
+                    Ok(Some(Box::new(Kind::OfficeOpened {
                         socket: known.socket,
                         session: known.session,
                         panes,
-                    })
+                    })))
                 }
                 (Err(error), _) => Err(error.to_string()),
-                _ => return,
+                _ => Ok(None),
             };
-            report.send(Report::OfficeBuilt(opened)).ok();
+            report.send(Report::Office(Sign::Mended(opened))).ok();
         });
         Ok(())
     }
 
-    /// An office was built, or mended.
-    pub(super) fn office_built(
+    /// A repair is over: with another office, with the same one, or with nothing.
+    fn office_mended(
         &mut self,
-        opened: Result<Kind, String>,
+        mended: Result<Option<Box<Kind>>, String>,
     ) -> Result<(), SuperviseError> {
-        match opened {
-            Ok(opened) => Ok(self.log.append(&Actor::Supervisor, vec![opened])?),
+        self.vigil.mending = false;
+        match mended {
+            Ok(Some(opened)) => self.log.append(&Actor::Supervisor, vec![*opened])?,
+            Ok(None) => {
+                self.log.catch_up()?;
+                if self.state().office.is_none() {
+                    // Whoever built it has yet to say so.
+                    self.vigil.try_in(TRY_AGAIN);
+                }
+            }
             Err(error) => {
                 tracing::warn!(error, "the office could not be mended");
-                self.look_after(LOOK_AGAIN);
-                Ok(())
+                self.vigil.try_in(TRY_AGAIN);
             }
         }
+        // Also at what came meanwhile, and who sits there now.
+        self.vigil.again = false;
+        self.look_at_office();
+        Ok(())
     }
 
     /// Brings back the dead panes whose time has come; says how long the next one has.
     fn reseat_due(&mut self) -> Option<Duration> {
+        if self.vigil.mending {
+            // Its end is a sign of its own.
+            return None;
+        }
         let now = clock::monotonic();
-        let office = self.state().office.clone()?;
-        let due: Vec<String> = self
-            .vigil
-            .due
-            .iter()
-            .filter(|(_, (at, _))| *at <= now)
-            .map(|(seat, _)| seat.clone())
-            .collect();
-        if !due.is_empty()
-            && let Some(door) = self.office()
-        {
+        let mut back = Vec::new();
+        if self.vigil.due.values().any(|fallen| fallen.back_at <= now) {
             let plan = seats::plan(&self.chart, self.state(), &self.dir, &self.clean);
-            let mut back = Vec::new();
-            for name in due {
-                let Some((_, how)) = self.vigil.due.remove(&name) else {
-                    continue;
-                };
-                let seat = plan
-                    .pages
-                    .iter()
-                    .chain(&plan.hq)
-                    .find(|seat| seat.name == name);
-                if let (Some(seat), Some(pane)) = (seat, office.panes.get(&name)) {
+            self.vigil.due.retain(|pane, fallen| {
+                let due = fallen.back_at <= now;
+                let mut all = plan.pages.iter().chain(&plan.hq);
+                if let Some(seat) = all.find(|seat| due && seat.name == fallen.seat) {
                     let mut seat = seat.clone();
-                    seat.env.push((BACK.to_owned(), how));
+                    seat.env.push((BACK.to_owned(), fallen.how.clone()));
                     back.push((pane.clone(), seat));
                 }
-            }
-            let report = self.report.clone();
-            task::start(async move {
-                let mut failed = false;
-                for (pane, seat) in back {
-                    if let Err(error) = door.reseat(&pane, &seat).await {
-                        tracing::warn!(%error, seat = seat.name, "a pane did not come back");
-                        failed = true;
-                    }
-                }
-                if failed {
-                    let error = "a pane did not come back".to_owned();
-                    report.send(Report::OfficeBuilt(Err(error))).ok();
-                }
+                !due
             });
         }
-        let next = self.vigil.due.values().map(|(at, _)| *at).min()?;
+        if !back.is_empty() {
+            self.reseat(back);
+        }
+        let next = self.vigil.due.values().map(|fallen| fallen.back_at).min()?;
         Some(next.saturating_duration_since(now))
+    }
+
+    fn reseat(&mut self, back: Vec<(String, Seat)>) {
+        let (Some(door), report) = (self.office(), self.report.clone()) else {
+            return;
+        };
+        self.vigil.mending = true;
+        task::start(async move {
+            let mut mended = Ok(None);
+            for (pane, seat) in back {
+                if let Err(error) = door.reseat(&pane, &seat).await {
+                    mended = Err(format!("{} did not come back: {error}", seat.name));
+                }
+            }
+            report.send(Report::Office(Sign::Mended(mended))).ok();
+        });
     }
 }

@@ -52,7 +52,8 @@ impl Member {
 
     /// The longest reply that may be asked for: shorter near a cap, so that what is left of it is of
     /// some use. Where others have set the rest aside, as long as it can be once they have settled: the
-    /// request waits for that, and nobody is held.
+    /// request waits for that, and nobody is held. Where that is too little as well, a short one: it is
+    /// what the hour, or a person, has to leave room for.
     pub(super) fn longest_reply(&self, prompt: u64) -> u64 {
         let most = self.mind.head.max_output;
         let Some(rates) = &self.mind.model.rates else {
@@ -63,7 +64,7 @@ impl Member {
         let patient = self.mind.head.patient;
         let paid = [left, later].map(|usd| price::affordable(rates, prompt, patient, usd));
         let enough = paid.into_iter().find(|tokens| *tokens >= SHORT_REPLY);
-        enough.unwrap_or(most).min(most)
+        enough.unwrap_or(SHORT_REPLY).min(most)
     }
 
     /// Writes down, once, that others' requests have to settle before the next one is made.

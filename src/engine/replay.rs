@@ -1,8 +1,10 @@
 //! A run's log, played again in an office of its own, with the same panes.
 //!
 //! Owns the loop between the player's times, what a person types, and the terminal that looks at it. The
-//! panes follow a showing as they follow a run; where time goes back, they are seated again. Must not
-//! know what anything means.
+//! panes follow a showing as they follow a run, its live streams included; where time goes back, they are
+//! seated again. Must not know what anything means.
+
+mod streams;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +23,7 @@ use crate::os::exec::{Exec, Input, Output};
 use crate::run::bell::Bell;
 use crate::run::showing::Showing;
 
+use self::streams::Streams;
 use super::seats;
 
 /// Shortest time between two pictures: a faster replay shows more at once.
@@ -73,6 +76,8 @@ pub struct Programme {
 pub async fn play(programme: Programme, showing: Showing) -> Result<(), ReplayError> {
     let office = seats::office(showing.dir(), &programme.clean)?;
     let mut theatre = Theatre {
+        streams: Streams::of(&programme.events, showing.dir()),
+        passed: clock::monotonic(),
         state: State::default(),
         told: 0,
         plan: None,
@@ -100,6 +105,9 @@ struct Theatre {
     state: State,
     /// Events shown.
     told: usize,
+    streams: Streams,
+    /// Up to when time has passed for the player.
+    passed: Instant,
     words: BTreeMap<String, &'static str>,
     needs: u32,
     marked: Option<Instant>,
@@ -109,6 +117,7 @@ impl Theatre {
     async fn play(&mut self) -> Result<(), ReplayError> {
         self.tell(Show::On(self.programme.player.shown()))?;
         self.build().await?;
+        self.passed = clock::monotonic();
         let inside = self.programme.inside.clone();
         let Some(argv) = self.office.attach_argv(inside.as_deref(), None) else {
             return Ok(());
@@ -127,10 +136,10 @@ impl Theatre {
             .map_err(failed("start tmux"))?;
         loop {
             let early = self.mark().await?;
-            let wait = self.programme.player.wait();
+            let wait = self.due();
             let due = async {
                 match wait {
-                    Some(seconds) => tokio::time::sleep(frame(seconds)).await,
+                    Some(wait) => tokio::time::sleep(wait).await,
                     None => std::future::pending().await,
                 }
             };
@@ -151,10 +160,7 @@ impl Theatre {
                         return Ok(());
                     }
                 }
-                () = due => {
-                    let show = self.programme.player.due(FRAME.as_secs_f64());
-                    self.tell(show)?;
-                }
+                () = due => self.pass()?,
                 () = again => {}
             }
         }
@@ -170,8 +176,25 @@ impl Theatre {
         Ok(())
     }
 
+    /// How long until something is to be shown.
+    fn due(&self) -> Option<Duration> {
+        let next = frame(self.programme.player.wait()?);
+        let streams = !self.streams.is_empty();
+        Some(if streams { next.min(FRAME) } else { next })
+    }
+
+    /// Lets the time pass that has passed.
+    fn pass(&mut self) -> Result<(), ReplayError> {
+        let now = clock::monotonic();
+        let gone = now.duration_since(std::mem::replace(&mut self.passed, now));
+        let show = self.programme.player.pass(gone.as_secs_f64());
+        self.tell(show)
+    }
+
     /// Does what was typed; says whether that was to end.
     async fn grant_wishes(&mut self) -> Result<bool, ReplayError> {
+        // What was typed holds from now on.
+        self.pass()?;
         for line in self.showing.wishes() {
             let Some(wish) = Wish::parse(&line) else {
                 continue;
@@ -200,17 +223,27 @@ impl Theatre {
             }
         };
         let mut lines = String::new();
+        if from == 0 {
+            self.streams.clear();
+        }
         for (event, raw) in &self.programme.events[from..to] {
             self.state.apply(event)?;
+            self.streams.follow(event);
             lines.push_str(raw);
             lines.push('\n');
         }
         self.told = to;
         let shown = match show {
+            Show::On(_) if lines.is_empty() => Ok(()),
             Show::On(_) => self.showing.show_on(&lines),
             Show::Anew(_) => self.showing.show_anew(&lines),
         };
-        shown.map_err(failed("write what is shown"))
+        shown.map_err(failed("write what is shown"))?;
+        // After the log, which says that there is such a request.
+        if let Some(now) = self.programme.player.now() {
+            self.streams.come(now);
+        }
+        Ok(())
     }
 
     /// Everybody follows from the beginning.

@@ -4,17 +4,25 @@
 //! others sit in `hq` beside the feed of what happens and the dashboard.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::domain::chart::{Chart, GpuHome};
 use crate::domain::event::Kind;
 use crate::domain::state::State;
 
-use crate::office::{Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_for};
-use crate::os::exec;
+use crate::office::{Liveness, Office, OfficeError, Plan, Seat, Tint, TmuxOffice, socket_for};
+use crate::os::lock::Lock;
+use crate::os::{clock, exec};
 use crate::run::paths::RunDir;
 
 use super::spawn::ONE_HEAP;
+
+/// How long somebody else may be building the office.
+const TURN: Duration = Duration::from_secs(15);
+/// Between two looks whether that is over.
+const TURN_LOOK: Duration = Duration::from_millis(20);
 
 /// The size of windows until somebody attaches: a usual full screen.
 const DETACHED: (u16, u16) = (220, 50);
@@ -137,4 +145,40 @@ pub async fn open(
         session: plan.session,
         panes: opened.panes,
     })
+}
+
+/// The right to build the office: whoever builds one first ends the one that is there, so one does so at
+/// a time, and looks again when the turn has come.
+///
+/// # Errors
+/// Where the lock cannot be had.
+pub async fn turn(dir: &RunDir) -> Result<Lock, OfficeError> {
+    let deadline = clock::monotonic() + TURN;
+    loop {
+        if let Some(turn) = Lock::try_take(&dir.lock("office"))? {
+            return Ok(turn);
+        }
+        if clock::monotonic() > deadline {
+            let busy = "somebody else has been building it for too long";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, busy).into());
+        }
+        tokio::time::sleep(TURN_LOOK).await;
+    }
+}
+
+/// Builds the office that is gone; none where somebody else has done so, who says it.
+///
+/// # Errors
+/// Whatever tmux says.
+pub(super) async fn rebuild(
+    chart: &Chart,
+    state: &State,
+    dir: &RunDir,
+    clean: &BTreeMap<String, String>,
+) -> Result<Option<Kind>, OfficeError> {
+    let _turn = turn(dir).await?;
+    if matches!(office(dir, clean)?.alive().await, Liveness::Alive(_)) {
+        return Ok(None);
+    }
+    open(chart, state, dir, clean).await.map(Some)
 }

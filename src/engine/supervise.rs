@@ -16,7 +16,6 @@ use crate::domain::chart::Chart;
 use crate::domain::event::{Actor, Kind, RunStatus};
 use crate::domain::state::State;
 use crate::domain::supervisor::{Effect, Observed, decide, next_due, unmourned};
-use crate::office::Liveness;
 use crate::os::lock::{self, Lock};
 
 use crate::os::{clock, confine, exec, process, sandbox};
@@ -29,7 +28,7 @@ use crate::run::paths::RunDir;
 use super::claims::{Done, Errand};
 use super::devices::Looked;
 use super::disk::Disk;
-use super::janitor::Vigil;
+use super::janitor::{Sign, Vigil};
 use super::kept::{self, Kept};
 use super::keys::KeyRing;
 use super::marks::Told;
@@ -102,12 +101,8 @@ pub(super) enum Report {
     },
     /// The office was told what its borders say.
     Marked,
-    /// What was seen of the office.
-    Office(Liveness),
-    /// The server of the office that this event built has ended.
-    OfficeEnded(u64),
-    /// The office was built anew, or mended.
-    OfficeBuilt(Result<Kind, String>),
+    /// Something about the office.
+    Office(Sign),
     MockUp,
     MockGone,
     RunDone {
@@ -436,12 +431,7 @@ impl Supervisor {
                 self.told.over();
                 Ok(())
             }
-            Report::Office(seen) => self.office_seen(seen),
-            Report::OfficeEnded(built) => {
-                self.office_ended(built);
-                Ok(())
-            }
-            Report::OfficeBuilt(opened) => self.office_built(opened),
+            Report::Office(sign) => self.office_sign(sign),
             Report::MockUp => {
                 self.mock = Some(true);
                 Ok(())

@@ -84,7 +84,9 @@ pub struct PaneSeen {
     pub id: String,
     /// The seat's name; empty for a pane that a person opened.
     pub seat: String,
-    /// How its program ended (`exit 1`, `signal 9`), where it has.
+    /// Its program, or the one that ended; 0 where there was none yet.
+    pub pid: u32,
+    /// How its program ended (`exit 1`, `signal 9`, or `ended` where tmux does not say), where it has.
     pub ended: Option<String>,
     /// The window's name.
     pub window: String,

@@ -162,6 +162,7 @@ mod tests {
         let seen = |window: &str, index: u32, seat: &str| PaneSeen {
             id: format!("%{index}"),
             seat: seat.to_owned(),
+            pid: 1,
             ended: None,
             window: window.to_owned(),
             index,

@@ -69,14 +69,19 @@ const KEEP_GRID: &str = concat!(
     "}#{?window_zoomed_flag,resize-pane -Z ; ,}\"",
 );
 
-/// As many of a title's parts as fit behind name and state, and at least the first: half a word on a
+/// As many of a title's parts as fit behind name and state, with a space before them: half a word on a
 /// border looks like a fault. The 9 are the border's ends and the spaces between.
 const TITLE: &str = concat!(
     "#{?#{e|<=|:#{e|+|:#{n:@org_title},#{e|+|:#{n:@org_seat},#{n:@org_state}}},",
-    "#{e|-|:#{pane_width},9}},#{@org_title},",
+    "#{e|-|:#{pane_width},9}}, #[dim]#{@org_title}#[nodim],",
     "#{?#{e|<=|:#{e|+|:#{n;s/ · [^ ]*$//:@org_title},#{e|+|:#{n:@org_seat},#{n:@org_state}}},",
-    "#{e|-|:#{pane_width},9}},#{s/ · [^ ]*$//:@org_title},#{s/ · .*//:@org_title}}}",
+    "#{e|-|:#{pane_width},9}}, #[dim]#{s/ · [^ ]*$//:@org_title}#[nodim],",
+    "#{?#{e|<=|:#{e|+|:#{n;s/ · .*//:@org_title},#{e|+|:#{n:@org_seat},#{n:@org_state}}},",
+    "#{e|-|:#{pane_width},9}}, #[dim]#{s/ · .*//:@org_title}#[nodim],}}}",
 );
+
+/// Whether the state's word fits behind the name; the pane's own status row begins with it.
+const STATE_FITS: &str = "#{e|<=|:#{e|+|:#{n:@org_seat},#{n:@org_state}},#{e|-|:#{pane_width},7}}";
 
 /// What happens to panes and windows that the office should hear of.
 const BELLS: &[&str] = &[
@@ -87,7 +92,7 @@ const BELLS: &[&str] = &[
 ];
 
 /// How `list-panes` is asked, so that [`super::server`] can read the answer.
-pub(crate) const PANE_FORMAT: &str = "#{pane_id}\t#{pane_dead}\t#{pane_dead_status}\t#{pane_dead_signal}\t#{window_name}\t#{pane_index}\t#{window_width}\t#{window_height}\t#{@org_seat}";
+pub(crate) const PANE_FORMAT: &str = "#{pane_id}\t#{pane_dead}\t#{pane_dead_status}\t#{pane_dead_signal}\t#{window_name}\t#{pane_index}\t#{window_width}\t#{window_height}\t#{pane_pid}\t#{@org_seat}";
 
 /// A growing script.
 #[derive(Default)]
@@ -144,8 +149,11 @@ impl Script {
                 .command(KEEP_GRID)
                 .build(),
         );
+        // Without `-k`: refuses a pane whose program lives.
+        let mut back = "respawn-pane".to_owned();
         if let Some(bell) = &plan.bell {
-            let ring = format!("echo > {}", quoted(&bell.display().to_string()));
+            // Added to, so that no two rings look like one, however close they are.
+            let ring = format!("echo >> {}", quoted(&bell.display().to_string()));
             let ring = format!("run-shell -b {}", doubled(&ring));
             for hook in BELLS {
                 self.push(
@@ -156,12 +164,12 @@ impl Script {
                         .build(),
                 );
             }
+            back = format!("{back} ; {ring}");
         }
         for (key, action) in [
             ("h", "select-window -t :=hq"),
             ("g", "select-window -t :=office"),
-            // Without `-k`: refuses a pane whose program lives.
-            ("R", "respawn-pane"),
+            ("R", back.as_str()),
         ] {
             self.push(&BindKey::new().key(key).command(action).build());
         }
@@ -352,9 +360,9 @@ fn by_state(tints: &[Tint], style: impl Fn(&Tint) -> String, other: &str) -> Str
 fn border_text(tints: &[Tint]) -> String {
     let style = by_state(tints, |tint| format!("#[fg={}]", word_of(&tint.colour)), "");
     format!(
-        " #{{?@org_seat,#[bold]#{{@org_seat}}#[nobold]#{{?@org_state, {style}#{{@org_state}}\
-         #[fg=default],}}#{{?pane_dead, #[fg=red]DEAD#[fg=default],}}\
-         #{{?@org_title, #[dim]{TITLE}#[nodim],}},#{{pane_current_command}}}} "
+        " #{{?@org_seat,#[bold]#{{@org_seat}}#[nobold]#{{?#{{&&:#{{@org_state}},{STATE_FITS}}}, \
+         {style}#{{@org_state}}#[fg=default],}}#{{?pane_dead, #[fg=red]DEAD#[fg=default],}}\
+         #{{?@org_title,{TITLE},}},#{{pane_current_command}}}} "
     )
 }
 

@@ -244,9 +244,6 @@ impl Follower {
         let live = self.dir.live_dir();
         let mut bell = Bell::on(&[self.dir.events(), live]);
         loop {
-            for show in self.live.news() {
-                shows.send(show).ok();
-            }
             self.log.catch_up()?;
             for event in self.log.drain() {
                 if concerns(&event, &self.name) {
@@ -254,6 +251,14 @@ impl Follower {
                         shows.send(show).ok();
                     }
                 }
+            }
+            // After the log, which says whose stream it is: what it tells of came before.
+            let agent = self.log.state().agents.get(&self.name);
+            let in_flight = agent
+                .and_then(|agent| agent.request)
+                .map(|(number, _)| number);
+            for show in self.live.news(in_flight) {
+                shows.send(show).ok();
             }
             let now = self.status();
             let counts = waits(&now.reason) && !self.showing;

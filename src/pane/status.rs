@@ -44,7 +44,7 @@ const WORTH_A_ROW: usize = 8;
 /// fits, the least important left out first.
 #[must_use]
 pub fn status_rows(status: &Status, columns: usize, most: usize) -> Vec<Line> {
-    let mut rows = vec![first(status)];
+    let mut rows = vec![first(status, columns)];
     for (number, (tone, text)) in facts(status).into_iter().enumerate() {
         let Some(text) = text else { continue };
         let row = rows.last().cloned().unwrap_or_default();
@@ -70,12 +70,8 @@ pub fn status_rows(status: &Status, columns: usize, most: usize) -> Vec<Line> {
     rows.into_iter().map(|row| row.clipped(columns)).collect()
 }
 
-/// The state and since when.
-fn first(status: &Status) -> Line {
-    let mut line = Line::default();
-    if status.mock {
-        line = line.and(Tone::Warn, "MOCK ");
-    }
+/// The state and since when; where that does not fit, the state alone, which is what one looks for.
+fn first(status: &Status, columns: usize) -> Line {
     let state = clean_line(&status.state);
     let tone = match state.as_str() {
         "held" | "unknown" => Tone::Bad,
@@ -83,11 +79,21 @@ fn first(status: &Status) -> Line {
         "paused" => Tone::Warn,
         _ => Tone::Strong,
     };
-    line = line.and(tone, state);
-    if !status.since.is_empty() {
-        line = line.and(Tone::Dim, format!(" since {}", clean_line(&status.since)));
+    let mut whole = Line::default();
+    let mut short = Line::of(tone, state.clone());
+    if status.mock {
+        whole = whole.and(Tone::Warn, "MOCK ");
+        short = short.and(Tone::Warn, " MOCK");
     }
-    line
+    whole = whole.and(tone, state);
+    if !status.since.is_empty() {
+        whole = whole.and(Tone::Dim, format!(" since {}", clean_line(&status.since)));
+    }
+    if whole.width() <= columns {
+        whole
+    } else {
+        short
+    }
 }
 
 /// The rest that is known, from the most to the least worth its place.
@@ -166,7 +172,8 @@ mod tests {
                 "turn 12 · ctx 12% · $1.23 · GPU 3 e7 87% · 84k tok"
             ]
         );
-        assert_eq!(shown(8, 1), ["MOCK th…"]);
+        assert_eq!(shown(18, 1), ["thinking MOCK"]);
+        assert_eq!(shown(8, 1), ["thinkin…"]);
         assert_eq!(
             shown(100, 2).len(),
             1,

@@ -196,6 +196,9 @@ mod tests {
         ] {
             assert_eq!(span(seconds), text);
         }
+        // A clock that was set back makes nothing come from the future.
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(ago(at(1_000), at(400)), "0 s");
         assert_eq!(count(12_345), "12.3k");
         assert_eq!(bytes(3.5 * 1024.0 * 1024.0), "3.5 MiB");
     }

@@ -14,6 +14,8 @@ const BAD_SERVER: &str = r#"
 import http.server, json, os, socket, sys, threading
 KEY = b'{"error":{"message":"Incorrect API key","type":"invalid_request_error","code":"invalid_api_key"}}'
 MODEL = b'{"error":{"message":"The model does not exist","type":"invalid_request_error","code":"model_not_found"}}'
+CLAUDE_KEY = b'{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}'
+CLAUDE_MODEL = b'{"type":"error","error":{"type":"not_found_error","message":"model: m-c-model"}}'
 def done(items):
     return {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": items,
         "usage": {"input_tokens": 9, "output_tokens": 9}}}
@@ -27,6 +29,19 @@ CALLS = [call(*it) for it in [
     (0, "shell", '{"command": "echo'), (1, "teleport", '{}'), (2, "read", '{"path": 3}'),
     (3, "read", '{"path": "../../../../etc/passwd"}'), (4, "write", '{"path": "/tmp/outside", "content": "x"}'),
     (5, "shell", '[1]'), (6, "shell", '{}'), (7, "read", '{"path": "train.sh", "speed": 2}')]]
+def claude(content, stop):
+    yield {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "model": "m",
+        "content": [], "stop_reason": None, "usage": {"input_tokens": 9, "output_tokens": 1}}}
+    for at, (block, deltas) in enumerate(content):
+        yield {"type": "content_block_start", "index": at, "content_block": block}
+        for delta in deltas: yield {"type": "content_block_delta", "index": at, "delta": delta}
+        yield {"type": "content_block_stop", "index": at}
+    yield {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 9}}
+    yield {"type": "message_stop"}
+def claude_text(pieces):
+    return [({"type": "text", "text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces])]
+CLAUDE_CALLS = [({"type": "tool_use", "id": it["call_id"], "name": it["name"], "input": {}},
+    [{"type": "input_json_delta", "partial_json": it["arguments"]}]) for it in CALLS]
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *words): pass
@@ -42,6 +57,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         events += [{"type": "response.output_item.done", "output_index": at, "item": item} for at, item in enumerate(items)]
         body = "".join("data: %s\n\n" % json.dumps(event) for event in events + [done(items)])
         self.answer(200, "text/event-stream", body.encode())
+    def claude(self, content, stop="end_turn"):
+        events = claude(content, stop)
+        body = "".join("event: %s\ndata: %s\n\n" % (it["type"], json.dumps(it)) for it in events)
+        self.answer(200, "text/event-stream", body.encode())
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         with open(sys.argv[2], "ab") as seen:
@@ -50,6 +69,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if what == "html": self.answer(200, "text/html", b"<html>hello</html>")
         elif what == "moved": self.answer(302, "text/html", b"", location="http://elsewhere/")
         elif what == "key": self.answer(401, "application/json", KEY)
+        elif what == "c-html": self.answer(200, "text/html", b"<html>hello</html>")
+        elif what == "c-moved": self.answer(302, "text/html", b"", location="http://elsewhere/")
+        elif what == "c-key": self.answer(401, "application/json", CLAUDE_KEY)
+        elif what == "c-model": self.answer(404, "application/json", CLAUDE_MODEL)
+        elif what == "c-big": self.claude(claude_text(["x" * 65536] * 160))
+        elif what == "c-calls":
+            if b"tool_result" in body: self.claude(claude_text(["all seen"]))
+            else: self.claude(CLAUDE_CALLS, "tool_use")
         elif what == "model": self.answer(404, "application/json", MODEL)
         elif what == "hang": threading.Event().wait()
         elif what == "big":
@@ -116,8 +143,13 @@ impl Served {
         let member = |path: &&str| {
             // Nobody listens on the port of no process.
             let port = if *path == "refused" { "9" } else { &self.port };
+            let wire = if path.starts_with("c-") {
+                "anthropic"
+            } else {
+                "openai"
+            };
             format!(
-                "[providers.{path}]\nwire = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/{path}\"\n\
+                "[providers.{path}]\nwire = \"{wire}\"\nbase_url = \"http://127.0.0.1:{port}/{path}\"\n\
                  key_env = \"A_KEY\"\n[models.\"m-{path}\"]\nprovider = \"{path}\"\n\
                  [[agents]]\nname = \"a-{path}\"\nrole = \"worker\"\nmodel = \"m-{path}\"\n"
             )
@@ -146,7 +178,10 @@ impl Drop for Served {
 #[test]
 fn servers_and_keys_that_are_none_end_in_a_plain_sentence() {
     let mut served = Served::begin();
-    let paths = ["html", "moved", "key", "model", "reset", "refused"];
+    let paths = [
+        "html", "moved", "key", "model", "reset", "refused", "c-html", "c-moved", "c-key",
+        "c-model",
+    ];
     let chart = served.chart(&paths);
     let up = ["up", &chart, "--headless", "--detach"];
     served.world.org(&up).refused(1).naming(&["A_KEY"]);
@@ -160,6 +195,10 @@ fn servers_and_keys_that_are_none_end_in_a_plain_sentence() {
         ("moved", "elsewhere"),
         ("key", "Incorrect API key"),
         ("model", "does not exist"),
+        ("c-html", "text/html"),
+        ("c-moved", "elsewhere"),
+        ("c-key", "invalid x-api-key"),
+        ("c-model", "m-c-model"),
     ] {
         let agent = format!("a-{name}");
         let held = run.wait_for(&agent, |events| {
@@ -231,13 +270,13 @@ fn a_server_that_hangs_stops_nobody_from_stepping_in() {
 fn replies_that_are_large_or_make_no_sense_are_told_to_the_model_and_harm_nobody() {
     let mut served = Served::begin();
     served.world.set("A_KEY", "k");
-    let chart = served.chart(&["big", "calls"]);
+    let chart = served.chart(&["big", "calls", "c-big", "c-calls"]);
     served
         .world
         .org(&["up", &chart, "--headless", "--detach"])
         .well();
     let run = served.world.run();
-    for agent in ["a-big", "a-calls"] {
+    for agent in ["a-big", "a-calls", "a-c-big", "a-c-calls"] {
         run.wait_for(agent, |events| {
             let ended = |it: &&Value| it["kind"] == "turn.ended" && it["agent"] == agent;
             events.iter().find(ended).map(drop)
@@ -245,27 +284,31 @@ fn replies_that_are_large_or_make_no_sense_are_told_to_the_model_and_harm_nobody
     }
     // Ten megabytes are a reply like any other: whole in a blob, its beginning in the log.
     let replies = run.of("reply.received");
-    let big = replies.iter().find(|it| it["agent"] == "a-big").unwrap();
-    assert_eq!(run.text(&big["text"]).len(), 160 * 65536);
+    for agent in ["a-big", "a-c-big"] {
+        let big = replies.iter().find(|it| it["agent"] == agent).unwrap();
+        assert_eq!(run.text(&big["text"]).len(), 160 * 65536);
+        served.says(&run, agent, "xxxxxxxx");
+    }
     assert!(fs::metadata(run.path("events.jsonl")).unwrap().len() < 1 << 20);
-    served.says(&run, "a-big", "xxxxxxxx");
-    let shell = run.answers("a-calls", "shell");
-    let read = run.answers("a-calls", "read");
-    let answers = [
-        (&shell[0], "are not valid"),
-        (&shell[1], "not a JSON object"),
-        (&shell[2], "command"),
-        (&read[0], "path"),
-        (&read[1], "outside"),
-        (&read[2], "speed"),
-        (&run.answers("a-calls", "teleport")[0], "teleport"),
-        (&run.answers("a-calls", "write")[0], "outside"),
-    ];
-    for (answer, word) in answers {
-        assert!(answer.contains(word), "{word}: {answer}");
+    for agent in ["a-calls", "a-c-calls"] {
+        let shell = run.answers(agent, "shell");
+        let read = run.answers(agent, "read");
+        let answers = [
+            (&shell[0], "are not valid"),
+            (&shell[1], "not a JSON object"),
+            (&shell[2], "command"),
+            (&read[0], "path"),
+            (&read[1], "outside"),
+            (&read[2], "speed"),
+            (&run.answers(agent, "teleport")[0], "teleport"),
+            (&run.answers(agent, "write")[0], "outside"),
+        ];
+        for (answer, word) in answers {
+            assert!(answer.contains(word), "{agent}: {word}: {answer}");
+        }
+        served.says(&run, agent, "all seen");
     }
     assert!(run.of("tool.result").iter().all(|it| it["ok"] == false));
-    served.says(&run, "a-calls", "all seen");
     assert_eq!(run.of("agent.died"), Vec::<Value>::new());
     served.world.org(&["down"]).well();
 }

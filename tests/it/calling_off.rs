@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use crate::ground::{Run, TestEnvironment};
+use crate::ground::{ORG, Run, TestEnvironment};
 use crate::small::{Small, after, call};
+use crate::terminal::Terminal;
 
 /// A task whose run waits for ever where the code says so.
 fn task(scenario: String, protocol: &str) -> Small {
@@ -241,5 +242,41 @@ fn a_claim_under_notice_waits_and_can_be_called_off() {
         "{status}"
     );
     world.org(&["down", &run.id()]).well();
+    world.nothing_lives();
+}
+
+#[test]
+fn a_key_in_the_pane_calls_off_a_claim_under_notice() {
+    let world = TestEnvironment::new();
+    let scenario =
+        call("write", "path = \"mode.txt\"\ncontent = \"fast\"") + &call("hypothesis", CLAIM);
+    let task = task(scenario, "match = \"none\"\nnotice = \"10m\"");
+    let chart = task.chart(&world).display().to_string();
+    world.org(&["up", &chart, "--mock", "--detach"]).well();
+    let run = world.run();
+    let attach = format!("exec {ORG} attach ann --run {}", run.id());
+    let terminal = Terminal::open(&world, 110, 30, &attach);
+    // The pane says what is about to happen, and how it is stopped.
+    terminal.shows("h1 starts in 10 min, unless you call it off: Ctrl-X and Enter");
+    terminal.keys(&["C-x"]);
+    terminal.shows("> /cancel");
+    assert_eq!(
+        run.of("hypothesis.withdrawn"),
+        Vec::<Value>::new(),
+        "a draft"
+    );
+    terminal.keys(&["Enter"]);
+    terminal.shows("h1 is being withdrawn, with its runs");
+    let body = letter(&run, "h1 withdrawn");
+    assert!(body.contains("cancelled by a person"), "{body}");
+    terminal.shows("h1 withdrawn");
+    terminal.types("/cancel");
+    terminal.keys(&["Enter"]);
+    terminal.shows("it has no claim under way");
+    let withdrawn = run.of("hypothesis.withdrawn");
+    assert_eq!(withdrawn.len(), 1);
+    assert_eq!(withdrawn[0]["actor"], "human");
+    drop(terminal);
+    world.org(&["down"]).well();
     world.nothing_lives();
 }

@@ -1,6 +1,7 @@
 //! What Tab brings: names of now, asked by the scripts that shells read.
 
 use crate::ground::{ORG, TestEnvironment, told};
+use crate::terminal::Terminal;
 
 /// What bash would offer for a line that ends where the cursor is.
 fn offered(world: &mut TestEnvironment, line: &str) -> Vec<String> {
@@ -76,4 +77,37 @@ fn tab_brings_agents_runs_and_claims() {
         );
     }
     world.org(&["completions", "tcsh"]).refused(2);
+    // And those that are installed are asked at a prompt, as by a person.
+    for (shell, begin, load) in [
+        (
+            "zsh",
+            "zsh -f",
+            "autoload -U compinit; compinit -uD; source <(org completions zsh)",
+        ),
+        ("fish", "fish --no-config", "org completions fish | source"),
+        ("bash", "bash --norc", "source <(org completions bash)"),
+    ] {
+        let mut which = world.command("sh");
+        which.args(["-c", &format!("command -v {shell}")]);
+        if told(which, "").code == 0 {
+            at_a_prompt(&world, begin, load);
+        }
+    }
+}
+
+fn at_a_prompt(world: &TestEnvironment, begin: &str, load: &str) {
+    let terminal = Terminal::open(world, 100, 30, &format!("exec {begin}"));
+    terminal.types(&format!("{load}; echo lo''aded"));
+    terminal.keys(&["Enter"]);
+    terminal.shows("\nloaded");
+    for (line, whole) in [
+        ("org take cod", "org take codex-1"),
+        ("org cancel ", "h1"),
+        ("org status sm", "org status smoke-"),
+    ] {
+        terminal.keys(&["C-u"]);
+        terminal.types(line);
+        terminal.keys(&["Tab", "Tab"]);
+        terminal.shows(whole);
+    }
 }

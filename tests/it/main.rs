@@ -25,6 +25,7 @@ mod commands;
 mod compare;
 mod completion;
 mod confinement;
+mod conversations;
 mod desks;
 mod evaluation;
 mod git_safety;
@@ -51,9 +52,11 @@ mod soak;
 mod society;
 mod stacking;
 mod stale;
+mod streams;
 mod tournament;
 mod trials;
 mod waste;
+mod ways;
 
 /// A journey that nobody lists here is never run.
 #[test]

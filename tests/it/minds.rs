@@ -62,7 +62,8 @@ const FAULTS: [&str; 18] = [
     "ids = 'again'",
 ];
 
-fn world(role: &str, scenario: &str, budget: &str) -> (TestEnvironment, String) {
+/// A world with ana and ben in it, each on a wire of their own, and their chart.
+pub(crate) fn world(role: &str, scenario: &str, budget: &str) -> (TestEnvironment, String) {
     let world = TestEnvironment::new();
     write(&world.at("org/task/train.sh"), "echo 'loss: 1'\n");
     write(&world.at("org/worker.md"), "You are {{agent.name}}.\n");
@@ -77,7 +78,7 @@ fn world(role: &str, scenario: &str, budget: &str) -> (TestEnvironment, String) 
 }
 
 /// A step with a fault that makes two calls; one that is cut short makes only the one that is cut.
-fn shell(number: usize, fault: &str) -> String {
+pub(crate) fn shell(number: usize, fault: &str) -> String {
     let read = if fault.contains("truncate") {
         ""
     } else {

@@ -1,8 +1,11 @@
 //! The office as a person lives in it: closing things, typing into a pane, and looking at the whole.
 
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::ground::{TestEnvironment, told, until};
+use crate::ground::{Run, TestEnvironment, told, until, write};
 
 /// What the run's own tmux says.
 fn tmux(world: &TestEnvironment, socket: &str, words: &[&str]) -> String {
@@ -46,11 +49,36 @@ fn what_is_closed_by_hand_comes_back_and_no_agent_notices() {
         (now.is_string() && now != *pane).then_some(())
     });
     assert!(logged(&world, &["pane.lost", &name, "closed"]));
-    // A program that is killed comes back in the same pane.
-    let pane = agent(&status(&world), &name)["pane"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    // So are two that are closed at the same moment; nobody sits there twice.
+    let seats = || {
+        let listed = tmux(&world, &socket, &["list-panes", "-a", "-F", "#{@org_seat}"]);
+        let mut seats: Vec<String> = listed.lines().map(str::to_owned).collect();
+        seats.sort();
+        seats
+    };
+    let all = ["claude-1", "codex-1", "feed", "watch"];
+    until("each seat once", || (seats() == all).then_some(()));
+    tmux(
+        &world,
+        &socket,
+        &[
+            "kill-pane",
+            "-t",
+            ":=hq.0",
+            ";",
+            "kill-pane",
+            "-t",
+            ":=office.1",
+        ],
+    );
+    until("each seat once more", || (seats() == all).then_some(()));
+    // A program that is killed comes back in the same pane, also where it is killed again at once: tmux
+    // misses the end of one now and then.
+    let pane = until("a place in the log", || {
+        let panes = tmux(&world, &socket, &["list-panes", "-a", "-F", "#{pane_id}"]);
+        let pane = agent(&status(&world), &name)["pane"].as_str()?.to_owned();
+        panes.lines().any(|id| id == pane).then_some(pane)
+    });
     let of_pane = |format: &str| {
         tmux(
             &world,
@@ -58,17 +86,16 @@ fn what_is_closed_by_hand_comes_back_and_no_agent_notices() {
             &["display-message", "-p", "-t", &pane, format],
         )
     };
-    let program = until("its program", || {
+    let living = |but: &str| {
         let pid = of_pane("#{pane_pid}").trim().to_owned();
-        (!pid.is_empty() && of_pane("#{pane_dead}").trim() == "0").then_some(pid)
-    });
-    let mut kill = world.command("kill");
-    kill.args(["-9", &program]);
-    told(kill, "").well();
-    until("the pane's next program", || {
-        let now = of_pane("#{pane_pid}").trim().to_owned();
-        (of_pane("#{pane_dead}").trim() == "0" && now != program).then_some(())
-    });
+        (!pid.is_empty() && pid != but && of_pane("#{pane_dead}").trim() == "0").then_some(pid)
+    };
+    let mut program = until("its program", || living(""));
+    for _ in 0..3 {
+        let pid = Pid::from_raw(program.parse().unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        program = until("the pane's next program", || living(&program));
+    }
     assert!(logged(&world, &["pane.lost", &name, "signal 9"]));
     until("what the pane says of it", || {
         let screen = tmux(
@@ -84,8 +111,74 @@ fn what_is_closed_by_hand_comes_back_and_no_agent_notices() {
         let panes = tmux(&world, &socket, &["list-panes", "-a", "-F", "#{@org_seat}"]);
         (panes.contains(&name) && logged(&world, &["office.lost", "gone"])).then_some(())
     });
+    // And both it and the supervisor, at once: whoever finds the one gone has the other built again.
+    let run = world.run();
+    until("the office in the log", || {
+        status(&world)["tmux"].is_object().then_some(())
+    });
+    let opened = run.of("office.opened").len();
+    kill_supervisor(&run);
+    tmux(&world, &socket, &["kill-server"]);
+    run.wait_for("another supervisor, and its office", |events| {
+        let count = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
+        let both = count("supervisor.started") == 2 && count("office.opened") > opened;
+        both.then_some(())
+    });
+    until("each seat", || (seats() == all).then_some(()));
     let after = status(&world);
     assert_eq!(agent(&after, &name)["pid"], pid, "the agent went on");
+    world.org(&["down"]).well();
+    world.nothing_lives();
+}
+
+/// Ends the supervisor that the log knows, by force.
+fn kill_supervisor(run: &Run) {
+    let started = run.of("supervisor.started").pop().unwrap();
+    let pid = i32::try_from(started["pid"].as_u64().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn an_office_that_its_supervisor_could_not_build_again_is_built_by_the_next() {
+    let mut world = TestEnvironment::new();
+    let mut which = world.command("sh");
+    which.args(["-c", "command -v tmux"]);
+    let real = told(which, "").well().out.trim().to_owned();
+    let broken = world.at("broken");
+    let refuses = format!("if test -e {}; then exit 1; fi", broken.display());
+    world.fake("tmux", &format!("{refuses}\nexec {real} \"$@\""));
+    world
+        .org(&["up", "orgs/smoke.toml", "--mock", "--detach"])
+        .well();
+    let run = world.run();
+    let socket = status(&world)["tmux"]["socket"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    write(&broken, "");
+    let mut kill = world.command(&real);
+    kill.args(["-S", &socket, "kill-server"]);
+    told(kill, "").well();
+    run.wait_for("the loss", |events| {
+        let mut lost = events.iter();
+        lost.any(|event| event["kind"] == "office.lost")
+            .then_some(())
+    });
+    // It dies before tmux works again; what it owed is in the log.
+    kill_supervisor(&run);
+    fs::remove_file(&broken).unwrap();
+    run.wait_for("the office", |events| {
+        let opened = events
+            .iter()
+            .filter(|event| event["kind"] == "office.opened");
+        (opened.count() == 2).then_some(())
+    });
+    assert_eq!(run.of("office.lost").len(), 1, "lost once, said once");
+    let panes = tmux(&world, &socket, &["list-panes", "-a", "-F", "#{@org_seat}"]);
+    assert!(
+        panes.contains("claude-1") && panes.contains("feed"),
+        "{panes}"
+    );
     world.org(&["down"]).well();
     world.nothing_lives();
 }
@@ -142,9 +235,15 @@ fn what_is_typed_is_sent_by_enter_only_and_commands_are_obeyed() {
         ("/model", "its model is"),
         ("/mail m1", "▌"),
     ] {
+        // However much else has come meanwhile.
+        let told = || {
+            let all = ["capture-pane", "-pJ", "-S", "-", "-t", &pane];
+            tmux(&world, &socket, &all).matches(word).count()
+        };
+        let before = told();
         keys(&["-l", asked]);
         keys(&["Enter"]);
-        until(asked, || screen().contains(word).then_some(()));
+        until(asked, || (told() > before).then_some(()));
     }
     keys(&["-l", "/interrupt"]);
     keys(&["Enter"]);

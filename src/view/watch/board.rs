@@ -371,7 +371,8 @@ fn climb(curve: &mut Curve, goal: Goal, state: &State, history: &History) {
         let Some(value) = claim.verdict.as_ref().map(|found| found.candidate.mean) else {
             continue;
         };
-        let since = begun.map_or(0.0, |begun| at.duration_since(begun).as_secs_f64());
+        let gone = begun.map_or(0.0, |begun| at.duration_since(begun).as_secs_f64());
+        let since = gone.max(0.0);
         let stands = claim.status == crate::domain::event::Status::Promoted && value.is_finite();
         let better = curve.best.last().is_none_or(|(_, best)| match goal {
             Goal::Min => value < *best,
