@@ -8,10 +8,11 @@ use super::failure::Failure;
 use super::place::{self, RunOrArg};
 use super::{Context, block_on};
 use crate::domain::chart::Chart;
-use crate::os::clock;
+use crate::os::{clock, files};
 use crate::run::bell::Bell;
 use crate::run::log::Log;
 use crate::run::paths::RunDir;
+use crate::view::status::Seen;
 use crate::view::{status, status_text};
 
 /// Show how a run stands: agents, claims, budget, and what needs you
@@ -37,12 +38,20 @@ const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
 pub(super) fn run(context: &Context, args: &StatusArgs) -> Result<(), Failure> {
     let Context { place, ui } = context;
     let dir = place.reading(args.run.name())?;
-    let chart = place::chart(&dir)?;
     if args.watch {
-        return block_on(watch(context, &dir, &chart));
+        return block_on(watch(context, &dir, &place::chart(&dir)?));
     }
-    let log = Log::open(&dir)?;
-    let seen = place::observe(&dir, &chart);
+    let (read, disk_bytes) = std::thread::scope(|scope| {
+        // Counting takes as long as reading all the rest.
+        let counted = scope.spawn(|| files::tree_bytes(dir.path()));
+        let read = place::chart(&dir).and_then(|chart| Ok((chart, Log::open(&dir)?)));
+        (read, counted.join().unwrap_or_default())
+    });
+    let (chart, log) = read?;
+    let seen = Seen {
+        disk_bytes,
+        ..place::observe_lives(&dir, &chart)
+    };
     let now = clock::now();
     let status = status::of(&chart, log.state(), &seen, now);
     if args.json {
