@@ -3,7 +3,8 @@
 //!
 //! The office is a view, so nothing that works is touched: what is missing is said in the log and put
 //! back where it was. It is looked at when tmux rings, when a pane's program or the server ends, and never
-//! by a clock: tmux itself was seen to miss the end of a program. One thing is mended at a time, and what was seen meanwhile is looked at again: on half a repair nobody acts.
+//! by a clock: tmux itself was seen to miss the end of a program. One thing is mended at a time, and what
+//! was seen meanwhile is looked at again: on half a repair nobody acts.
 //! What falls again and again is left lying, and said. Must not know tmux's commands.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
