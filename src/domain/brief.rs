@@ -129,7 +129,7 @@ fn best(chart: &Chart, state: &State) -> Option<String> {
     let value = if disclosure::withheld(&chart.task) {
         disclosure::WITHHELD.to_owned()
     } else {
-        format!("{:.4}", claim.verdict.as_ref()?.candidate.mean)
+        format!("{:.4}", state.value_of(*id)?)
     };
     let (metric, short) = (&chart.task.metric.name, commit.get(..12).unwrap_or(commit));
     let title = &claim.title;

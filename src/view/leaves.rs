@@ -117,7 +117,6 @@ fn nodes(state: &State) -> Vec<Node> {
             let after = promoted.map(|(_, _, after)| after.clone());
             let tip = after.clone().unwrap_or_else(|| own.clone());
             let champion = tip == state.champion;
-            let sample = claim.verdict.as_ref().map(|verdict| verdict.candidate);
             Some(Node {
                 rank: if champion { 0 } else { rank(claim.status) },
                 leaf: Leaf {
@@ -127,7 +126,7 @@ fn nodes(state: &State) -> Vec<Node> {
                     commit: tip,
                     status: claim.status.word(),
                     champion,
-                    value: sample.filter(|it| it.n > 0).map(|it| it.mean),
+                    value: state.value_of(claim.id),
                     effect: claim.verdict.as_ref().and_then(|verdict| verdict.effect),
                     title: claim.title.clone(),
                 },

@@ -439,7 +439,7 @@ fn best(state: &State) -> Option<Best> {
         .rev()
         .find_map(|(id, _, _)| standing(id))?;
     Some(Best {
-        value: claim.verdict.as_ref()?.candidate.mean,
+        value: state.value_of(claim.id)?,
         hypothesis: format!("h{}", claim.id),
     })
 }

@@ -86,6 +86,11 @@ fn two_wins_are_promoted_as_one_and_measured_anew_once() {
     let queued = run.of("experiment.queued");
     let anew = queued.iter().filter(|run| run["stage"] == "rebaseline");
     assert_eq!(anew.count(), 4);
+    // What stands is worth more than either did alone.
+    let best = world.org(&["status", "--json"]).json()["best"]["value"].as_f64();
+    for claim in ledger.as_array().unwrap() {
+        assert!(best > claim["candidate"]["mean"].as_f64(), "{best:?}");
+    }
     world.org(&["ledger", "--verify"]).well();
     world
         .org(&["logs", "lab"])

@@ -75,6 +75,12 @@ impl View<'_> {
         if !counted || !pairs.cand.iter().any(word) {
             return Recount::Agrees;
         }
+        let timings = self.timings(claim, commit, pairs);
+        let mut runs = timings.iter().flat_map(|(_, runs)| runs);
+        if runs.any(|run| run.finished_at.is_none()) {
+            // Nothing is said on half of them.
+            return Recount::Again(Vec::new());
+        }
         // A device that the driver tells of is what the work is done on; else it is done by the CPU.
         let on_device = |run: &&Experiment| run.measured.gpu_util.is_some();
         let device = pairs.base.iter().chain(&pairs.cand).all(on_device);
@@ -105,16 +111,19 @@ impl View<'_> {
         });
         // A bad quarter of an hour adds to all of one arm, which no spread tells: not without a second look.
         let times = if differs.is_some() { 1 } else { MAX_AGAIN };
-        match self.again(claim, commit, pairs, times) {
-            Some(steps) => Recount::Again(steps),
-            None if ratio <= 1.0 + slack => Recount::Agrees,
-            None => differs.unwrap_or_else(|| {
-                Recount::Unclear(format!(
-                    "{}; run {} times over it cannot be told: the machine is too busy",
-                    says(),
-                    MAX_AGAIN + 1
-                ))
-            }),
+        let fewer = timings.into_iter().filter(|(_, runs)| runs.len() < times);
+        let again: Vec<Step> = fewer.map(|(wanted, _)| Step::Queue(wanted)).collect();
+        if !again.is_empty() {
+            return Recount::Again(again);
+        }
+        match differs {
+            _ if ratio <= 1.0 + slack => Recount::Agrees,
+            Some(differs) => differs,
+            None => Recount::Unclear(format!(
+                "{}; run {} times over it cannot be told: the machine is too busy",
+                says(),
+                MAX_AGAIN + 1
+            )),
         }
     }
 
@@ -170,52 +179,43 @@ impl View<'_> {
 
     /// The runs that were made for their seconds alone.
     pub(super) fn timed(&self, claim: &Hypothesis, commit: &str, pairs: &Pairs<'_>) -> Vec<u64> {
-        let of = |seed: u64| {
-            let mut runs = self.runs(&claim.base, seed, Stage::Smoke);
-            runs.extend(self.own_runs(claim, commit, seed, Stage::Smoke));
-            runs
-        };
-        let runs = pairs.base.iter().flat_map(|run| of(run.seed));
-        let again = runs.filter(|run| run.stage == Stage::Smoke && run.status == RunStatus::Ok);
-        again.map(|run| run.id).collect()
+        let timings = self.timings(claim, commit, pairs).into_iter();
+        let runs = timings.flat_map(|(_, runs)| runs);
+        let ended = runs.filter(|run| run.status == RunStatus::Ok);
+        ended.map(|run| run.id).collect()
     }
 
-    /// Runs of both arms for their seconds alone; none where there were so many of them.
-    fn again(
+    /// Runs of both arms that can be made for their seconds alone, each with those that were.
+    fn timings(
         &self,
         claim: &Hypothesis,
         commit: &str,
         pairs: &Pairs<'_>,
-        times: usize,
-    ) -> Option<Vec<Step>> {
-        let (mut steps, mut waits) = (Vec::new(), false);
-        for run in &pairs.base {
-            let arms = [
-                (Arm::Baseline, claim.base.as_str(), None),
-                (Arm::Candidate, commit, Some(claim.id)),
-            ];
-            for (arm, commit, hypothesis) in arms {
-                let runs = match arm {
-                    Arm::Baseline => self.runs(commit, run.seed, Stage::Smoke),
-                    Arm::Candidate => self.own_runs(claim, commit, run.seed, Stage::Smoke),
-                };
-                let again = runs.iter().filter(|run| run.stage == Stage::Smoke);
-                waits |= again.clone().any(|run| run.finished_at.is_none());
-                if again.count() < times {
-                    steps.push(Step::Queue(Wanted {
-                        hypothesis,
-                        arm,
-                        stage: Stage::Smoke,
-                        seed: run.seed,
-                        commit: commit.to_owned(),
-                    }));
-                }
-            }
+    ) -> Vec<(Wanted, Vec<&Experiment>)> {
+        let stage = Stage::Smoke;
+        let of = |seed: u64| {
+            let base = Wanted {
+                hypothesis: None,
+                arm: Arm::Baseline,
+                stage,
+                seed,
+                commit: claim.base.clone(),
+            };
+            let cand = Wanted {
+                hypothesis: Some(claim.id),
+                arm: Arm::Candidate,
+                commit: commit.to_owned(),
+                ..base.clone()
+            };
+            let of_base = self.runs(&claim.base, seed, stage);
+            let of_cand = self.own_runs(claim, commit, seed, stage);
+            [(base, of_base), (cand, of_cand)]
+        };
+        let mut all: Vec<_> = pairs.base.iter().flat_map(|run| of(run.seed)).collect();
+        for (_, runs) in &mut all {
+            runs.retain(|run| run.stage == stage);
         }
-        if waits {
-            return Some(Vec::new());
-        }
-        (!steps.is_empty()).then_some(steps)
+        all
     }
 }
 

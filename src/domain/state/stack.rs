@@ -3,7 +3,8 @@
 //! Must not know what they do there.
 
 use super::State;
-use crate::domain::event::{Event, Kind};
+use crate::domain::event::{Event, Kind, RunStatus, Stage};
+use crate::domain::stats::Sample;
 
 /// Claims that were confirmed beside each other, put on top of each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,27 @@ impl State {
         let all = self.promotions.iter();
         let all = all.filter(|(.., it)| Some(it) == after);
         all.map(|(id, ..)| *id).collect()
+    }
+
+    /// The metric of what a claim has become, in its unit: of its own runs, and of the whole stack's where it
+    /// was promoted with others.
+    #[must_use]
+    pub fn value_of(&self, id: u64) -> Option<f64> {
+        let own = self.hypotheses.get(&id)?.verdict.as_ref()?.candidate;
+        let promoted = self.promotions.iter().rev().find(|(it, ..)| *it == id);
+        let stacked = self.promoted_with(id).len() > 1;
+        let together = promoted.filter(|_| stacked).map(|(.., after)| {
+            let runs = self.experiments.values();
+            let runs = runs.filter(|run| run.commit == *after && run.status == RunStatus::Ok);
+            let runs = runs.filter(|run| matches!(run.stage, Stage::Confirm | Stage::Rebaseline));
+            Sample::of(
+                &runs
+                    .filter_map(|run| run.measured.value)
+                    .collect::<Vec<_>>(),
+            )
+        });
+        let sample = together.filter(|it| it.n > 0).unwrap_or(own);
+        (sample.n > 0).then_some(sample.mean)
     }
 
     pub(super) fn stack_event(&mut self, event: &Event) {

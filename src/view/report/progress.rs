@@ -46,7 +46,8 @@ pub(super) fn section(desk: Desk<'_>) -> Blocks {
             continue;
         };
         let Spent([runs, wall, gpu, usd]) = spent(material.state, told.since);
-        let value = value(told).map_or_else(|| "-".to_owned(), number);
+        let value = material.state.value_of(*id);
+        let value = value.map_or_else(|| "-".to_owned(), number);
         rows.push(Row {
             shows: None,
             cells: vec![
@@ -119,7 +120,8 @@ pub(super) fn of(material: &Material<'_>) -> Progress {
         let Some(claim) = claim.filter(|claim| claim.status == Status::Promoted) else {
             continue;
         };
-        best.extend(value(claim).map(|value| (spent(state, claim.since), value)));
+        let value = state.value_of(*id);
+        best.extend(value.map(|value| (spent(state, claim.since), value)));
     }
     let until = if state.stopped {
         state.at.unwrap_or(material.now)

@@ -368,7 +368,7 @@ fn climb(curve: &mut Curve, goal: Goal, state: &State, history: &History) {
         let Some(claim) = state.hypotheses.get(claim) else {
             continue;
         };
-        let Some(value) = claim.verdict.as_ref().map(|found| found.candidate.mean) else {
+        let Some(value) = state.value_of(claim.id) else {
             continue;
         };
         let gone = begun.map_or(0.0, |begun| at.duration_since(begun).as_secs_f64());
