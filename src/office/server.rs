@@ -32,9 +32,14 @@ const PANES_LIMIT: Duration = Duration::from_secs(2);
 /// How a program ended of which tmux says no more.
 const UNSAID: &str = "ended";
 
-/// A pane that is too small to be read, where nobody else looks: it is shown on the whole screen.
-const CRAMPED: &str = "#{&&:#{e|<=:#{session_attached},1},#{&&:#{!=:#{window_zoomed_flag},1},\
-                       #{||:#{e|<:#{pane_width},34},#{e|<:#{pane_height},12}}}}";
+/// A pane that is too small to be read, where nobody else looks: it is shown on the whole screen. The
+/// window still has the size that the last client left, so it is the pane's share of the new one that
+/// counts.
+const CRAMPED: &str = concat!(
+    "#{&&:#{e|<=:#{session_attached},1},#{&&:#{!=:#{window_zoomed_flag},1},#{||:",
+    "#{e|<:#{e|/|:#{e|*|:#{pane_width},#{client_width}},#{window_width}},34},",
+    "#{e|<:#{e|/|:#{e|*|:#{pane_height},#{client_height}},#{window_height}},12}}}}",
+);
 
 /// The run's own tmux server, there or not.
 #[derive(Clone, Debug)]

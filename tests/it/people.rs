@@ -64,6 +64,26 @@ fn program(world: &TestEnvironment, name: &str) -> Pid {
 }
 
 #[test]
+fn who_comes_back_with_a_small_terminal_sees_one_pane_whole() {
+    let world = TestEnvironment::new();
+    let run = up(&world);
+    let attach = format!("exec {ORG} attach claude-1 --run {}", run.id());
+    let wide = Terminal::open(&world, 200, 50, &attach);
+    wide.comes_to("both", |screen| {
+        screen.contains("claude-1") && screen.contains("codex-1")
+    });
+    wide.keys(&["C-b", "d"]);
+    wide.ends();
+    let small = Terminal::open(&world, 60, 16, &attach);
+    small.comes_to("one alone", |screen| {
+        screen.contains("ready") && !screen.contains("codex-1")
+    });
+    drop((wide, small));
+    world.org(&["down"]).well();
+    world.nothing_lives();
+}
+
+#[test]
 fn two_people_with_terminals_of_different_sizes_drive_one_office() {
     let world = TestEnvironment::new();
     let run = up(&world);
