@@ -41,6 +41,7 @@ mod pauses;
 mod people;
 mod quickstart;
 mod recovery;
+mod redaction;
 mod reexecuted;
 mod report;
 mod resources;
