@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, args: &UpArgs) -> Result<(), Failure> {
     };
     let chart = place::chart(&dir)?;
     let headless = args.headless || Log::open(&dir)?.state().headless;
-    wait_until_ready(&dir, &chart, headless)?;
+    wait_until_ready(&dir, &chart, headless, args.resume.is_some())?;
     if args.survive {
         let mock = Log::open(&dir)?.state().mock;
         survive::install(ui, &dir, &chart, mock, &place::clean_env())?;
@@ -183,8 +183,14 @@ pub(super) fn revive(dir: &RunDir) -> Result<Option<String>, Failure> {
     Ok(warning)
 }
 
-/// Builds the office and waits until every agent has started.
-fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), Failure> {
+/// Builds the office and waits until every agent has started. A supervisor that was found alive may have been
+/// about to end: `revives` starts another then.
+fn wait_until_ready(
+    dir: &RunDir,
+    chart: &Chart,
+    headless: bool,
+    mut revives: bool,
+) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
     block_on(async {
         if !headless && attach::office_is_gone(dir, log.state()).await {
@@ -221,7 +227,11 @@ fn wait_until_ready(dir: &RunDir, chart: &Chart, headless: bool) -> Result<(), F
                 return Err(not_started(dir, &why));
             }
             if now > seen + UNSEEN {
-                return Err(not_started(dir, "has no supervisor"));
+                if !std::mem::take(&mut revives) {
+                    return Err(not_started(dir, "has no supervisor"));
+                }
+                revive(dir)?;
+                seen = clock::monotonic();
             }
             let look = tokio::time::sleep(Duration::from_millis(100));
             tokio::select! {

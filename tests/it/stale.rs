@@ -57,8 +57,9 @@ fn moved(world: &TestEnvironment, era: &str) -> Run {
     again.args(["-c", &first, crate::ground::ORG]);
     again.args(["up", "--resume", &run.id(), "--headless", "--detach"]);
     told(again, "").well();
-    let seen = run.of("lab.machine");
-    assert_eq!(seen.len(), 2, "two processors are needed: {seen:?}");
+    run.wait_for("another machine, which takes two processors", |_| {
+        (run.of("lab.machine").len() == 2).then_some(())
+    });
     world.org(&["send", "ann", "MARK-go"]).well();
     run.wait_for("the promotion", |_| run.of("programme.advanced").pop());
     run
