@@ -26,8 +26,6 @@ const OPTIONS: &[(&str, &str)] = &[
     ("update-environment", ""),
     ("window-size", "latest"),
     ("mouse", "on"),
-    // So that a program can show whether keys come to it.
-    ("focus-events", "on"),
     ("allow-rename", "off"),
     ("automatic-rename", "off"),
     ("renumber-windows", "off"),

@@ -38,8 +38,6 @@ pub(crate) enum Key {
     Interrupt,
     /// The terminal has another size.
     Resize,
-    /// Keys come to this terminal from now on, or go elsewhere.
-    Focus(bool),
 }
 
 /// What a key led to.
@@ -85,9 +83,14 @@ impl Editor {
             Key::Enter => return self.send(),
             Key::Interrupt if self.draft.is_empty() => return Outcome::Say(NOT_QUIT.to_owned()),
             Key::Interrupt => self.replace(Vec::new()),
-            Key::Resize | Key::Focus(_) => {}
+            Key::Resize => {}
         }
         Outcome::Edited
+    }
+
+    /// Whether nothing is being written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.draft.is_empty()
     }
 
     /// The draft in at most `most` rows of at most `columns`, around the cursor: of each row what is

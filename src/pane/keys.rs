@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 
 use ratatui::crossterm::event::{
-    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange, Event,
-    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, read,
+    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers, read,
 };
 use ratatui::crossterm::{execute, terminal};
 use tokio::sync::mpsc;
@@ -24,7 +24,8 @@ impl Raw {
     pub(crate) fn enter() -> io::Result<Self> {
         terminal::enable_raw_mode()?;
         let raw = Self(());
-        execute!(io::stdout(), EnableBracketedPaste, EnableFocusChange)?;
+        // Not told of focus: tmux 3.3 crashes where it tells a pane whose program has just ended.
+        execute!(io::stdout(), EnableBracketedPaste)?;
         Ok(raw)
     }
 }
@@ -32,11 +33,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // The terminal may be gone, and then there is nobody to tell.
-        drop(execute!(
-            io::stdout(),
-            DisableBracketedPaste,
-            DisableFocusChange
-        ));
+        drop(execute!(io::stdout(), DisableBracketedPaste));
         drop(io::stdout().write_all(b"\x1b[?25h"));
         drop(terminal::disable_raw_mode());
     }
@@ -86,8 +83,6 @@ fn key_of(event: Event) -> Option<Key> {
         Event::Key(key) if key.kind != KeyEventKind::Release => pressed(key),
         Event::Paste(text) => Some(Key::Paste(text)),
         Event::Resize(..) => Some(Key::Resize),
-        Event::FocusGained => Some(Key::Focus(true)),
-        Event::FocusLost => Some(Key::Focus(false)),
         _ => None,
     }
 }

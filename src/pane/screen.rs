@@ -133,8 +133,6 @@ struct Screen<F> {
     sink: F,
     /// Shown in place of the status until the next key.
     said: Option<String>,
-    /// Whether keys come here, where the terminal tells.
-    focused: bool,
     /// Finished lines that are not on the screen yet.
     above: Vec<Line>,
     /// What was shown, where the terminal is ours.
@@ -152,7 +150,6 @@ impl<F: FnMut(Typed)> Screen<F> {
             status,
             sink,
             said: None,
-            focused: true,
             above: Vec::new(),
             past: (terminal == Terminal::Ours).then(Past::default),
             settles: None,
@@ -234,7 +231,6 @@ impl<F: FnMut(Typed)> Screen<F> {
                         self.settles = Some(Box::pin(tokio::time::sleep(SETTLED)));
                     }
                 }
-                Key::Focus(focused) => self.focused = focused,
                 key => {
                     self.said = None;
                     match self.editor.key(key) {
@@ -278,10 +274,11 @@ impl<F: FnMut(Typed)> Screen<F> {
         let prompt = if columns >= 8 { "> " } else { "" };
         let most = if rows >= TALL { rows / 4 } else { 1 };
         let picture = self.editor.picture(room.saturating_sub(prompt.len()), most);
-        let cursor = if self.focused {
-            Tone::Cursor
-        } else {
+        // Which pane the keys go to, the office shows; a cursor shows where a draft goes on.
+        let cursor = if self.editor.is_empty() {
             Tone::Plain
+        } else {
+            Tone::Cursor
         };
         for (number, [before, under, after]) in picture.into_iter().enumerate() {
             let margin = if number == 0 {
