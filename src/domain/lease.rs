@@ -328,8 +328,13 @@ fn costed(state: &State) -> bool {
     runs.any(|run| run.commit == state.start && run.status == RunStatus::Ok)
 }
 
-/// GPU seconds out of the cap that are kept for the closing runs: as long as the baseline's take, the
-/// last of them at its longest. Nothing before the baseline has run, and at most half of the cap.
+/// How much longer than the slowest run of the baseline a closing run may take, as a factor and in seconds:
+/// the machine may be busier at the end, and a start takes now more, now less.
+const CLOSING_MARGIN: f64 = 1.1;
+const CLOSING_JITTER_S: f64 = 0.25;
+
+/// GPU seconds out of the cap that are kept for the closing runs: as long as the baseline's slowest takes,
+/// with a margin, the last of them at its longest. Nothing before the baseline has run, and at most half of the cap.
 #[must_use]
 pub fn kept_back(chart: &Chart, state: &State) -> f64 {
     let of_start = |run: &&Experiment| {
@@ -347,9 +352,10 @@ pub fn kept_back(chart: &Chart, state: &State) -> f64 {
     if left == 0 {
         return 0.0;
     }
-    let mean = known.iter().sum::<f64>() / known.len() as f64;
+    // As the slowest so far, and a little: what is short by a moment is not measured at all.
+    let each = known.iter().copied().fold(0.0, f64::max) * CLOSING_MARGIN + CLOSING_JITTER_S;
     let longest = timeout(chart, state) * f64::from(chart.task.gpus);
-    (mean * (left - 1) as f64 + longest).min(cap / 2.0)
+    (each * (left - 1) as f64 + longest).min(cap / 2.0)
 }
 
 /// Whether queued runs, but for closing ones, wait for a cap, and nothing else will free it.
