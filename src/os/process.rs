@@ -26,6 +26,13 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const LOOK: Duration = Duration::from_millis(10);
 /// How long killed processes may take to vanish; one in an uninterruptible wait never does.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often, and with which pause, a process is looked at again that is just becoming another program: the
+/// kernel is done with that in less than a millisecond, but for a program that it has to read first.
+const LOOKS_AGAIN: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// How often one is seen as a whole program without an environment before that is believed: it may have become
+/// another between two questions.
+const BARE: u32 = 3;
 /// Bytes read of an environment: the kernel's own limit for one string is 128 KiB.
 const ENVIRON_CAP: u64 = 1 << 20;
 
@@ -48,6 +55,8 @@ pub struct Stat {
     pub stopped: bool,
     /// Processor seconds used by it and the children it waited for.
     pub cpu_s: f64,
+    /// Virtual memory in bytes; 0 where it has none, as the kernel's own threads.
+    pub virtual_bytes: u64,
     /// Resident memory in bytes.
     pub rss_bytes: u64,
 }
@@ -75,6 +84,7 @@ fn parse_stat(line: &str) -> Option<Stat> {
         zombie: matches!(fields.first(), Some(&("Z" | "X"))),
         stopped: matches!(fields.first(), Some(&("T" | "t"))),
         cpu_s: ticks as f64 / TICKS_PER_SECOND,
+        virtual_bytes: number(23)?,
         rss_bytes: number(24)? * rustix::param::page_size() as u64,
     })
 }
@@ -160,7 +170,7 @@ pub fn marked(marker: &str) -> Vec<Stat> {
     let my_session = all.get(&me).map_or(0, |stat| stat.session);
     let carriers: Vec<Stat> = all
         .values()
-        .filter(|stat| stat.pid != me && carries(stat.pid, marker))
+        .filter(|stat| stat.pid != me && carries(stat, marker))
         .copied()
         .collect();
     let sessions: BTreeSet<u32> = carriers
@@ -190,25 +200,44 @@ pub fn marked(marker: &str) -> Vec<Stat> {
 pub fn carriers(marker: &str) -> Vec<Stat> {
     let mut all: Vec<Stat> = all().into_values().collect();
     let me = std::process::id();
-    all.retain(|stat| stat.pid != me && !stat.zombie && carries(stat.pid, marker));
+    all.retain(|stat| stat.pid != me && carries(stat, marker));
     all
 }
 
-fn carries(pid: u32, marker: &str) -> bool {
-    let path = format!("/proc/{pid}/environ");
-    let Ok(file) = fs::File::open(path) else {
-        return false;
-    };
-    let mut environ = Vec::new();
-    // An environment cut short, or one that went away while it was read, is judged as far as it is.
-    drop(io::Read::read_to_end(
-        &mut io::Read::take(file, ENVIRON_CAP),
-        &mut environ,
-    ));
+fn carries(seen: &Stat, marker: &str) -> bool {
+    let mut environ = environment(seen.pid);
+    let (mut looks, mut bare) = (0, 0);
+    // Of the kernel's own threads there is nothing to see.
+    while environ.is_empty() && seen.virtual_bytes > 0 && looks < LOOKS_AGAIN && bare < BARE {
+        if becomes_another(seen.pid) {
+            std::thread::sleep(LOOK_AGAIN);
+        } else {
+            bare += 1;
+        }
+        environ = environment(seen.pid);
+        looks += 1;
+    }
     let wanted = format!("{MARK}={marker}");
     environ
         .split(|byte| *byte == 0)
         .any(|entry| entry == wanted.as_bytes())
+}
+
+/// Whether a process is just becoming another program: for that moment it shows neither arguments nor
+/// environment, and whoever asks only once takes it for a stranger.
+fn becomes_another(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.is_empty())
+}
+
+/// What it was started with; nothing where that cannot be read. One that is cut short, or that went away
+/// while it was read, is as much as was there.
+fn environment(pid: u32) -> Vec<u8> {
+    let mut environ = Vec::new();
+    if let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) {
+        let mut file = io::Read::take(file, ENVIRON_CAP);
+        drop(io::Read::read_to_end(&mut file, &mut environ));
+    }
+    environ
 }
 
 /// Signals one process if it still is the one that was seen.
@@ -421,6 +450,21 @@ mod tests {
         );
         assert!(!signal(&seen, Signal::TERM));
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn who_becomes_another_program_all_the_time_is_seen_all_the_time() {
+        let marker = format!("turning-{}", std::process::id());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let again = format!("exec /bin/sh {}", file.path().display());
+        super::super::files::write_view(file.path(), again.as_bytes()).unwrap();
+        let mut child = marked_shell(&format!("echo up; {again}"), &marker);
+        first_line(&mut child);
+        let seen = stat(child.pid()).unwrap();
+        let unseen = (0..2000).filter(|_| !carries(&seen, &marker)).count();
+        signal(&seen, Signal::KILL);
+        child.wait().unwrap();
+        assert_eq!(unseen, 0, "of 2000");
     }
 
     #[test]
