@@ -4,6 +4,7 @@ use super::Context;
 use super::args::AttachArgs;
 use super::failure::Failure;
 use super::{block_on, place};
+use crate::domain::chart::Chart;
 use crate::domain::event::Actor;
 use crate::domain::state::State;
 use crate::engine::seats;
@@ -55,16 +56,7 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
     }
     let mut log = Log::open(dir)?;
     let argv = block_on(async {
-        if office_is_gone(dir, log.state()).await {
-            // The supervisor, or somebody else who attaches, may be at it.
-            let _turn = seats::turn(dir).await.map_err(no_office)?;
-            log.catch_up()?;
-            if office_is_gone(dir, log.state()).await {
-                let opened = seats::open(&chart, log.state(), dir, &clean).await;
-                let opened = opened.map_err(no_office)?;
-                log.append(&Actor::Human, vec![opened])?;
-            }
-        }
+        build_if_gone(dir, &chart, &mut log).await?;
         // In cells that nobody can read, the dashboard serves a person better than the grid.
         let cramped = ui
             .size()
@@ -89,6 +81,29 @@ pub(super) fn attach(context: &Context, dir: &RunDir, agent: Option<&str>) -> Re
     Err(Failure::refused("tmux could not be started", "org doctor").because(&error))
 }
 
+/// Builds the office where it is gone.
+///
+/// # Errors
+/// Where that cannot be, or cannot be said.
+pub(super) async fn build_if_gone(
+    dir: &RunDir,
+    chart: &Chart,
+    log: &mut Log,
+) -> Result<(), Failure> {
+    if !office_is_gone(dir, log.state()).await {
+        return Ok(());
+    }
+    // The supervisor, or somebody else who attaches, may be at it.
+    let _turn = seats::turn(dir).await.map_err(no_office)?;
+    log.catch_up()?;
+    if office_is_gone(dir, log.state()).await {
+        let opened = seats::open(chart, log.state(), dir, &place::clean_env()).await;
+        let opened = opened.map_err(no_office)?;
+        log.append(&Actor::Human, vec![opened])?;
+    }
+    Ok(())
+}
+
 /// Whether the cells of the grid are too small to be read at this size.
 fn is_cramped((columns, rows): (u16, u16), grid: Option<(u16, u16)>) -> bool {
     let (across, down) = grid.unwrap_or((1, 1));
@@ -105,7 +120,7 @@ fn no_office(error: crate::office::OfficeError) -> Failure {
 
 /// Whether the office has to be built: there is none, or its server is gone. Not where that is not
 /// known.
-pub(super) async fn office_is_gone(dir: &RunDir, state: &State) -> bool {
+async fn office_is_gone(dir: &RunDir, state: &State) -> bool {
     if state.office.is_none() {
         return true;
     }

@@ -24,10 +24,10 @@ use crate::view::line::{self, Concern};
 /// Play a run's log back, at any speed and from any moment
 ///
 /// In a terminal it shows the office as it was: panes, borders and dashboard, in the time in which it
-/// happened. A reply comes in evenly from its request to its end: when each word came is not recorded. A
-/// silence of more than 10 s is cut short. Type in any pane: pause, play, 10x, max, 1h30m, +5m, -5m, an event's number, quit. With
-/// --headless, and where there is no terminal, it prints what happened as `org logs` does. A moment is
-/// a time since the start, as 1h30m, or the number of an event, as 1200.
+/// happened. A reply comes in evenly from its request to its end: when each word came is not recorded.
+/// A silence of more than 10 s is cut short. Type in any pane: pause, play, 10x, max, 1h30m, +5m, -5m,
+/// an event's number, quit. With --headless, and where there is no terminal, it prints what happened as
+/// `org logs` does. A moment is a time since the start, as 1h30m, or the number of an event, as 1200.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReplayArgs {
     #[command(flatten)]

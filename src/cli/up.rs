@@ -15,7 +15,7 @@ use crate::domain::event::{Actor, Kind};
 use crate::domain::standing;
 use crate::engine::found::{self, Ask};
 use crate::engine::keys::KeyRing;
-use crate::engine::{seats, spawn};
+use crate::engine::spawn;
 use crate::os::clock;
 use crate::run::bell::Bell;
 use crate::run::log::Log;
@@ -102,16 +102,16 @@ fn start(place: &Place, ui: &Ui, args: &UpArgs, path: &Path) -> Result<RunDir, F
         clean: clean.clone(),
         visible: place::var("CUDA_VISIBLE_DEVICES"),
     };
-    let (enforced, founded) = std::thread::scope(|scope| {
-        // Found out by starting a program, which takes as long as a good part of the rest.
+    let (enforced, plan) = std::thread::scope(|scope| {
+        // Found out by starting a program, which takes about as long as planning.
         let enforced = scope.spawn(|| doctor::enforced_here(&clean));
-        let founded = found::plan(ask).and_then(found::found);
-        (enforced.join().unwrap_or_default(), founded)
+        let plan = found::plan(ask);
+        (enforced.join().unwrap_or_default(), plan)
     });
     for warning in doctor::before_up(place, &clean, &enforced) {
         ui.note(&format!("warning: {warning}"));
     }
-    let dir = founded.map_err(charts::not_founded)?;
+    let dir = plan.and_then(found::found).map_err(charts::not_founded)?;
     if let Err(error) = place.index.remember(&dir) {
         let here = place.index.here.display();
         ui.note(&format!(
@@ -193,19 +193,10 @@ fn wait_until_ready(
 ) -> Result<(), Failure> {
     let mut log = Log::open(dir)?;
     block_on(async {
-        if !headless && attach::office_is_gone(dir, log.state()).await {
-            let opened = seats::open(chart, log.state(), dir, &place::clean_env()).await;
-            match opened {
-                Ok(opened) => log.append(&Actor::Human, vec![opened])?,
-                Err(error) => {
-                    down::bring_down(dir, "the office could not be built")?;
-                    return Err(Failure::refused(
-                        "the office could not be built",
-                        "org doctor, or add --headless",
-                    )
-                    .because(&error));
-                }
-            }
+        if !headless && let Err(mut failure) = attach::build_if_gone(dir, chart, &mut log).await {
+            down::bring_down(dir, "the office could not be built")?;
+            failure.hint = "org doctor, or add --headless".to_owned();
+            return Err(failure);
         }
         let mut bell = Bell::on(&[dir.events()]);
         let deadline = clock::monotonic() + READY;

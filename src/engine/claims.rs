@@ -3,7 +3,6 @@
 //! The decisions are `domain::protocol`'s; here each ends in an event, after the branch has moved where
 //! one must move. Must not judge.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::domain::approval::{self, Gate};
@@ -83,18 +82,7 @@ impl Supervisor {
     /// Queues a run.
     pub(super) fn queue(&mut self, wanted: &Wanted) -> Result<(), LogError> {
         let queue = |state: &State| -> Result<(Vec<Kind>, ()), std::convert::Infallible> {
-            let queued = Kind::ExperimentQueued {
-                id: state.next_experiment(),
-                agent: None,
-                hypothesis: wanted.hypothesis,
-                arm: wanted.arm,
-                stage: wanted.stage,
-                seed: wanted.seed,
-                commit: wanted.commit.clone(),
-                note: String::new(),
-                env: BTreeMap::new(),
-                call: None,
-            };
+            let queued = wanted.queued(state.next_experiment());
             Ok((vec![queued], ()))
         };
         self.log

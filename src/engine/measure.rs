@@ -163,6 +163,15 @@ impl Order {
         }
     }
 
+    /// How the end of a program counts: one that was never begun says nothing of the candidate.
+    fn counts_as(&self, result: &JobResult, end: RunEnd) -> RunStatus {
+        if matches!(result.exit, Exit::NotStarted(_)) && !result.cancelled {
+            self.hindered()
+        } else {
+            status(end)
+        }
+    }
+
     fn cannot(&self, what: &str, error: &dyn std::fmt::Display) -> Box<Found> {
         let why = format!("cannot {what}: {error}");
         Box::new(Found::failed(self.hindered(), why))
@@ -338,14 +347,8 @@ impl Order {
     fn judged(&self, result: &JobResult) -> Found {
         let said = output(&self.log(Program::Run));
         let (end, reason) = metric::classify(result, &said);
-        let unbegun = matches!(result.exit, Exit::NotStarted(_)) && !result.cancelled;
-        let status = if unbegun {
-            self.hindered()
-        } else {
-            status(end)
-        };
         let mut found = Found {
-            status,
+            status: self.counts_as(result, end),
             reason,
             measured: Measured {
                 wall_s: result.wall_s,

@@ -351,18 +351,7 @@ impl<'a> World<'a> {
     /// A measured run: from queued to what it gave, at once.
     fn run(&mut self, wanted: &Wanted) -> Result<(), Broken> {
         let id = self.state.next_experiment();
-        let queued = Kind::ExperimentQueued {
-            id,
-            agent: None,
-            hypothesis: wanted.hypothesis,
-            arm: wanted.arm,
-            stage: wanted.stage,
-            seed: wanted.seed,
-            commit: wanted.commit.clone(),
-            note: String::new(),
-            env: BTreeMap::new(),
-            call: None,
-        };
+        let queued = wanted.queued(id);
         self.append(&Actor::Lab, queued)?;
         let (attempt, gpus) = (1, Vec::new());
         self.append(&Actor::Lab, Kind::ExperimentStarted { id, attempt, gpus })?;

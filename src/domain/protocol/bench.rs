@@ -216,18 +216,7 @@ impl Bench {
 
     fn run(&mut self, wanted: &Wanted) {
         let id = self.state.next_experiment();
-        self.append(Kind::ExperimentQueued {
-            id,
-            agent: None,
-            hypothesis: wanted.hypothesis,
-            arm: wanted.arm,
-            stage: wanted.stage,
-            seed: wanted.seed,
-            commit: wanted.commit.clone(),
-            note: String::new(),
-            env: BTreeMap::new(),
-            call: None,
-        });
+        self.append(wanted.queued(id));
         if self.stuck == Some(wanted.stage) {
             return;
         }

@@ -2,9 +2,11 @@
 //!
 //! Owns these values; what leads to which is the protocol's.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::domain::event::{Arm, Stage, Status};
+use crate::domain::event::{Arm, Kind, Stage, Status};
 use crate::domain::stats::Sample;
 
 /// What is claimed.
@@ -166,6 +168,25 @@ pub struct Wanted {
     pub seed: u64,
     /// What is run.
     pub commit: String,
+}
+
+impl Wanted {
+    /// The lab's word that it is queued, under this number.
+    #[must_use]
+    pub fn queued(&self, id: u64) -> Kind {
+        Kind::ExperimentQueued {
+            id,
+            agent: None,
+            hypothesis: self.hypothesis,
+            arm: self.arm,
+            stage: self.stage,
+            seed: self.seed,
+            commit: self.commit.clone(),
+            note: String::new(),
+            env: BTreeMap::new(),
+            call: None,
+        }
+    }
 }
 
 /// What the lab does next.

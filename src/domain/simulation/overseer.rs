@@ -371,18 +371,7 @@ impl World {
     }
 
     fn queue(&mut self, wanted: &Wanted) {
-        let queued = Kind::ExperimentQueued {
-            id: self.state.next_experiment(),
-            agent: None,
-            hypothesis: wanted.hypothesis,
-            arm: wanted.arm,
-            stage: wanted.stage,
-            seed: wanted.seed,
-            commit: wanted.commit.clone(),
-            note: String::new(),
-            env: BTreeMap::new(),
-            call: None,
-        };
+        let queued = wanted.queued(self.state.next_experiment());
         assert!(
             wanted.hypothesis.is_none() || wanted.arm == Arm::Candidate,
             "controls belong to everybody"

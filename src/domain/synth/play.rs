@@ -276,7 +276,7 @@ impl Player<'_> {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Queue(wanted) => self.queue(wanted),
+            Step::Queue(wanted) => self.queue(&wanted),
             Step::Plan(id, test, looks) => {
                 let planned = Kind::HypothesisPlanned {
                     id,
@@ -359,20 +359,9 @@ impl Player<'_> {
         self.append(Actor::Lab, moved);
     }
 
-    fn queue(&mut self, wanted: Wanted) {
+    fn queue(&mut self, wanted: &Wanted) {
         let id = self.state.next_experiment();
-        let queued = Kind::ExperimentQueued {
-            id,
-            agent: None,
-            hypothesis: wanted.hypothesis,
-            arm: wanted.arm,
-            stage: wanted.stage,
-            seed: wanted.seed,
-            commit: wanted.commit,
-            note: String::new(),
-            env: BTreeMap::new(),
-            call: None,
-        };
+        let queued = wanted.queued(id);
         self.append(Actor::Lab, queued);
         self.measure(id);
     }
@@ -411,7 +400,7 @@ impl Player<'_> {
     /// The closing runs, and the gain that they show.
     fn close(&mut self) {
         for wanted in protocol::closing(self.chart, &self.state) {
-            self.queue(wanted);
+            self.queue(&wanted);
         }
         if let Some(verdict) = protocol::headline(self.chart, &self.state) {
             let headline = Headline {

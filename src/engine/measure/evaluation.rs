@@ -12,7 +12,6 @@ use crate::domain::disclosure;
 use crate::domain::event::By;
 use crate::lab::local::{Poll, poll};
 use crate::lab::metric::{self, Invalid, RunEnd};
-use crate::os::job::Exit;
 use crate::repo;
 
 use super::place::Program;
@@ -117,12 +116,7 @@ impl Order {
         if end == RunEnd::Ok {
             return;
         }
-        let unbegun = matches!(result.exit, Exit::NotStarted(_)) && !result.cancelled;
-        found.status = if unbegun {
-            self.hindered()
-        } else {
-            status(end)
-        };
+        found.status = self.counts_as(&result, end);
         if disclosure::withheld(task) {
             let log = self.log(Program::Evaluation);
             let log = log.strip_prefix(self.dir.path()).unwrap_or(&log);
